@@ -1,0 +1,145 @@
+//! The one door between a control loop and an API server.
+//!
+//! In process the API server implements [`Hub`] below TLS, with identity, admission and validation; remote it speaks HTTP
+//! through kube. A loop cannot tell which one it has.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schema::entry::{Entry, GroupResource, Key};
+use schema::status::Status;
+use serde_json::Value;
+
+/// A resource in one version, as requests name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Group and plural.
+    pub group_resource: GroupResource,
+    /// API version, for example `v1alpha1`.
+    pub version: Arc<str>,
+    /// Kind in CamelCase.
+    pub kind: Arc<str>,
+    /// Lives in namespaces.
+    pub namespaced: bool,
+}
+
+impl Resource {
+    /// `apiVersion` of its objects.
+    pub fn api_version(&self) -> String {
+        schema::model::api_version(&self.group_resource.group, &self.version)
+    }
+}
+
+/// One write request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What kind of object.
+    pub resource: Resource,
+    /// Namespace, empty when cluster-scoped.
+    pub namespace: Arc<str>,
+    /// Name; may be empty for a create with `generateName`.
+    pub name: Arc<str>,
+    /// `status`, `scale`, `finalize` …
+    pub subresource: Option<&'static str>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a [`Request`] does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// POST.
+    Create(Value),
+    /// PUT; a `metadata.resourceVersion` in the object is a precondition.
+    Update(Value),
+    /// JSON merge patch (RFC 7396).
+    Merge(Value),
+    /// JSON patch (RFC 6902).
+    Json(Value),
+    /// Server-side apply.
+    Apply {
+        /// The applied configuration.
+        object: Value,
+        /// Take over fields that others own.
+        force: bool,
+    },
+    /// DELETE.
+    Delete {
+        /// Only if it still has this uid.
+        uid: Option<String>,
+        /// Only if it is still at this revision.
+        revision: Option<u64>,
+        /// Background, Foreground or Orphan.
+        propagation: Propagation,
+    },
+}
+
+/// `DeleteOptions.propagationPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs, reason = "the names are Kubernetes' own")]
+pub enum Propagation {
+    #[default]
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// A change, as a loop sees it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The object now, or its last state.
+    pub entry: Arc<Entry>,
+    /// The state before; absent on creation and on the first sight of an object.
+    pub previous: Option<Arc<Entry>>,
+    /// It is gone.
+    pub deleted: bool,
+}
+
+/// What a [`Subscription`] yields.
+#[derive(Debug, Clone)]
+pub enum Signal {
+    /// One change, in revision order over all subscribed resources.
+    Change(Change),
+    /// Everything that existed when the subscription began (or began again after a gap) has been sent.
+    Synced,
+}
+
+/// An ordered stream of changes over several resources. It begins with every existing object, then `Synced`, then goes on.
+#[async_trait]
+pub trait Subscription: Send {
+    /// The next signal; `None` when the server is shutting down for good.
+    async fn next(&mut self) -> Option<Signal>;
+}
+
+/// A server as a control loop sees it.
+#[async_trait]
+pub trait Hub: Send + Sync + 'static {
+    /// One object from the cache.
+    fn get(&self, key: &Key) -> Option<Arc<Entry>>;
+
+    /// All objects of a resource from the cache, ordered by namespace and name; `namespace` limits it.
+    fn list(&self, resource: &GroupResource, namespace: Option<&str>) -> Vec<Arc<Entry>>;
+
+    /// Begins to cache these resources, if that is not already so, and returns when their present state is there. In
+    /// process everything is cached and this returns at once; a remote hub knows only what it follows.
+    async fn follow(&self, resources: &[Resource]) -> Result<(), Status>;
+
+    /// Follows these resources, which must be followed (see [`Hub::follow`]) when the hub is remote.
+    fn subscribe(&self, resources: &[GroupResource]) -> Box<dyn Subscription>;
+
+    /// Does one write and answers with the object after it (for a deletion that is done: its last state). `manager` is the
+    /// field manager.
+    async fn write(&self, manager: &str, request: Request) -> Result<Arc<Entry>, Status>;
+
+    /// Reads an object from the server itself, past any cache that may lag; `Ok(None)` when there is none.
+    async fn read(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status>;
+
+    /// Asks the server anew what it serves; [`Hub::resource_for`] and [`Hub::resources`] answer from the last time.
+    async fn discover(&self) -> Result<(), Status>;
+
+    /// Finds the resource that serves a kind.
+    fn resource_for(&self, api_version: &str, kind: &str) -> Option<Resource>;
+
+    /// Every resource that can be listed and watched, in its preferred version; follow CRDs by asking again.
+    fn resources(&self) -> Vec<Resource>;
+}

@@ -1,0 +1,278 @@
+//! The stored form of an object: its metadata parsed once, its JSON serialized once.
+//!
+//! A [`Draft`] is an object that has no revision yet; the store seals it into an [`Entry`] when its transaction has one.
+//! Lists and watches send [`Entry::json`] as it is; nobody keeps a `serde_json::Value` at rest.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A resource as it is stored: group and plural, without a version. The core group is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupResource {
+    /// API group, empty for core.
+    pub group: Arc<str>,
+    /// Plural name.
+    pub resource: Arc<str>,
+}
+
+impl GroupResource {
+    /// Names a resource.
+    pub fn new(group: impl Into<Arc<str>>, resource: impl Into<Arc<str>>) -> Self {
+        Self { group: group.into(), resource: resource.into() }
+    }
+}
+
+impl fmt::Display for GroupResource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() { formatter.write_str(&self.resource) } else { write!(formatter, "{}.{}", self.resource, self.group) }
+    }
+}
+
+/// Names one stored object. Cluster-scoped objects have an empty namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// What it is.
+    pub resource: GroupResource,
+    /// Its namespace, or empty.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// Names an object.
+    pub fn new(resource: GroupResource, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self { resource, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            write!(formatter, "{} {}", self.resource, self.name)
+        } else {
+            write!(formatter, "{} {}/{}", self.resource, self.namespace, self.name)
+        }
+    }
+}
+
+/// The metadata that loops, selectors and garbage collection need without parsing the whole object again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// Name.
+    pub name: String,
+    /// Namespace, or empty.
+    pub namespace: String,
+    /// Uid; empty only before creation.
+    pub uid: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Owners.
+    pub owner_references: Vec<OwnerReference>,
+    /// Finalizers.
+    pub finalizers: Vec<String>,
+    /// Generation; 0 when the kind has none.
+    pub generation: i64,
+    /// When it was made.
+    pub creation_timestamp: Option<Timestamp>,
+    /// Set while it is being deleted.
+    pub deletion_timestamp: Option<Timestamp>,
+}
+
+/// One owner of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference {
+    /// `apiVersion` of the owner.
+    pub api_version: String,
+    /// Kind of the owner.
+    pub kind: String,
+    /// Name of the owner.
+    pub name: String,
+    /// Uid of the owner: what counts.
+    pub uid: String,
+    /// The managing owner.
+    pub controller: bool,
+    /// Foreground deletion of the owner waits for this object.
+    pub block_owner_deletion: bool,
+}
+
+/// Why a value is not an object that can be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// Not a JSON object, or `metadata` is missing or malformed.
+    #[error("object has no usable metadata: {0}")]
+    Metadata(String),
+}
+
+/// An object ready to be stored, without a revision.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    meta: Meta,
+    /// JSON without `metadata.resourceVersion`.
+    json: Bytes,
+    /// Where the revision is spliced in: just behind `"metadata":{`.
+    splice: usize,
+}
+
+impl PartialEq for Draft {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Draft {
+    /// Serializes an object. A `metadata.resourceVersion` in it is left out.
+    pub fn new(mut object: Value) -> Result<Self, EntryError> {
+        let root = object.as_object_mut().ok_or_else(|| EntryError::Metadata("not an object".to_owned()))?;
+        let mut metadata = root.remove("metadata").ok_or_else(|| EntryError::Metadata("metadata is missing".to_owned()))?;
+        let meta = Meta::deserialize(&metadata).map_err(|error| EntryError::Metadata(error.to_string()))?;
+        let fields = metadata.as_object_mut().ok_or_else(|| EntryError::Metadata("metadata is not an object".to_owned()))?;
+        fields.remove("resourceVersion");
+        if fields.is_empty() {
+            return Err(EntryError::Metadata("metadata is empty".to_owned()));
+        }
+        let encode = |value: &Value| serde_json::to_vec(value).map_err(|error| EntryError::Metadata(error.to_string()));
+        // Metadata goes first, so that the place of the revision is known without a search.
+        let mut json = br#"{"metadata":"#.to_vec();
+        let splice = json.len() + 1;
+        json.extend(encode(&metadata)?);
+        for (key, value) in root.iter() {
+            json.push(b',');
+            json.extend(encode(&Value::String(key.clone()))?);
+            json.push(b':');
+            json.extend(encode(value)?);
+        }
+        json.push(b'}');
+        Ok(Self { meta, json: Bytes::from(json), splice })
+    }
+
+    /// Reads a draft back from what [`Draft::bytes`] gave.
+    pub fn from_bytes(json: Bytes) -> Result<Self, EntryError> {
+        #[derive(Deserialize)]
+        struct Partial {
+            metadata: Meta,
+        }
+        let partial: Partial = serde_json::from_slice(&json).map_err(|error| EntryError::Metadata(error.to_string()))?;
+        let prefix = br#"{"metadata":{"#;
+        if !json.starts_with(prefix) {
+            return Err(EntryError::Metadata("stored bytes do not begin with metadata".to_owned()));
+        }
+        Ok(Self { meta: partial.metadata, json, splice: prefix.len() })
+    }
+
+    /// The JSON without a revision, as it is stored.
+    pub fn bytes(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// The parsed metadata.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Gives the object its revision.
+    pub fn seal(self, key: Key, revision: u64) -> Entry {
+        let stamp = format!("\"resourceVersion\":\"{revision}\",");
+        let mut json = Vec::with_capacity(self.json.len() + stamp.len());
+        json.extend_from_slice(&self.json[..self.splice]);
+        json.extend_from_slice(stamp.as_bytes());
+        json.extend_from_slice(&self.json[self.splice..]);
+        Entry { key, revision, meta: self.meta, json: Bytes::from(json), stamp: self.splice..self.splice + stamp.len() }
+    }
+}
+
+/// A stored object at one revision. Shared as `Arc<Entry>`; never changed.
+#[derive(Debug)]
+pub struct Entry {
+    key: Key,
+    revision: u64,
+    meta: Meta,
+    json: Bytes,
+    stamp: std::ops::Range<usize>,
+}
+
+impl Entry {
+    /// Its name in the store.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Namespace, empty when cluster-scoped.
+    pub fn namespace(&self) -> &str {
+        &self.key.namespace
+    }
+
+    /// Name.
+    pub fn name(&self) -> &str {
+        &self.key.name
+    }
+
+    /// `metadata.resourceVersion` as a number.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The parsed metadata.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// The whole object as JSON, revision included.
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// The JSON parsed into a value. An entry is always valid JSON: `Null` never comes out of a sealed draft.
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.json).unwrap_or_default()
+    }
+
+    /// The object as a typed struct.
+    pub fn typed<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.json)
+    }
+
+    /// The draft again: the same object without its revision.
+    pub fn draft(&self) -> Draft {
+        let mut json = Vec::with_capacity(self.json.len());
+        json.extend_from_slice(&self.json[..self.stamp.start]);
+        json.extend_from_slice(&self.json[self.stamp.end..]);
+        Draft { meta: self.meta.clone(), json: Bytes::from(json), splice: self.stamp.start }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sealing_adds_the_revision_and_drafting_takes_it_away() {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"},
+            "metadata": {"name": "n", "namespace": "d", "uid": "u", "resourceVersion": "7"}});
+        let draft = Draft::new(object).unwrap();
+        let entry = draft.clone().seal(Key::new(GroupResource::new("", "configmaps"), "d", "n"), 42);
+        assert_eq!(entry.value()["metadata"]["resourceVersion"], "42");
+        assert_eq!(entry.value()["data"]["a"], "b");
+        assert_eq!(entry.draft(), draft);
+        assert_eq!(Draft::from_bytes(draft.bytes().clone()).unwrap().meta(), draft.meta());
+    }
+
+    #[test]
+    fn what_has_no_metadata_is_refused() {
+        for object in [json!([]), json!({}), json!({"metadata": {}}), json!({"metadata": {"labels": 1}})] {
+            assert!(Draft::new(object).is_err());
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What types look like and how values change.
+//!
+//! A Kubernetes type is data here: [`model::Types`] holds every struct, field and list rule, read from the facts tables for
+//! built-in kinds and from structural schemas for custom resources. That one model drives decoding, defaulting, pruning,
+//! validation, the patch types, server-side apply, protobuf and OpenAPI.
+//!
+//! Start with [`model`]; [`entry`] is the stored form of an object.
+//!
+//! Never here: I/O, clocks, randomness, or knowledge of HTTP beyond the [`status::Status`] that an error becomes.
+
+pub mod clock;
+pub mod entry;
+pub mod model;
+pub mod status;

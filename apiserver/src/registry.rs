@@ -1,0 +1,175 @@
+//! What is served: built-in resources from the facts, custom resources from the CRDs that are stored.
+//!
+//! A [`Registry`] is an immutable snapshot; a change of a CRD makes a new one. Start with [`Registry::resource`].
+//!
+//! Never here: handlers. A resource is data.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schema::entry::GroupResource;
+use schema::model::{GroupVersionKind, StructId, TypeRef, Types, Shape};
+use serde_json::Value;
+
+/// A resource in one version.
+#[derive(Debug)]
+pub struct ResourceDef {
+    /// API group, empty for core.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Plural name.
+    pub plural: String,
+    /// Singular name.
+    pub singular: String,
+    /// Kind.
+    pub kind: String,
+    /// Kind of the list.
+    pub list_kind: String,
+    /// Lives in namespaces.
+    pub namespaced: bool,
+    /// Short names.
+    pub short_names: Vec<String>,
+    /// Categories, for example `all`.
+    pub categories: Vec<String>,
+    /// Verbs as discovery lists them.
+    pub verbs: Vec<String>,
+    /// Subresources.
+    pub subresources: Vec<SubresourceDef>,
+    /// `storageVersionHash` of discovery.
+    pub storage_hash: String,
+    /// Accepted field selector labels with the path that each reads (mostly itself).
+    pub selectable_fields: Vec<(String, String)>,
+    /// PUT to a missing name creates it.
+    pub upsert: bool,
+    /// PUT without a resourceVersion is refused.
+    pub needs_revision: bool,
+    /// DELETE by name answers with the object rather than a Status.
+    pub delete_returns_object: bool,
+    /// Accepts strategic merge patches.
+    pub strategic: bool,
+    /// Where its objects are stored.
+    pub storage: GroupResource,
+    /// apiVersion that stored objects carry.
+    pub storage_version: String,
+    /// The type of an object.
+    pub types: Arc<TypeTree>,
+    /// Only for custom resources.
+    pub custom: Option<Arc<CustomVersion>>,
+}
+
+/// A subresource as discovery shows it.
+#[derive(Debug, Clone)]
+pub struct SubresourceDef {
+    /// Name, for example `status`.
+    pub name: String,
+    /// Kind of its body.
+    pub kind: GroupVersionKind,
+    /// Verbs as discovery lists them.
+    pub verbs: Vec<String>,
+}
+
+/// What a CRD version adds to a resource.
+#[derive(Debug, Clone, Default)]
+pub struct CustomVersion {
+    /// `additionalPrinterColumns`, raw.
+    pub printer_columns: Vec<Value>,
+    /// The raw `openAPIV3Schema`, for publishing.
+    pub open_api: Value,
+    /// `subresources.scale`, raw.
+    pub scale: Option<Value>,
+    /// Has a status subresource.
+    pub status: bool,
+    /// Deprecation warning.
+    pub deprecation: Option<String>,
+}
+
+/// A type with the arena it lies in.
+#[derive(Debug)]
+pub struct TypeTree {
+    /// The arena.
+    pub types: TypesHandle,
+    /// The root struct.
+    pub root: StructId,
+    /// The root as a shape.
+    pub shape: Shape,
+}
+
+/// A shared arena: built-in types live for ever, those of a CRD as long as it does.
+#[derive(Debug, Clone)]
+pub enum TypesHandle {
+    /// The built-in arena.
+    Builtin(&'static Types),
+    /// The arena of one version of a CRD.
+    Custom(Arc<Types>),
+}
+
+impl TypesHandle {
+    /// The arena.
+    pub fn get(&self) -> &Types {
+        match self {
+            Self::Builtin(types) => types,
+            Self::Custom(types) => types,
+        }
+    }
+}
+
+impl TypeTree {
+    /// The root as a place to walk from.
+    pub fn root(&self) -> TypeRef<'_> {
+        TypeRef { types: self.types.get(), shape: &self.shape }
+    }
+}
+
+impl ResourceDef {
+    /// `apiVersion` of its objects.
+    pub fn api_version(&self) -> String {
+        schema::model::api_version(&self.group, &self.version)
+    }
+
+    /// Group, version and kind.
+    pub fn gvk(&self) -> GroupVersionKind {
+        GroupVersionKind { group: self.group.clone(), version: self.version.clone(), kind: self.kind.clone() }
+    }
+
+    /// The subresource of this name.
+    pub fn subresource(&self, name: &str) -> Option<&SubresourceDef> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// Whether stored objects can be sent as they are.
+    pub fn is_storage_version(&self) -> bool {
+        self.api_version() == self.storage_version
+    }
+}
+
+/// Everything that is served at one moment.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// In discovery order: groups by preference, versions by preference, then names.
+    pub resources: Vec<Arc<ResourceDef>>,
+    by_path: HashMap<(String, String, String), Arc<ResourceDef>>,
+    by_kind: HashMap<GroupVersionKind, Arc<ResourceDef>>,
+}
+
+impl Registry {
+    /// Builds the lookups over resources in discovery order.
+    pub fn new(resources: Vec<Arc<ResourceDef>>) -> Self {
+        let by_path = resources
+            .iter()
+            .map(|def| ((def.group.clone(), def.version.clone(), def.plural.clone()), def.clone()))
+            .collect();
+        let by_kind = resources.iter().map(|def| (def.gvk(), def.clone())).collect();
+        Self { resources, by_path, by_kind }
+    }
+
+    /// The resource that a path names.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<ResourceDef>> {
+        self.by_path.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// The resource that serves a kind.
+    pub fn kind(&self, gvk: &GroupVersionKind) -> Option<&Arc<ResourceDef>> {
+        self.by_kind.get(gvk)
+    }
+}
