@@ -245,10 +245,21 @@ impl Entry {
 
     /// The draft again: the same object without its revision.
     pub fn draft(&self) -> Draft {
+        Draft { meta: self.meta.clone(), json: self.unsealed(), splice: self.stamp.start }
+    }
+
+    /// The JSON without the revision: what [`Draft::bytes`] gave before the seal.
+    pub fn unsealed(&self) -> Bytes {
         let mut json = Vec::with_capacity(self.json.len());
         json.extend_from_slice(&self.json[..self.stamp.start]);
         json.extend_from_slice(&self.json[self.stamp.end..]);
-        Draft { meta: self.meta.clone(), json: Bytes::from(json), splice: self.stamp.start }
+        Bytes::from(json)
+    }
+
+    /// Whether the draft is this object byte for byte, the revision aside.
+    pub fn equals(&self, draft: &Draft) -> bool {
+        let (front, back) = (&self.json[..self.stamp.start], &self.json[self.stamp.end..]);
+        draft.json.len() == front.len() + back.len() && draft.json.starts_with(front) && draft.json.ends_with(back)
     }
 }
 
@@ -266,6 +277,8 @@ mod tests {
         assert_eq!(entry.value()["metadata"]["resourceVersion"], "42");
         assert_eq!(entry.value()["data"]["a"], "b");
         assert_eq!(entry.draft(), draft);
+        assert!(entry.equals(&draft));
+        assert!(!entry.equals(&Draft::new(json!({"metadata": {"name": "n"}})).unwrap()));
         assert_eq!(Draft::from_bytes(draft.bytes().clone()).unwrap().meta(), draft.meta());
     }
 

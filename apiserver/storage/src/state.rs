@@ -1,0 +1,192 @@
+//! What is committed, in memory: current objects, newest events, watchers. One lock guards them, so that a reader sees a
+//! batch whole or not at all, and a watch begins exactly where its snapshot ends.
+//!
+//! Never here: SQL, or anything that is not committed yet.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use schema::entry::{Entry, GroupResource, Key};
+
+use crate::api::{Event, Scope};
+use crate::batch::Change;
+use crate::ring::Ring;
+use crate::snapshot::{Map, Place, Snapshot, find};
+use crate::watch::{Ticket, Watchers};
+
+/// How many reconstructed snapshots are kept for the next page of the same list.
+const REMEMBERED: usize = 16;
+
+/// Everything that readers share.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) maps: HashMap<GroupResource, Map>,
+    pub(crate) ring: Ring,
+    pub(crate) watchers: Watchers,
+    /// Objects whose newest state is a heartbeat, with the state before the first of them.
+    beats: HashMap<GroupResource, HashMap<Place, Arc<Entry>>>,
+    /// Nothing at or below this can be resumed from or read exactly, but this revision itself can.
+    pub(crate) compacted: u64,
+    remembered: VecDeque<(GroupResource, Snapshot)>,
+    closed: bool,
+}
+
+impl State {
+    pub(crate) fn new(ring: Ring, compacted: u64) -> Self {
+        Self {
+            maps: HashMap::new(),
+            ring,
+            watchers: Watchers::default(),
+            beats: HashMap::new(),
+            compacted,
+            remembered: VecDeque::new(),
+            closed: false,
+        }
+    }
+
+    pub(crate) fn find(&self, key: &Key) -> Option<&Arc<Entry>> {
+        find(self.maps.get(&key.resource)?, &key.namespace, &key.name)
+    }
+
+    pub(crate) fn map(&self, resource: &GroupResource) -> Map {
+        self.maps.get(resource).cloned().unwrap_or_default()
+    }
+
+    /// Whether the newest state of this object is a heartbeat, which has no log row.
+    pub(crate) fn beats(&self, key: &Key) -> bool {
+        self.beats
+            .get(&key.resource)
+            .is_some_and(|places| places.contains_key(&Place::of(key)))
+    }
+
+    /// Notes that the newest state of this object is a heartbeat.
+    pub(crate) fn mark_beat(&mut self, key: &Key, base: Arc<Entry>) {
+        self.beats
+            .entry(key.resource.clone())
+            .or_default()
+            .entry(Place::of(key))
+            .or_insert(base);
+    }
+
+    /// The last states of objects of this resource before their heartbeats began.
+    pub(crate) fn beat_bases(&self, resource: &GroupResource) -> impl Iterator<Item = &Arc<Entry>> {
+        self.beats.get(resource).into_iter().flat_map(HashMap::values)
+    }
+
+    /// Newest heartbeats in scope behind a revision: what a resuming watcher missed of objects that have no log rows.
+    pub(crate) fn beats_after(&self, scope: &Scope, revision: u64) -> Vec<Event> {
+        let resources = self
+            .beats
+            .iter()
+            .filter(|(resource, _)| scope.resources.is_empty() || scope.resources.contains(resource));
+        let bases = resources
+            .flat_map(|(_, places)| places.values())
+            .filter(|base| scope.place_matches(base.key()));
+        let events = bases.filter_map(|base| {
+            let entry = self.find(base.key()).filter(|entry| entry.revision() > revision)?;
+            Some(Event {
+                entry: entry.clone(),
+                previous: Some(base.clone()),
+                deleted: false,
+            })
+        });
+        events.collect()
+    }
+
+    pub(crate) fn register(&mut self, scope: Scope, buffer: usize) -> Ticket {
+        // A closed store gives a watch that has ended already.
+        if self.closed {
+            Watchers::default().add(scope, buffer)
+        } else {
+            self.watchers.add(scope, buffer)
+        }
+    }
+
+    pub(crate) fn remembered(&self, resource: &GroupResource, revision: u64) -> Option<Snapshot> {
+        let mut found = self.remembered.iter().filter(|(kept, _)| kept == resource);
+        found
+            .find(|(_, snapshot)| snapshot.revision() == revision)
+            .map(|(_, snapshot)| snapshot.clone())
+    }
+
+    pub(crate) fn remember(&mut self, resource: GroupResource, snapshot: Snapshot) {
+        if self.remembered(&resource, snapshot.revision()).is_none() {
+            self.remembered.push_back((resource, snapshot));
+        }
+        while self.remembered.len() > REMEMBERED {
+            self.remembered.pop_front();
+        }
+    }
+
+    pub(crate) fn compact(&mut self, revision: u64) {
+        self.compacted = self.compacted.max(revision);
+        self.ring.trim(self.compacted);
+        self.remembered
+            .retain(|(_, snapshot)| snapshot.revision() >= self.compacted);
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.watchers.clear();
+    }
+}
+
+/// The state with its lock and the newest revision.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: RwLock<State>,
+    revision: AtomicU64,
+    announce: tokio::sync::watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State, revision: u64) -> Self {
+        Self {
+            state: RwLock::new(state),
+            revision: AtomicU64::new(revision),
+            announce: tokio::sync::watch::Sender::new(revision),
+        }
+    }
+
+    /// The newest published revision.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// Tells when the revision moves.
+    pub(crate) fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.announce.subscribe()
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a committed batch visible: cache, ring, watchers, revision, in this order.
+    pub(crate) fn publish(&self, maps: HashMap<GroupResource, Map>, changes: &[Change], revision: u64) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.maps.extend(maps);
+        for Change { event, heartbeat, .. } in changes {
+            let key = event.entry.key();
+            if *heartbeat {
+                if let Some(previous) = &event.previous {
+                    state.mark_beat(key, previous.clone());
+                }
+            } else {
+                if let Some(places) = state.beats.get_mut(&key.resource) {
+                    places.remove(&Place::of(key));
+                }
+                state.ring.push(event.clone());
+            }
+            state.watchers.send(event);
+        }
+        self.revision.store(revision, Ordering::Release);
+        self.announce.send_replace(revision);
+    }
+}

@@ -1,0 +1,240 @@
+//! The store as its users hold it.
+//!
+//! Never here: how a write is judged (`batch`) or made durable (`journal`).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schema::clock::{Clock, Random};
+use schema::entry::{Entry, GroupResource, Key};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api::{CommitError, Op, Outcome, ReadError, Scope};
+use crate::history;
+use crate::journal::Journal;
+use crate::ring::Ring;
+use crate::snapshot::Snapshot;
+use crate::state::{Shared, State};
+use crate::watch::Watch;
+use crate::writer::{Expiries, Request, Writer};
+
+/// The revision that an empty store stands at; low numbers mean something else to clients.
+pub(crate) const FIRST: u64 = 1000;
+/// Requests that may wait for the writer; a caller beyond that waits to queue.
+const QUEUE: usize = 1024;
+
+/// Where the store keeps its objects.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// Nowhere: gone with the process. For simulated members and tests.
+    Memory,
+    /// A SQLite database.
+    Sqlite {
+        /// Its file; made if it is not there.
+        path: PathBuf,
+    },
+}
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct Options {
+    /// Where objects are kept.
+    pub backend: Backend,
+    /// For expiry and for the age of history.
+    pub clock: Arc<dyn Clock>,
+    /// For the epoch of a new store.
+    pub random: Arc<dyn Random>,
+    /// How long history is kept for resumed watches and exact reads.
+    pub retention: Duration,
+    /// Bound of the newest events that are kept in memory.
+    pub ring_bytes: usize,
+    /// Events that may wait for one watcher; who falls further behind is closed.
+    pub watch_buffer: usize,
+}
+
+impl Options {
+    /// The usual settings.
+    pub fn new(backend: Backend, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self {
+            backend,
+            clock,
+            random,
+            retention: Duration::from_mins(5),
+            ring_bytes: 32 << 20,
+            watch_buffer: 2048,
+        }
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database cannot be used.
+    #[error("cannot open database {path}: {reason}")]
+    Database {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Everything the server knows. Clones are the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+    epoch: String,
+    watch_buffer: usize,
+}
+
+impl Store {
+    /// Opens a store and starts its writer on the current runtime.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let epoch = options.random.uuid();
+        let state = State::new(Ring::new(options.ring_bytes, FIRST), FIRST);
+        let shared = Arc::new(Shared::new(state, FIRST));
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            shared: shared.clone(),
+            journal: Journal::Memory,
+            requests: queue,
+            clock: options.clock,
+            retention: options.retention,
+            limit: FIRST,
+            expiries: Expiries::default(),
+            unflushed: std::collections::HashMap::new(),
+        };
+        tokio::spawn(writer.run());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                requests,
+                epoch,
+                watch_buffer: options.watch_buffer,
+            }),
+        })
+    }
+
+    /// Changes several objects, all or nothing. Answers when the change is durable and every reader sees it.
+    pub async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Outcome>, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner
+            .requests
+            .send(Request::Commit { ops, reply })
+            .await
+            .map_err(|_| CommitError::Closed)?;
+        answer.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// The newest published revision.
+    pub fn revision(&self) -> u64 {
+        self.inner.shared.revision()
+    }
+
+    /// Names this history; it changes when a snapshot is restored.
+    pub fn epoch(&self) -> &str {
+        &self.inner.epoch
+    }
+
+    /// One object.
+    pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.inner.shared.read().find(key).cloned()
+    }
+
+    /// All objects of a resource, at the newest revision.
+    pub fn snapshot(&self, resource: &GroupResource) -> Snapshot {
+        let state = self.inner.shared.read();
+        Snapshot::new(self.inner.shared.revision(), state.map(resource))
+    }
+
+    /// All objects of a resource as they were at a revision.
+    pub async fn snapshot_at(&self, resource: &GroupResource, revision: u64) -> Result<Snapshot, ReadError> {
+        history::snapshot_at(&self.inner.shared, resource, revision)
+    }
+
+    /// Keeps a snapshot at hand for [`Store::snapshot_at`]: call it when a list hands out a token for its next page.
+    pub fn remember(&self, resource: &GroupResource, snapshot: &Snapshot) {
+        self.inner.shared.state().remember(resource.clone(), snapshot.clone());
+    }
+
+    /// Follows changes: those behind `from`, or from now on.
+    pub async fn watch(&self, scope: Scope, from: Option<u64>) -> Result<Watch, ReadError> {
+        let Inner {
+            shared, watch_buffer, ..
+        } = &*self.inner;
+        if let Some(from) = from {
+            return history::resume(shared, scope, from, *watch_buffer);
+        }
+        let mut state = shared.state();
+        let ticket = state.register(scope, *watch_buffer);
+        let revision = shared.revision();
+        drop(state);
+        Ok(Watch::new(
+            ticket,
+            std::collections::VecDeque::new(),
+            revision,
+            shared.clone(),
+        ))
+    }
+
+    /// What is there now, ordered by resource, namespace and name, and a watch of every change after it. The revision of
+    /// the snapshot is the watch's [`Watch::progress`] as long as nothing else has been published.
+    pub fn watch_with_snapshot(&self, scope: Scope) -> (u64, Vec<Arc<Entry>>, Watch) {
+        let Inner {
+            shared, watch_buffer, ..
+        } = &*self.inner;
+        let mut state = shared.state();
+        let revision = shared.revision();
+        let mut resources = scope.resources.clone();
+        if resources.is_empty() {
+            resources.extend(state.maps.keys().cloned());
+        }
+        resources.sort();
+        resources.dedup();
+        let mut entries: Vec<Arc<Entry>> = Vec::new();
+        for resource in &resources {
+            let snapshot = Snapshot::new(revision, state.map(resource));
+            match (&scope.namespace, &scope.name) {
+                (Some(namespace), Some(name)) => entries.extend(snapshot.get(namespace, name).cloned()),
+                (Some(namespace), None) => entries.extend(snapshot.iter_namespace(namespace).cloned()),
+                (None, _) => entries.extend(
+                    snapshot
+                        .iter()
+                        .filter(|entry| scope.place_matches(entry.key()))
+                        .cloned(),
+                ),
+            }
+        }
+        let ticket = state.register(scope, *watch_buffer);
+        drop(state);
+        (
+            revision,
+            entries,
+            Watch::new(ticket, std::collections::VecDeque::new(), revision, shared.clone()),
+        )
+    }
+
+    /// Waits until a revision is published; gives the newest one if it does not come in time.
+    pub async fn wait_for(&self, revision: u64, timeout: Duration) -> Result<(), u64> {
+        let mut published = self.inner.shared.follow();
+        match tokio::time::timeout(timeout, published.wait_for(|newest| *newest >= revision)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(self.revision()),
+        }
+    }
+
+    /// Ends every watch, writes what is left and lets go of the database. Later commits answer `Closed`.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.inner.requests.send(Request::Close { reply }).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
