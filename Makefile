@@ -1,0 +1,28 @@
+# The commands of this project. `make help` lists them.
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench doc
+
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build and run a federation of three simulated members; Ctrl-C ends it
+	$(CARGO) build --quiet --bin flotilla
+	@KUBECTL="$$(e2e/tools/find kubectl)" && echo "kubectl: $$KUBECTL"
+	target/debug/flotilla demo
+
+test: ## run every test; installs kubectl into target/tools when the machine has none
+	$(CARGO) build --workspace --all-targets
+	KUBECTL="$$(e2e/tools/find kubectl)" $(CARGO) test --workspace
+
+lint: ## formatting, clippy and documentation, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+fmt: ## format the source
+	$(CARGO) fmt --all
+
+bench: ## measure: start, memory, propagation rate (release build)
+	$(CARGO) build --release --bin flotilla
+	$(CARGO) bench --package e2e

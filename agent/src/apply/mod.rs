@@ -1,0 +1,304 @@
+//! Works into the member: applies, deletes what left, reflects status. One round per Work does all three, level-triggered.
+//!
+//! [`plan`] decides, [`report`] words the outcome; here are the reads and writes. Start with [`Applier::reconcile`].
+//!
+//! Never here: deletion because something was not seen. An object goes away when its Work is being deleted, or when the
+//! Work itself no longer lists it (design invariant 6).
+
+pub(crate) mod plan;
+pub(crate) mod report;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crds::{finalizers, labels};
+use interpreter::Interpreter;
+use runtime::hub::{Action, Hub, Propagation, Request, Resource};
+use schema::clock::Clock;
+use schema::entry::{Entry, GroupResource, Key};
+use schema::status::{Reason, Status};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::error::AgentError;
+use plan::{Applied, Step};
+use report::Fate;
+
+/// The field manager of everything that an agent applies.
+pub const FIELD_MANAGER: &str = "flotilla-agent";
+
+/// Keeps a member in step with the Works of its execution namespace.
+pub(crate) struct Applier {
+    pub(crate) hub: Arc<dyn Hub>,
+    pub(crate) member: Arc<dyn Hub>,
+    pub(crate) interpreter: Interpreter,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// `karmada-es-<cluster>`.
+    pub(crate) execution_namespace: Arc<str>,
+    /// The resource `works` on the hub.
+    pub(crate) works: Resource,
+    /// What was applied last, by (Work, ordinal). Lost at restart: then everything is applied once more, which changes
+    /// nothing where nothing changed.
+    pub(crate) applied: Mutex<HashMap<(Arc<str>, usize), Applied>>,
+    /// Member resources that are followed.
+    pub(crate) followed: Mutex<HashSet<GroupResource>>,
+    /// Tells the pump to follow one more resource.
+    pub(crate) follow: mpsc::Sender<Resource>,
+}
+
+impl Applier {
+    /// One round for one Work. Errors are retried by the queue with backoff.
+    pub(crate) async fn reconcile(&self, work_name: &Arc<str>) -> Result<(), AgentError> {
+        let key = Key::new(self.works.group_resource.clone(), self.execution_namespace.clone(), work_name.clone());
+        let Some(entry) = self.hub.get(&key) else {
+            self.forget(work_name);
+            return Ok(());
+        };
+        let work = entry.value();
+        let manifests = manifests(&work);
+        if entry.meta().deletion_timestamp.is_some() {
+            return self.remove(&entry, &work, manifests).await;
+        }
+        if work["spec"]["suspendDispatching"] == true {
+            let status = report::suspended(entry.meta().generation, &work["status"], self.clock.now());
+            return self.write_status(&entry, &work, status).await;
+        }
+        if !entry.meta().finalizers.iter().any(|finalizer| finalizer == finalizers::EXECUTION_CONTROLLER) {
+            // Without the finalizer the Work could vanish before its objects do; the renderer sets it at once.
+            self.set_finalizers(&entry, true).await?;
+        }
+        let mut fates = Vec::with_capacity(manifests.len());
+        let mut retry = None;
+        for (ordinal, manifest) in manifests.iter().enumerate() {
+            match self.apply(work_name, ordinal, manifest).await {
+                Ok(object) => fates.push(Fate::Applied(object)),
+                Err(error) => {
+                    fates.push(Fate::Failed(error.to_string()));
+                    retry = Some(error);
+                }
+            }
+        }
+        self.delete_left(&entry, &work, manifests).await?;
+        let status =
+            report::status(&self.interpreter, entry.meta().generation, manifests, &fates, &work["status"], self.clock.now());
+        self.write_status(&entry, &work, status).await?;
+        retry.map_or(Ok(()), Err)
+    }
+
+    /// Applies one manifest unless the member already holds what it says, and answers with the member object.
+    async fn apply(&self, work_name: &Arc<str>, ordinal: usize, manifest: &Value) -> Result<Option<Value>, AgentError> {
+        let resource = self.resource_of(manifest).await?;
+        self.ensure_followed(&resource).await?;
+        let (namespace, name) = namespaced_name(manifest)?;
+        let cached = self.member.get(&Key::new(resource.group_resource.clone(), namespace, name));
+        let observed = match cached {
+            Some(entry) => Some(entry),
+            // The cache holds managed objects only, and may lag: an object of somebody else must not be taken over.
+            None => self.member.read(&resource, namespace, name).await.map_err(AgentError::Member)?,
+        };
+        let observed = observed.map(|entry| entry.value());
+        let last = self.lock_applied().get(&(work_name.clone(), ordinal)).copied();
+        match plan::decide(manifest, observed.as_ref(), last) {
+            Step::Keep => return Ok(observed),
+            Step::Refuse(message) => return Err(AgentError::Refused(message)),
+            Step::Apply => {}
+        }
+        let desired = match &observed {
+            Some(observed) => self.interpreter.retain(manifest.clone(), observed),
+            None => manifest.clone(),
+        };
+        let request = Request {
+            resource,
+            namespace: namespace.into(),
+            name: name.into(),
+            subresource: None,
+            action: Action::Apply { object: desired, force: true },
+        };
+        let result = self.member.write(FIELD_MANAGER, request).await.map_err(AgentError::Member)?.value();
+        let applied = Applied { manifest: plan::hash(manifest), object: plan::fingerprint(&result) };
+        self.lock_applied().insert((work_name.clone(), ordinal), applied);
+        Ok(Some(result))
+    }
+
+    /// Deletes member objects that the Work's status still lists but its manifests no longer do.
+    async fn delete_left(&self, entry: &Entry, work: &Value, manifests: &[Value]) -> Result<(), AgentError> {
+        for status in work["status"]["manifestStatuses"].as_array().into_iter().flatten() {
+            let identifier = &status["identifier"];
+            let listed = manifests.iter().any(|manifest| {
+                let (group, _) = report::group_version(manifest);
+                identifier["kind"] == manifest["kind"]
+                    && identifier["group"].as_str().unwrap_or_default() == group
+                    && identifier["name"] == manifest["metadata"]["name"]
+                    && identifier["namespace"].as_str() == manifest["metadata"]["namespace"].as_str()
+            });
+            if !listed {
+                self.delete(entry, &left_behind(identifier)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The Work is being deleted: deletes its objects, or takes our marks off them, and lets the Work go.
+    async fn remove(&self, entry: &Entry, work: &Value, manifests: &[Value]) -> Result<(), AgentError> {
+        if !entry.meta().finalizers.iter().any(|finalizer| finalizer == finalizers::EXECUTION_CONTROLLER) {
+            return Ok(());
+        }
+        for manifest in manifests {
+            if work["spec"]["preserveResourcesOnDeletion"] == true {
+                self.release(manifest).await?;
+            } else {
+                self.delete(entry, manifest).await?;
+            }
+        }
+        self.set_finalizers(entry, false).await?;
+        self.forget(&entry.name().into());
+        Ok(())
+    }
+
+    async fn delete(&self, work: &Entry, manifest: &Value) -> Result<(), AgentError> {
+        let resource = match self.resource_of(manifest).await {
+            Ok(resource) => resource,
+            // The kind is gone from the member, and its objects with it.
+            Err(AgentError::UnknownKind { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (namespace, name) = namespaced_name(manifest)?;
+        let Some(found) = self.member.read(&resource, namespace, name).await.map_err(AgentError::Member)? else { return Ok(()) };
+        let object = found.value();
+        if found.meta().deletion_timestamp.is_some() || !plan::may_delete(&object, work.namespace(), work.name()) {
+            return Ok(());
+        }
+        let action = Action::Delete {
+            uid: Some(found.meta().uid.clone()),
+            revision: None,
+            propagation: Propagation::Background,
+        };
+        let request = Request { resource, namespace: namespace.into(), name: name.into(), subresource: None, action };
+        match self.member.write(FIELD_MANAGER, request).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) => Ok(()),
+            // Another object of the same name took its place: not ours.
+            Err(status) if status.is(&Reason::Conflict) => Ok(()),
+            Err(status) => Err(AgentError::Member(status)),
+        }
+    }
+
+    async fn release(&self, manifest: &Value) -> Result<(), AgentError> {
+        let resource = match self.resource_of(manifest).await {
+            Ok(resource) => resource,
+            Err(AgentError::UnknownKind { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (namespace, name) = namespaced_name(manifest)?;
+        let Some(found) = self.member.read(&resource, namespace, name).await.map_err(AgentError::Member)? else { return Ok(()) };
+        let action = Action::Merge(plan::release_patch(&found.value()));
+        let request = Request { resource, namespace: namespace.into(), name: name.into(), subresource: None, action };
+        match self.member.write(FIELD_MANAGER, request).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) => Ok(()),
+            Err(status) => Err(AgentError::Member(status)),
+        }
+    }
+
+    async fn set_finalizers(&self, entry: &Entry, present: bool) -> Result<(), AgentError> {
+        let mut wanted: Vec<&str> = entry.meta().finalizers.iter().map(String::as_str).collect();
+        wanted.retain(|finalizer| *finalizer != finalizers::EXECUTION_CONTROLLER);
+        if present {
+            wanted.push(finalizers::EXECUTION_CONTROLLER);
+        }
+        // The revision makes the list ours: a finalizer that somebody adds meanwhile is not lost.
+        let patch =
+            json!({"metadata": {"finalizers": wanted, "resourceVersion": entry.revision().to_string()}});
+        match self.hub.write(FIELD_MANAGER, self.work_request(entry, None, Action::Merge(patch))).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) => Ok(()),
+            Err(status) => Err(AgentError::Hub(status)),
+        }
+    }
+
+    async fn write_status(&self, entry: &Entry, work: &Value, status: Value) -> Result<(), AgentError> {
+        if work["status"] == status {
+            return Ok(());
+        }
+        let patch = json!({"status": status});
+        match self.hub.write(FIELD_MANAGER, self.work_request(entry, Some("status"), Action::Merge(patch))).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) => Ok(()),
+            Err(status) => Err(AgentError::Hub(status)),
+        }
+    }
+
+    fn work_request(&self, entry: &Entry, subresource: Option<&'static str>, action: Action) -> Request {
+        Request {
+            resource: self.works.clone(),
+            namespace: self.execution_namespace.clone(),
+            name: entry.name().into(),
+            subresource,
+            action,
+        }
+    }
+
+    /// Which resource of the member serves a manifest's kind; asks the member again once when it is not known.
+    async fn resource_of(&self, manifest: &Value) -> Result<Resource, AgentError> {
+        let api_version = manifest["apiVersion"].as_str().unwrap_or_default();
+        let kind = manifest["kind"].as_str().unwrap_or_default();
+        if let Some(resource) = self.member.resource_for(api_version, kind) {
+            return Ok(resource);
+        }
+        self.member.discover().await.map_err(AgentError::Member)?;
+        self.member
+            .resource_for(api_version, kind)
+            .ok_or_else(|| AgentError::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() })
+    }
+
+    async fn ensure_followed(&self, resource: &Resource) -> Result<(), AgentError> {
+        let new = self
+            .followed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(resource.group_resource.clone());
+        if new {
+            self.follow.send(resource.clone()).await.map_err(|_| AgentError::Stopping)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, work_name: &Arc<str>) {
+        self.lock_applied().retain(|(name, _), _| name != work_name);
+    }
+
+    fn lock_applied(&self) -> std::sync::MutexGuard<'_, HashMap<(Arc<str>, usize), Applied>> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every member object that an agent may touch carries this label; caches of the member hold only these.
+pub(crate) fn managed_selector() -> String {
+    format!("{}=true", labels::MANAGED)
+}
+
+fn manifests(work: &Value) -> &[Value] {
+    work["spec"]["workload"]["manifests"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn namespaced_name(manifest: &Value) -> Result<(&str, &str), AgentError> {
+    let metadata = &manifest["metadata"];
+    let name = metadata["name"].as_str().filter(|name| !name.is_empty()).ok_or(AgentError::Nameless)?;
+    Ok((metadata["namespace"].as_str().unwrap_or_default(), name))
+}
+
+/// A manifest that says no more than which object is meant.
+fn left_behind(identifier: &Value) -> Value {
+    let group = identifier["group"].as_str().unwrap_or_default();
+    let version = identifier["version"].as_str().unwrap_or_default();
+    json!({
+        "apiVersion": schema::model::api_version(group, version),
+        "kind": identifier["kind"],
+        "metadata": {"name": identifier["name"], "namespace": identifier["namespace"]},
+    })
+}
+
+/// A conflict that the next round will not meet again.
+pub(crate) fn is_conflict(status: &Status) -> bool {
+    status.is(&Reason::Conflict)
+}

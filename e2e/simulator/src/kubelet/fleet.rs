@@ -1,0 +1,179 @@
+//! What every node offers and what its pods ask for, kept up to date change by change. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crds::quantity;
+use serde_json::Value;
+
+type Amounts = BTreeMap<String, i128>;
+
+/// The nodes of one cluster and the pods on them.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    nodes: BTreeMap<String, Node>,
+    /// Uid → node and requests.
+    pods: HashMap<String, (String, Amounts)>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    allocatable: Amounts,
+    used: Amounts,
+    unschedulable: bool,
+    labels: Value,
+}
+
+impl Fleet {
+    /// Takes in a node as it is now; its pods stay counted.
+    pub(crate) fn set_node(&mut self, object: &Value) {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let node = self.nodes.entry(name).or_default();
+        node.allocatable = amounts(&object["status"]["allocatable"]);
+        node.unschedulable = object["spec"]["unschedulable"] == true;
+        node.labels = object["metadata"]["labels"].clone();
+    }
+
+    /// A node is gone.
+    pub(crate) fn remove_node(&mut self, name: &str) {
+        self.nodes.remove(name);
+    }
+
+    /// Takes in a pod as it is now: it uses its node from the moment it has one until it has finished.
+    pub(crate) fn set_pod(&mut self, object: &Value) {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+        self.remove_pod(uid);
+        let finished = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        if let (Some(node), false) = (object["spec"]["nodeName"].as_str(), finished) {
+            self.count(uid, node, requests(&object["spec"]));
+        }
+    }
+
+    /// A pod is gone.
+    pub(crate) fn remove_pod(&mut self, uid: &str) {
+        let Some((node, requests)) = self.pods.remove(uid) else { return };
+        if let Some(node) = self.nodes.get_mut(&node) {
+            for (name, amount) in requests {
+                *node.used.entry(name).or_default() -= amount;
+            }
+        }
+    }
+
+    fn count(&mut self, uid: &str, node: &str, requests: Amounts) {
+        if let Some(found) = self.nodes.get_mut(node) {
+            for (name, amount) in &requests {
+                *found.used.entry(name.clone()).or_default() += amount;
+            }
+        }
+        self.pods.insert(uid.to_owned(), (node.to_owned(), requests));
+    }
+
+    /// Finds the node with the fewest pods that holds this pod, and counts it there; or says why none does.
+    pub(crate) fn place(&mut self, pod: &Value) -> Result<String, String> {
+        let wanted = requests(&pod["spec"]);
+        let mut reasons = BTreeMap::<String, usize>::new();
+        let mut best: Option<(i128, &String)> = None;
+        for (name, node) in &self.nodes {
+            match node.refuses(pod, &wanted) {
+                Some(reason) => *reasons.entry(reason).or_default() += 1,
+                None => {
+                    let load = node.used.get("pods").copied().unwrap_or_default();
+                    if best.is_none_or(|(least, _)| load < least) {
+                        best = Some((load, name));
+                    }
+                }
+            }
+        }
+        let Some((_, name)) = best else {
+            let list: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            return Err(format!("0/{} nodes are available: {}.", self.nodes.len(), list.join(", ")));
+        };
+        let name = name.clone();
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        self.count(uid, &name, wanted);
+        Ok(name)
+    }
+}
+
+impl Node {
+    fn refuses(&self, pod: &Value, wanted: &Amounts) -> Option<String> {
+        if self.unschedulable {
+            return Some("node(s) were unschedulable".to_owned());
+        }
+        let selector = pod["spec"]["nodeSelector"].as_object();
+        if selector.into_iter().flatten().any(|(key, value)| self.labels[key] != *value) {
+            return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
+        }
+        let short = wanted.iter().find(|(name, amount)| {
+            let free = self.allocatable.get(*name).copied().unwrap_or_default()
+                - self.used.get(*name).copied().unwrap_or_default();
+            0 < **amount && free < **amount
+        });
+        short.map(|(name, _)| if name == "pods" { "Too many pods".to_owned() } else { format!("Insufficient {name}") })
+    }
+}
+
+fn amounts(list: &Value) -> Amounts {
+    let pairs = list.as_object().into_iter().flatten();
+    pairs.filter_map(|(name, value)| Some((name.clone(), quantity::milli(value.as_str()?)?))).collect()
+}
+
+/// What a pod asks for: the sum over its containers, or its largest init container, and one pod.
+fn requests(spec: &Value) -> Amounts {
+    let list = |field: &str| spec[field].as_array().cloned().unwrap_or_default();
+    let mut sum = Amounts::new();
+    for container in list("containers") {
+        for (name, amount) in amounts(&container["resources"]["requests"]) {
+            *sum.entry(name).or_default() += amount;
+        }
+    }
+    for container in list("initContainers") {
+        for (name, amount) in amounts(&container["resources"]["requests"]) {
+            let entry = sum.entry(name).or_default();
+            *entry = amount.max(*entry);
+        }
+    }
+    sum.insert("pods".to_owned(), 1000);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubelet::{NodeShape, node};
+    use serde_json::json;
+
+    fn fleet(nodes: usize, cpu: &str) -> Fleet {
+        let mut fleet = Fleet::default();
+        let shape = NodeShape { cpu: cpu.to_owned(), ..NodeShape::default() };
+        for index in 0..nodes {
+            fleet.set_node(&node(&format!("n{index}"), &shape, "v1", "t"));
+        }
+        fleet
+    }
+
+    fn pod(uid: &str, cpu: &str) -> Value {
+        json!({"metadata": {"uid": uid}, "spec": {"containers": [{"resources": {"requests": {"cpu": cpu}}}]}})
+    }
+
+    #[test]
+    fn pods_spread_and_stay_out_when_they_do_not_fit() {
+        let mut fleet = fleet(2, "1");
+        assert_eq!(fleet.place(&pod("a", "600m")), Ok("n0".to_owned()));
+        assert_eq!(fleet.place(&pod("b", "600m")), Ok("n1".to_owned()));
+        assert_eq!(fleet.place(&pod("c", "600m")), Err("0/2 nodes are available: 2 Insufficient cpu.".to_owned()));
+        fleet.remove_pod("a");
+        assert_eq!(fleet.place(&pod("c", "600m")), Ok("n0".to_owned()));
+    }
+
+    #[test]
+    fn a_finished_pod_frees_its_place() {
+        let mut fleet = fleet(1, "1");
+        let mut running = pod("a", "1");
+        running["spec"]["nodeName"] = json!("n0");
+        fleet.set_pod(&running);
+        assert!(fleet.place(&pod("b", "1")).is_err());
+        running["status"]["phase"] = json!("Succeeded");
+        fleet.set_pod(&running);
+        assert!(fleet.place(&pod("b", "1")).is_ok());
+    }
+}
