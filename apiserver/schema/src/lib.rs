@@ -10,5 +10,7 @@
 
 pub mod clock;
 pub mod entry;
+pub mod facts;
 pub mod model;
+pub mod selector;
 pub mod status;
