@@ -51,7 +51,10 @@ impl Types {
 
     /// Every struct with its id, in order of insertion.
     pub fn iter(&self) -> impl Iterator<Item = (StructId, &StructDef)> {
-        self.structs.iter().enumerate().map(|(index, def)| (StructId(index), def))
+        self.structs
+            .iter()
+            .enumerate()
+            .map(|(index, def)| (StructId(index), def))
     }
 }
 
@@ -75,7 +78,11 @@ impl GroupVersionKind {
 
 /// Joins group and version as `apiVersion` does.
 pub fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 /// A struct: an object with named fields.
@@ -106,7 +113,10 @@ pub struct StructDef {
 impl StructDef {
     /// An empty struct with a name.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The field with this JSON name, looking through inlined structs is the caller's: use [`TypeRef::field`].
@@ -130,6 +140,8 @@ pub enum Form {
     SchemaOrBool,
     /// apiextensions: a schema or a list of strings.
     SchemaOrStrings,
+    /// JSON is this leaf. Fields of such a type have the leaf as their shape; the struct is only there to be described.
+    Scalar(Scalar),
 }
 
 /// One field of a struct.
@@ -354,8 +366,14 @@ impl<'a> TypeRef<'a> {
     /// unknown keys give `None`.
     pub fn child(self, json: &str) -> Option<TypeRef<'a>> {
         match self.shape.bare() {
-            Shape::Struct(_) => self.field(json).map(|field| TypeRef { types: self.types, shape: &field.shape }),
-            Shape::Map { value, .. } => Some(TypeRef { types: self.types, shape: value }),
+            Shape::Struct(_) => self.field(json).map(|field| TypeRef {
+                types: self.types,
+                shape: &field.shape,
+            }),
+            Shape::Map { value, .. } => Some(TypeRef {
+                types: self.types,
+                shape: value,
+            }),
             _ => None,
         }
     }
@@ -363,7 +381,10 @@ impl<'a> TypeRef<'a> {
     /// The place of a list's elements.
     pub fn element(self) -> Option<TypeRef<'a>> {
         match self.shape.bare() {
-            Shape::List { element, .. } => Some(TypeRef { types: self.types, shape: element }),
+            Shape::List { element, .. } => Some(TypeRef {
+                types: self.types,
+                shape: element,
+            }),
             _ => None,
         }
     }
@@ -372,9 +393,12 @@ impl<'a> TypeRef<'a> {
 /// Finds a field by JSON name in a struct and everything inlined into it.
 pub fn find_field<'a>(types: &'a Types, def: &'a StructDef, json: &str) -> Option<&'a Field> {
     def.own_field(json).or_else(|| {
-        def.fields.iter().filter(|field| field.inline).find_map(|field| match field.shape.bare() {
-            Shape::Struct(id) => find_field(types, types.get(*id), json),
-            _ => None,
-        })
+        def.fields
+            .iter()
+            .filter(|field| field.inline)
+            .find_map(|field| match field.shape.bare() {
+                Shape::Struct(id) => find_field(types, types.get(*id), json),
+                _ => None,
+            })
     })
 }
