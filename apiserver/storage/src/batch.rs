@@ -149,7 +149,7 @@ impl<'a> Batch<'a> {
     fn delete(&mut self, key: Key, previous: Arc<Entry>, draft: Option<Draft>) -> Outcome {
         self.last += 1;
         if let Some(map) = self.maps.get_mut(&key.resource) {
-            remove(map, &key.namespace, &key.name);
+            remove(map, &Place::of(&key));
         }
         let bytes = draft.as_ref().map(|draft| draft.bytes().clone());
         let entry = Arc::new(draft.unwrap_or_else(|| previous.draft()).seal(key, self.last));

@@ -1,37 +1,122 @@
-//! The past: resuming a watch and reading a resource at an earlier revision, from the ring.
+//! The past: resuming a watch and reading a resource at an earlier revision, from the ring or from the log.
 //!
 //! Never here: writes.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use schema::entry::GroupResource;
+use schema::entry::{Entry, GroupResource};
 
 use crate::api::{Event, ReadError, Scope};
 use crate::snapshot::{Map, Place, Snapshot, remove};
+use crate::sqlite::log::Log;
 use crate::state::{Shared, State};
 use crate::watch::Watch;
 
+/// Changes read from the log at a time.
+const PAGE: usize = 500;
+/// A resume that would replay more than this is told to start over: a list is cheaper for both sides.
+const MAX_REPLAY: usize = 32 << 20;
+
 /// Begins a watch with every change behind `from`.
-pub(crate) fn resume(shared: &Arc<Shared>, scope: Scope, from: u64, buffer: usize) -> Result<Watch, ReadError> {
-    let mut state = shared.state();
-    check(shared, &state, from)?;
-    if from < state.ring.floor() {
-        return Err(ReadError::Expired {
-            requested: from,
-            oldest: state.ring.floor(),
-        });
+pub(crate) async fn resume(
+    shared: &Arc<Shared>,
+    log: Option<&Log>,
+    scope: Scope,
+    from: u64,
+    buffer: usize,
+) -> Result<Watch, ReadError> {
+    let mut backlog: VecDeque<Event> = VecDeque::new();
+    let (mut reached, mut bytes) = (from, 0);
+    loop {
+        let until = {
+            let mut state = shared.state();
+            check(shared, &state, from)?;
+            if reached >= state.ring.floor() {
+                backlog.extend(
+                    state
+                        .ring
+                        .after(reached)
+                        .filter(|event| scope.contains(event.entry.key()))
+                        .cloned(),
+                );
+                merge(&mut backlog, state.beats_after(&scope, from));
+                let ticket = state.register(scope, buffer);
+                drop(state);
+                return Ok(Watch::new(ticket, backlog, from, shared.clone()));
+            }
+            if log.is_none() || bytes > MAX_REPLAY {
+                return Err(ReadError::Expired {
+                    requested: from,
+                    oldest: state.ring.floor(),
+                });
+            }
+            // The log may be ahead of what is published; that part will come through the ring.
+            shared.revision()
+        };
+        let Some(log) = log else { return Err(ReadError::Storage) };
+        let page = log.events(&scope, reached, until, PAGE).await.map_err(failed)?;
+        reached = match page.last() {
+            Some(last) if page.len() == PAGE => last.entry.revision(),
+            _ => until,
+        };
+        bytes += page.iter().map(|event| event.entry.json().len()).sum::<usize>();
+        backlog.extend(page);
     }
-    let mut backlog: VecDeque<Event> = state
-        .ring
-        .after(from)
-        .filter(|event| scope.contains(event.entry.key()))
-        .cloned()
-        .collect();
-    merge(&mut backlog, state.beats_after(&scope, from));
-    let ticket = state.register(scope, buffer);
-    drop(state);
-    Ok(Watch::new(ticket, backlog, from, shared.clone()))
+}
+
+/// Reads a resource as it was.
+pub(crate) async fn snapshot_at(
+    shared: &Shared,
+    log: Option<&Log>,
+    resource: &GroupResource,
+    revision: u64,
+) -> Result<Snapshot, ReadError> {
+    let (mut map, bases, log, until) = {
+        let state = shared.read();
+        check(shared, &state, revision)?;
+        if revision == shared.revision() {
+            return Ok(Snapshot::new(revision, state.map(resource)));
+        }
+        if let Some(snapshot) = state.remembered(resource, revision) {
+            return Ok(snapshot);
+        }
+        let mut map = state.map(resource);
+        let bases: Vec<Arc<Entry>> = state.beat_bases(resource).cloned().collect();
+        let log = if revision >= state.ring.floor() {
+            undo(
+                &mut map,
+                state
+                    .ring
+                    .after(revision)
+                    .filter(|event| event.entry.key().resource == *resource),
+            );
+            None
+        } else {
+            Some(log.ok_or(ReadError::Expired {
+                requested: revision,
+                oldest: state.ring.floor(),
+            })?)
+        };
+        (map, bases, log, shared.revision())
+    };
+    if let Some(log) = log {
+        for (place, before) in log.states(resource, revision, until).await.map_err(failed)? {
+            set(&mut map, place, before);
+        }
+    }
+    for base in bases {
+        let place = Place::of(base.key());
+        if base.revision() <= revision && map.get(&place).is_some_and(|entry| entry.revision() > revision) {
+            map.insert_mut(place, base);
+        }
+    }
+    let snapshot = Snapshot::new(revision, map);
+    let mut state = shared.state();
+    // It may have been compacted meanwhile, and rows with it.
+    check(shared, &state, revision)?;
+    state.remember(resource.clone(), snapshot.clone());
+    Ok(snapshot)
 }
 
 fn check(shared: &Shared, state: &State, revision: u64) -> Result<(), ReadError> {
@@ -51,6 +136,12 @@ fn check(shared: &Shared, state: &State, revision: u64) -> Result<(), ReadError>
     Ok(())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is the end of the text")]
+fn failed(error: String) -> ReadError {
+    tracing::error!(%error, "history cannot be read");
+    ReadError::Storage
+}
+
 fn merge(backlog: &mut VecDeque<Event>, beats: Vec<Event>) {
     if !beats.is_empty() {
         backlog.extend(beats);
@@ -58,55 +149,20 @@ fn merge(backlog: &mut VecDeque<Event>, beats: Vec<Event>) {
     }
 }
 
-/// Reads a resource as it was.
-pub(crate) fn snapshot_at(shared: &Shared, resource: &GroupResource, revision: u64) -> Result<Snapshot, ReadError> {
-    let state = shared.read();
-    check(shared, &state, revision)?;
-    if revision == shared.revision() {
-        return Ok(Snapshot::new(revision, state.map(resource)));
-    }
-    if let Some(snapshot) = state.remembered(resource, revision) {
-        return Ok(snapshot);
-    }
-    if revision < state.ring.floor() {
-        return Err(ReadError::Expired {
-            requested: revision,
-            oldest: state.ring.floor(),
-        });
-    }
-    let mut map = state.map(resource);
-    let events = state
-        .ring
-        .after(revision)
-        .filter(|event| event.entry.key().resource == *resource);
-    let bases: Vec<_> = state.beat_bases(resource).cloned().collect();
-    undo(&mut map, events, revision);
-    for base in bases {
-        if base.revision() <= revision
-            && map
-                .get(&Place::of(base.key()))
-                .is_some_and(|entry| entry.revision() > revision)
-        {
-            map.insert_mut(Place::of(base.key()), base);
-        }
-    }
-    drop(state);
-    let snapshot = Snapshot::new(revision, map);
-    shared.state().remember(resource.clone(), snapshot.clone());
-    Ok(snapshot)
-}
-
 /// Takes back every change: the state before an object's first change is what it was.
-fn undo<'a>(map: &mut Map, events: impl Iterator<Item = &'a Event>, _revision: u64) {
+fn undo<'a>(map: &mut Map, events: impl Iterator<Item = &'a Event>) {
     let mut seen = HashSet::new();
     for event in events {
-        let key = event.entry.key();
-        if !seen.insert(Place::of(key)) {
-            continue;
+        let place = Place::of(event.entry.key());
+        if seen.insert(place.clone()) {
+            set(map, place, event.previous.clone());
         }
-        match &event.previous {
-            Some(previous) => map.insert_mut(Place::of(key), previous.clone()),
-            None => remove(map, &key.namespace, &key.name),
-        }
+    }
+}
+
+fn set(map: &mut Map, place: Place, entry: Option<Arc<Entry>>) {
+    match entry {
+        Some(entry) => map.insert_mut(place, entry),
+        None => remove(map, &place),
     }
 }

@@ -14,8 +14,11 @@ mod history;
 mod journal;
 mod ring;
 mod snapshot;
+mod sqlite;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

@@ -78,8 +78,8 @@ pub(crate) fn find<'a>(map: &'a Map, namespace: &str, name: &str) -> Option<&'a 
 }
 
 /// Removes an object from a map.
-pub(crate) fn remove(map: &mut Map, namespace: &str, name: &str) {
-    map.remove_mut(&(namespace, name) as &dyn Placed);
+pub(crate) fn remove(map: &mut Map, place: &Place) {
+    map.remove_mut(place);
 }
 
 /// One resource at one revision.

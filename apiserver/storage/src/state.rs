@@ -53,11 +53,14 @@ impl State {
         self.maps.get(resource).cloned().unwrap_or_default()
     }
 
-    /// Whether the newest state of this object is a heartbeat, which has no log row.
-    pub(crate) fn beats(&self, key: &Key) -> bool {
-        self.beats
+    /// Whether this is the newest state of an object, and a heartbeat, which has no log row.
+    pub(crate) fn is_beat(&self, entry: &Arc<Entry>) -> bool {
+        let key = entry.key();
+        let beats = self
+            .beats
             .get(&key.resource)
-            .is_some_and(|places| places.contains_key(&Place::of(key)))
+            .is_some_and(|places| places.contains_key(&Place::of(key)));
+        beats && self.find(key).is_some_and(|newest| Arc::ptr_eq(newest, entry))
     }
 
     /// Notes that the newest state of this object is a heartbeat.

@@ -2,6 +2,7 @@
 //!
 //! Never here: how a write is judged (`batch`) or made durable (`journal`).
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,9 @@ use crate::history;
 use crate::journal::Journal;
 use crate::ring::Ring;
 use crate::snapshot::Snapshot;
+use crate::sqlite;
+use crate::sqlite::log::Log;
+use crate::sqlite::open::Loaded;
 use crate::state::{Shared, State};
 use crate::watch::Watch;
 use crate::writer::{Expiries, Request, Writer};
@@ -70,6 +74,34 @@ impl Options {
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The file is not a SQLite database.
+    #[error("{path} is not a database")]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database belongs to another program.
+    #[error("{path} is a database, but not one of flotilla")]
+    Foreign {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A later version of the program has been here.
+    #[error("{path} has schema version {found}, but this program knows only up to {supported}")]
+    Newer {
+        /// Its file.
+        path: PathBuf,
+        /// What the database has.
+        found: u64,
+        /// What this program can read.
+        supported: u64,
+    },
+    /// Another process has the database open.
+    #[error("the database is in use by another process: {path} is locked")]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The database cannot be used.
     #[error("cannot open database {path}: {reason}")]
     Database {
@@ -89,6 +121,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
+    /// For what has left memory.
+    log: Option<Log>,
     requests: mpsc::Sender<Request>,
     epoch: String,
     watch_buffer: usize,
@@ -97,27 +131,41 @@ struct Inner {
 impl Store {
     /// Opens a store and starts its writer on the current runtime.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let epoch = options.random.uuid();
-        let state = State::new(Ring::new(options.ring_bytes, FIRST), FIRST);
-        let shared = Arc::new(Shared::new(state, FIRST));
-        let (requests, queue) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            shared: shared.clone(),
-            journal: Journal::Memory,
-            requests: queue,
-            clock: options.clock,
-            retention: options.retention,
-            limit: FIRST,
-            expiries: Expiries::default(),
-            unflushed: std::collections::HashMap::new(),
+        let Options {
+            backend,
+            clock,
+            random,
+            retention,
+            ring_bytes,
+            watch_buffer,
+        } = options;
+        let (journal, log, loaded) = match backend {
+            Backend::Memory => (Journal::Memory, None, Loaded::empty(random.uuid())),
+            Backend::Sqlite { path } => {
+                let (sqlite, loaded) = sqlite::open::open(&path, &*random).await?;
+                (Journal::Sqlite(Box::new(sqlite)), Some(Log::new(path)), loaded)
+            }
         };
-        tokio::spawn(writer.run());
+        // Nothing but heartbeats happened between the newest row of the log and the counter.
+        let mut state = State::new(Ring::new(ring_bytes, loaded.newest), loaded.compacted);
+        state.maps = loaded.maps;
+        for entry in loaded.beats {
+            state.mark_beat(&entry.key().clone(), entry);
+        }
+        let mut expiries = Expiries::default();
+        for (key, at) in loaded.expiries {
+            expiries.set(&key, Some(at));
+        }
+        let shared = Arc::new(Shared::new(state, loaded.counter));
+        let (requests, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(Writer::new(shared.clone(), journal, queue, clock, retention, expiries).run());
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
+                log,
                 requests,
-                epoch,
-                watch_buffer: options.watch_buffer,
+                epoch: loaded.epoch,
+                watch_buffer,
             }),
         })
     }
@@ -156,7 +204,7 @@ impl Store {
 
     /// All objects of a resource as they were at a revision.
     pub async fn snapshot_at(&self, resource: &GroupResource, revision: u64) -> Result<Snapshot, ReadError> {
-        history::snapshot_at(&self.inner.shared, resource, revision)
+        history::snapshot_at(&self.inner.shared, self.inner.log.as_ref(), resource, revision).await
     }
 
     /// Keeps a snapshot at hand for [`Store::snapshot_at`]: call it when a list hands out a token for its next page.
@@ -167,21 +215,19 @@ impl Store {
     /// Follows changes: those behind `from`, or from now on.
     pub async fn watch(&self, scope: Scope, from: Option<u64>) -> Result<Watch, ReadError> {
         let Inner {
-            shared, watch_buffer, ..
+            shared,
+            log,
+            watch_buffer,
+            ..
         } = &*self.inner;
         if let Some(from) = from {
-            return history::resume(shared, scope, from, *watch_buffer);
+            return history::resume(shared, log.as_ref(), scope, from, *watch_buffer).await;
         }
         let mut state = shared.state();
         let ticket = state.register(scope, *watch_buffer);
         let revision = shared.revision();
         drop(state);
-        Ok(Watch::new(
-            ticket,
-            std::collections::VecDeque::new(),
-            revision,
-            shared.clone(),
-        ))
+        Ok(Watch::new(ticket, VecDeque::new(), revision, shared.clone()))
     }
 
     /// What is there now, ordered by resource, namespace and name, and a watch of every change after it. The revision of
@@ -217,7 +263,7 @@ impl Store {
         (
             revision,
             entries,
-            Watch::new(ticket, std::collections::VecDeque::new(), revision, shared.clone()),
+            Watch::new(ticket, VecDeque::new(), revision, shared.clone()),
         )
     }
 
@@ -230,11 +276,27 @@ impl Store {
         }
     }
 
+    /// How many watches are open.
+    pub fn watchers(&self) -> usize {
+        self.inner.shared.read().watchers.len()
+    }
+
+    /// Does now what is otherwise done every half a minute: deletes what has expired, writes heartbeats, compacts.
+    pub async fn maintain(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.inner.requests.send(Request::Maintain { reply }).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
     /// Ends every watch, writes what is left and lets go of the database. Later commits answer `Closed`.
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
         if self.inner.requests.send(Request::Close { reply }).await.is_ok() {
             let _ = done.await;
+        }
+        if let Some(log) = &self.inner.log {
+            log.close().await;
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Never here: selectors, encoding, or the decision where a resume starts (`history`).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -101,6 +101,7 @@ impl Shelf {
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
     next: u64,
+    open: HashSet<u64>,
     /// Those that follow every resource.
     all: Shelf,
     by_resource: HashMap<GroupResource, Shelf>,
@@ -123,6 +124,7 @@ impl Watchers {
         let scope = Arc::new(scope);
         let id = self.next;
         self.next += 1;
+        self.open.insert(id);
         let watcher = Arc::new(Watcher {
             id,
             scope: scope.clone(),
@@ -148,6 +150,9 @@ impl Watchers {
     }
 
     pub(crate) fn remove(&mut self, scope: &Scope, id: u64) {
+        if !self.open.remove(&id) {
+            return;
+        }
         if scope.resources.is_empty() {
             self.all.remove(scope, id);
         }
@@ -177,8 +182,13 @@ impl Watchers {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Closes every watch.
     pub(crate) fn clear(&mut self) {
+        self.open.clear();
         self.all = Shelf::default();
         self.by_resource.clear();
     }

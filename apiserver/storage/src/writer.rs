@@ -1,21 +1,24 @@
 //! The one task that writes: takes what is queued, judges it, makes it durable in one transaction, publishes, answers.
 //!
-//! It also does what must be ordered with writes: heartbeat flushes, expiry, compaction.
+//! It also does what must be ordered with writes, in slices, so that nobody waits for it long: flushing heartbeats,
+//! deleting what has expired, compaction.
+//!
+//! Start with [`Writer::run`].
 //!
 //! Never here: waiting for readers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use schema::clock::Clock;
 use schema::entry::{Entry, Key};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::api::{CommitError, Op, Outcome, Precondition, Write};
 use crate::batch::{Batch, Change};
-use crate::journal::Journal;
+use crate::journal::{Journal, Row};
 use crate::state::Shared;
 
 /// Bounds of one transaction.
@@ -31,13 +34,15 @@ pub(crate) type Answer = Result<Vec<Outcome>, CommitError>;
 /// What the writer is asked.
 #[derive(Debug)]
 pub(crate) enum Request {
+    /// Change objects.
     Commit {
         ops: Vec<Op>,
         reply: oneshot::Sender<Answer>,
     },
-    Close {
-        reply: oneshot::Sender<()>,
-    },
+    /// Do the periodic work now.
+    Maintain { reply: oneshot::Sender<()> },
+    /// Stop.
+    Close { reply: oneshot::Sender<()> },
 }
 
 /// When objects go away by themselves.
@@ -68,73 +73,134 @@ impl Expiries {
     }
 }
 
+/// Where the store stood at some time.
+#[derive(Debug, Clone, Copy)]
+struct Checkpoint {
+    /// Seconds since 1970.
+    time: i64,
+    revision: u64,
+    /// What had been compacted then.
+    compacted: u64,
+}
+
 /// The writer's own state.
 pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) journal: Journal,
-    pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) retention: Duration,
+    shared: Arc<Shared>,
+    journal: Journal,
+    requests: mpsc::Receiver<Request>,
+    clock: Arc<dyn Clock>,
+    retention: i64,
     /// The counter as the journal has it: no revision above it may be published.
-    pub(crate) limit: u64,
-    pub(crate) expiries: Expiries,
+    limit: u64,
+    expiries: Expiries,
     /// Heartbeats that the journal does not have yet.
-    pub(crate) unflushed: HashMap<Key, Arc<Entry>>,
+    unflushed: HashMap<Key, Arc<Entry>>,
+    /// Those of them that are being written, slice by slice.
+    flushing: Vec<Key>,
+    checkpoints: VecDeque<Checkpoint>,
+    /// Up to where the log is to be deleted, when it is not done yet.
+    pruning: Option<u64>,
 }
 
 impl Writer {
-    pub(crate) async fn run(mut self) {
-        let mut flush = interval(FLUSH);
-        let mut sweep = interval(SWEEP);
-        for timer in [&mut flush, &mut sweep] {
-            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        journal: Journal,
+        requests: mpsc::Receiver<Request>,
+        clock: Arc<dyn Clock>,
+        retention: Duration,
+        expiries: Expiries,
+    ) -> Self {
+        let revision = shared.revision();
+        let start = Checkpoint {
+            time: clock.now().as_second(),
+            revision,
+            compacted: shared.read().compacted,
+        };
+        Self {
+            shared,
+            journal,
+            requests,
+            clock,
+            retention: i64::try_from(retention.as_secs()).unwrap_or(i64::MAX),
+            limit: revision,
+            expiries,
+            unflushed: HashMap::new(),
+            flushing: Vec::new(),
+            checkpoints: VecDeque::from([start]),
+            pruning: None,
         }
+    }
+
+    /// Serves requests until the last handle of the store is gone or somebody closes it.
+    pub(crate) async fn run(mut self) {
+        let (mut flush, mut sweep) = (timer(FLUSH), timer(SWEEP));
         let closer = loop {
+            let chores = !self.flushing.is_empty() || self.pruning.is_some();
             tokio::select! {
+                // Timers first, they are rare; chores last, when nobody waits.
+                biased;
+                _ = flush.tick() => self.start_flush(),
+                _ = sweep.tick() => self.maintain().await,
                 request = self.requests.recv() => match request {
+                    Some(request) => if let Some(closer) = self.serve(request).await {
+                        break Some(closer);
+                    },
                     None => break None,
-                    Some(Request::Close { reply }) => break Some(reply),
-                    Some(Request::Commit { ops, reply }) => {
-                        if let Some(closer) = self.group(ops, reply).await {
-                            break Some(closer);
-                        }
-                    }
                 },
-                _ = flush.tick() => {}
-                _ = sweep.tick() => self.sweep().await,
+                () = std::future::ready(()), if chores => self.chore().await,
             }
         };
         self.shared.state().close();
+        self.start_flush();
+        while !self.flushing.is_empty() {
+            self.chore().await;
+        }
+        if let Err(error) = self.journal.close(self.shared.revision()).await {
+            tracing::error!(%error, "the database did not close cleanly");
+        }
         if let Some(closer) = closer {
             let _ = closer.send(());
         }
     }
 
-    /// Commits a request together with whatever else is queued. Gives the way to answer if a close request was among it.
-    async fn group(&mut self, ops: Vec<Op>, reply: oneshot::Sender<Answer>) -> Option<oneshot::Sender<()>> {
-        let mut closer = None;
-        let (mut count, mut bytes) = (ops.len(), size(&ops));
-        let mut queued = vec![(ops, reply)];
-        while count < MAX_OPS && bytes < MAX_BYTES {
-            match self.requests.try_recv() {
-                Ok(Request::Commit { ops, reply }) => {
+    /// Serves a request, and whatever commits are queued behind it. Gives the way to answer a request to close.
+    async fn serve(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
+        let (mut commits, mut replies) = (Vec::new(), Vec::new());
+        let (mut count, mut bytes) = (0, 0);
+        let mut next = Some(request);
+        let other = loop {
+            match next {
+                Some(Request::Commit { ops, reply }) => {
                     count += ops.len();
                     bytes += size(&ops);
-                    queued.push((ops, reply));
+                    commits.push(ops);
+                    replies.push(reply);
                 }
-                Ok(Request::Close { reply }) => {
-                    closer = Some(reply);
-                    break;
-                }
-                Err(_) => break,
+                other => break other,
             }
-        }
-        let (requests, replies): (Vec<_>, Vec<_>) = queued.into_iter().unzip();
-        for (answer, reply) in self.commit(requests).await.into_iter().zip(replies) {
+            if count >= MAX_OPS || bytes >= MAX_BYTES {
+                break None;
+            }
+            next = self.requests.try_recv().ok();
+        };
+        for (answer, reply) in self.commit(commits).await.into_iter().zip(replies) {
             // A caller that went away does not undo its write.
             let _ = reply.send(answer);
         }
-        closer
+        match other? {
+            Request::Close { reply } => Some(reply),
+            Request::Maintain { reply } => {
+                self.start_flush();
+                self.maintain().await;
+                while !self.flushing.is_empty() || self.pruning.is_some() {
+                    self.chore().await;
+                }
+                let _ = reply.send(());
+                None
+            }
+            Request::Commit { .. } => None,
+        }
     }
 
     /// Commits several requests in one transaction.
@@ -163,31 +229,70 @@ impl Writer {
             let key = event.entry.key();
             if *heartbeat {
                 self.unflushed.insert(key.clone(), event.entry.clone());
-                continue;
+            } else {
+                self.unflushed.remove(key);
+                self.expiries.set(key, *expires);
             }
-            self.unflushed.remove(key);
-            self.expiries.set(key, *expires);
         }
         shared.publish(batch.maps, &batch.changes, batch.last);
         answers
     }
 
     async fn persist(&mut self, changes: &[Change], last: u64) -> Result<(), String> {
-        let history = changes.iter().any(|change| !change.heartbeat);
-        if !history && last <= self.limit {
+        let rows = Row::of(changes, &self.shared.read());
+        if rows.is_empty() && last <= self.limit {
             return Ok(());
         }
-        // Only heartbeats run ahead of the counter.
-        let counter = if history { self.limit.max(last) } else { last + RESERVE };
-        self.journal.write(changes, counter).await?;
+        // Only heartbeats run ahead: their revisions are reserved before they are used.
+        let counter = if rows.is_empty() {
+            last + RESERVE
+        } else {
+            self.limit.max(last)
+        };
+        self.journal.write(&rows, counter, self.clock.now().as_second()).await?;
         self.limit = counter;
         Ok(())
     }
 
+    fn start_flush(&mut self) {
+        self.flushing = self.unflushed.keys().cloned().collect();
+    }
+
+    /// One slice of what can wait.
+    async fn chore(&mut self) {
+        if !self.flushing.is_empty() {
+            let keys = self.flushing.split_off(self.flushing.len().saturating_sub(MAX_OPS));
+            // An ordinary write may have overtaken a heartbeat.
+            let entries: Vec<Arc<Entry>> = keys.iter().filter_map(|key| self.unflushed.get(key).cloned()).collect();
+            match self.journal.flush(&entries).await {
+                Ok(()) => keys.iter().for_each(|key| drop(self.unflushed.remove(key))),
+                Err(error) => {
+                    tracing::error!(%error, "heartbeats cannot be written");
+                    self.flushing.clear();
+                }
+            }
+        } else if let Some(revision) = self.pruning {
+            let more = self.journal.prune(revision).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "old history cannot be deleted");
+                false
+            });
+            if !more {
+                self.pruning = None;
+            }
+        }
+    }
+
+    /// Deletes what has expired and forgets history that is old enough.
+    async fn maintain(&mut self) {
+        let now = self.clock.now().as_second();
+        self.sweep(now).await;
+        self.compact(now).await;
+    }
+
     /// Removes what has expired, as ordinary deletions.
-    async fn sweep(&mut self) {
+    async fn sweep(&mut self, now: i64) {
         loop {
-            let due = self.expiries.due(self.clock.now().as_second());
+            let due = self.expiries.due(now);
             if due.is_empty() {
                 return;
             }
@@ -207,6 +312,40 @@ impl Writer {
             }
         }
     }
+
+    async fn compact(&mut self, now: i64) {
+        let mut reached = None;
+        while self
+            .checkpoints
+            .front()
+            .is_some_and(|checkpoint| checkpoint.time <= now.saturating_sub(self.retention))
+        {
+            reached = self.checkpoints.pop_front();
+        }
+        let compacted = self.shared.read().compacted;
+        if let Some(checkpoint) = reached.filter(|checkpoint| checkpoint.revision > compacted) {
+            if let Err(error) = self.journal.compact(checkpoint.revision).await {
+                tracing::error!(%error, "history cannot be compacted");
+                return;
+            }
+            self.shared.state().compact(checkpoint.revision);
+            // Every row that stays was written after this checkpoint. It may lean on an earlier row for its previous
+            // state, but not on one that had been compacted by then (`journal::Row`). So that is what can go.
+            self.pruning = Some(checkpoint.compacted);
+        }
+        let (revision, compacted) = (self.shared.revision(), self.shared.read().compacted);
+        self.checkpoints.push_back(Checkpoint {
+            time: now,
+            revision,
+            compacted,
+        });
+    }
+}
+
+fn timer(period: Duration) -> Interval {
+    let mut timer = interval_at(tokio::time::Instant::now() + period, period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
 }
 
 fn size(ops: &[Op]) -> usize {

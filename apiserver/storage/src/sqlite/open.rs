@@ -1,0 +1,311 @@
+//! Opening a database: is it ours, can we read it, is nobody else in it; then its objects.
+//!
+//! Never here: writes, but for the tables of a new database.
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use schema::clock::Random;
+use schema::entry::{Draft, Entry, GroupResource, Key};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{ConnectOptions, Row, SqliteConnection};
+
+use super::Sqlite;
+use crate::snapshot::{Map, Place};
+use crate::store::{FIRST, OpenError};
+
+/// Marks a database as ours (`PRAGMA application_id`).
+const APPLICATION: i64 = 0x464C_4F54;
+/// The layout of the tables that this program writes.
+const SCHEMA: u64 = 1;
+/// Objects read at a time.
+const PAGE: i64 = 1000;
+
+/// The rows of `obj` are found by place; `data` comes last so that the other columns can be read without it.
+const TABLES: [&str; 6] = [
+    "CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE rv(id INTEGER PRIMARY KEY CHECK(id = 1), v INTEGER NOT NULL)",
+    "CREATE TABLE kind(id INTEGER PRIMARY KEY, grp TEXT NOT NULL, resource TEXT NOT NULL, UNIQUE(grp, resource))",
+    "CREATE TABLE obj(kind INTEGER NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL, rv INTEGER NOT NULL, beat INTEGER NOT NULL, \
+     expires_at INTEGER, data BLOB NOT NULL, PRIMARY KEY(kind, ns, name))",
+    "CREATE TABLE log(rv INTEGER PRIMARY KEY, kind INTEGER NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL, op INTEGER NOT NULL, \
+     ts INTEGER NOT NULL, expires_at INTEGER, prev_rv INTEGER NOT NULL, prev BLOB, data BLOB)",
+    "CREATE INDEX log_place ON log(kind, ns, rv)",
+];
+
+/// What a database holds when it is opened.
+pub(crate) struct Loaded {
+    pub(crate) maps: HashMap<GroupResource, Map>,
+    /// Objects whose newest state is a heartbeat.
+    pub(crate) beats: Vec<Arc<Entry>>,
+    pub(crate) expiries: Vec<(Key, i64)>,
+    pub(crate) epoch: String,
+    pub(crate) counter: u64,
+    pub(crate) compacted: u64,
+    /// The newest revision in the log: nothing happened behind it but heartbeats.
+    pub(crate) newest: u64,
+}
+
+impl Loaded {
+    /// A store without objects.
+    pub(crate) fn empty(epoch: String) -> Self {
+        Self {
+            maps: HashMap::new(),
+            beats: Vec::new(),
+            expiries: Vec::new(),
+            epoch,
+            counter: FIRST,
+            compacted: FIRST,
+            newest: FIRST,
+        }
+    }
+}
+
+/// Opens a database, made new if it is not there.
+pub(crate) async fn open(path: &Path, random: &dyn Random) -> Result<(Sqlite, Loaded), OpenError> {
+    let lock = lock(path)?;
+    check_header(path)?;
+    let failed = |error: sqlx::Error| database(path, &error);
+    let options = options(path)
+        .create_if_missing(true)
+        .page_size(8192)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("cache_size", "-8192");
+    let mut connection = options.connect().await.map_err(failed)?;
+    if number(&mut connection, "SELECT count(*) FROM sqlite_master")
+        .await
+        .map_err(failed)?
+        == 0
+    {
+        create(&mut connection, random).await.map_err(failed)?;
+    }
+    if number(&mut connection, "PRAGMA application_id").await.map_err(failed)? != APPLICATION {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    let version = meta(&mut connection, "schema")
+        .await
+        .map_err(failed)?
+        .parse()
+        .unwrap_or(u64::MAX);
+    if version > SCHEMA {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            supported: SCHEMA,
+        });
+    }
+    let (kinds, loaded) = load(&mut connection, path).await?;
+    Ok((
+        Sqlite {
+            connection,
+            counter: loaded.counter,
+            kinds,
+            _lock: lock,
+        },
+        loaded,
+    ))
+}
+
+/// What every connection to the database has in common.
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging()
+}
+
+/// The operating system frees the lock when the process ends, however it ends.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let failed = |error: std::io::Error| OpenError::Database {
+        path: path.clone(),
+        reason: error.to_string(),
+    };
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path }),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Tells a file that is no database before SQLite touches it.
+fn check_header(path: &Path) -> Result<(), OpenError> {
+    let failed = |error: std::io::Error| OpenError::Database {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let mut head = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(16).read_to_end(&mut head).map_err(failed)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if head.is_empty() || head == b"SQLite format 3\0" {
+        Ok(())
+    } else {
+        Err(OpenError::NotADatabase { path: path.to_owned() })
+    }
+}
+
+fn database(path: &Path, error: &sqlx::Error) -> OpenError {
+    OpenError::Database {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+    sqlx::query(sql).fetch_one(connection).await?.try_get(0)
+}
+
+async fn meta(connection: &mut SqliteConnection, key: &str) -> Result<String, sqlx::Error> {
+    sqlx::query("SELECT v FROM meta WHERE k = ?")
+        .bind(key)
+        .fetch_one(connection)
+        .await?
+        .try_get(0)
+}
+
+async fn create(connection: &mut SqliteConnection, random: &dyn Random) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    for table in TABLES {
+        sqlx::query(table).execute(&mut *connection).await?;
+    }
+    sqlx::query("INSERT INTO rv(id, v) VALUES(1, ?)")
+        .bind(FIRST.cast_signed())
+        .execute(&mut *connection)
+        .await?;
+    let (schema, compacted, epoch) = (SCHEMA.to_string(), FIRST.to_string(), random.uuid());
+    for (key, value) in [("schema", schema), ("compacted", compacted), ("epoch", epoch)] {
+        sqlx::query("INSERT INTO meta(k, v) VALUES(?, ?)")
+            .bind(key)
+            .bind(value)
+            .execute(&mut *connection)
+            .await?;
+    }
+    // Pragmas take no parameters; this is `APPLICATION`.
+    sqlx::query("PRAGMA application_id = 0x464C4F54")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("COMMIT").execute(&mut *connection).await.map(drop)
+}
+
+async fn load(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(HashMap<GroupResource, i64>, Loaded), OpenError> {
+    let failed = |error: sqlx::Error| database(path, &error);
+    let damaged = |what: &str| OpenError::Database {
+        path: path.to_owned(),
+        reason: format!("{what} is damaged"),
+    };
+    let counter = number(connection, "SELECT v FROM rv")
+        .await
+        .map_err(failed)?
+        .cast_unsigned();
+    let compacted: u64 = meta(connection, "compacted")
+        .await
+        .map_err(failed)?
+        .parse()
+        .map_err(|_| damaged("the compacted revision"))?;
+    let newest = number(connection, "SELECT coalesce(max(rv), 0) FROM log")
+        .await
+        .map_err(failed)?
+        .cast_unsigned();
+    let epoch = meta(connection, "epoch").await.map_err(failed)?;
+    let mut kinds = HashMap::new();
+    let mut by_id = HashMap::new();
+    for row in sqlx::query("SELECT id, grp, resource FROM kind")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?
+    {
+        let resource = GroupResource::new(text(&row, 1).map_err(failed)?, text(&row, 2).map_err(failed)?);
+        let id: i64 = row.try_get(0).map_err(failed)?;
+        kinds.insert(resource.clone(), id);
+        by_id.insert(id, resource);
+    }
+    let mut loaded = Loaded {
+        maps: HashMap::new(),
+        beats: Vec::new(),
+        expiries: Vec::new(),
+        epoch,
+        counter,
+        compacted,
+        newest: newest.max(compacted),
+    };
+    let (mut seen, mut namespace): (i64, Arc<str>) = (0, Arc::from(""));
+    loop {
+        let page =
+            "SELECT rowid, kind, ns, name, rv, beat, expires_at, data FROM obj WHERE rowid > ? ORDER BY rowid LIMIT ?";
+        let rows = sqlx::query(page)
+            .bind(seen)
+            .bind(PAGE)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed)?;
+        for row in &rows {
+            seen = row.try_get(0).map_err(failed)?;
+            let kind: i64 = row.try_get(1).map_err(failed)?;
+            let resource = by_id.get(&kind).ok_or_else(|| damaged("a kind"))?.clone();
+            // Neighbours mostly share their namespace's memory.
+            let found: &str = row.try_get(2).map_err(failed)?;
+            if *namespace != *found {
+                namespace = Arc::from(found);
+            }
+            let key = Key::new(resource, namespace.clone(), text(row, 3).map_err(failed)?);
+            object(&mut loaded, row, key, &damaged).map_err(failed)??;
+        }
+        if i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE {
+            return Ok((kinds, loaded));
+        }
+    }
+}
+
+fn object(
+    loaded: &mut Loaded,
+    row: &SqliteRow,
+    key: Key,
+    damaged: &dyn Fn(&str) -> OpenError,
+) -> Result<Result<(), OpenError>, sqlx::Error> {
+    let revision: i64 = row.try_get(4)?;
+    let beat: i64 = row.try_get(5)?;
+    let expires: Option<i64> = row.try_get(6)?;
+    let data: Vec<u8> = row.try_get(7)?;
+    let Ok(draft) = Draft::from_bytes(Bytes::from(data)) else {
+        return Ok(Err(damaged(&key.to_string())));
+    };
+    let entry = Arc::new(draft.seal(key, revision.cast_unsigned()));
+    if beat != 0 {
+        loaded.beats.push(entry.clone());
+    }
+    if let Some(at) = expires {
+        loaded.expiries.push((entry.key().clone(), at));
+    }
+    loaded
+        .maps
+        .entry(entry.key().resource.clone())
+        .or_default()
+        .insert_mut(Place::of(entry.key()), entry);
+    Ok(Ok(()))
+}
+
+fn text(row: &SqliteRow, column: usize) -> Result<Arc<str>, sqlx::Error> {
+    row.try_get::<&str, _>(column).map(Arc::from)
+}

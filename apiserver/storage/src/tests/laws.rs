@@ -1,0 +1,220 @@
+//! Laws: what watches say is what the log says is what snapshots say; committers agree on one order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u8, u8),
+    Beat(u8, u8),
+    Delete(u8),
+    /// Two objects at once; the second may lose and take the first with it.
+    Pair(u8, u8, u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (name, value) = (0..4u8, 0..3u8);
+    prop_oneof![
+        4 => (name.clone(), value.clone()).prop_map(|(name, value)| Step::Put(name, value)),
+        2 => (name.clone(), value.clone()).prop_map(|(name, value)| Step::Beat(name, value)),
+        2 => name.clone().prop_map(Step::Delete),
+        1 => (name.clone(), name, value).prop_map(|(first, second, value)| Step::Pair(first, second, value)),
+    ]
+}
+
+fn ops(step: &Step) -> Vec<Op> {
+    let name = |index: u8| format!("n{index}");
+    let put = |index: u8, value: u8| put(&name(index), Precondition::None, &value.to_string());
+    match *step {
+        Step::Put(index, value) => vec![put(index, value)],
+        Step::Beat(index, value) => {
+            let key = key(&name(index));
+            let write = Write::Heartbeat(draft(&key, value.to_string()));
+            vec![Op {
+                key,
+                precondition: Precondition::None,
+                write,
+            }]
+        }
+        Step::Delete(index) => vec![delete(&name(index))],
+        Step::Pair(first, second, value) => vec![put(first, value), delete(&name(second))],
+    }
+}
+
+/// Objects as name → (revision, JSON).
+type State = BTreeMap<String, (u64, String)>;
+
+fn state(store: &Store) -> State {
+    let snapshot = store.snapshot(&maps());
+    snapshot
+        .iter()
+        .map(|entry| (entry.name().to_owned(), (entry.revision(), entry.value().to_string())))
+        .collect()
+}
+
+fn apply(state: &mut State, event: &Event) {
+    let name = event.entry.name().to_owned();
+    if event.deleted {
+        assert!(state.remove(&name).is_some(), "deleted twice");
+    } else {
+        let before = state.insert(name, (event.entry.revision(), event.entry.value().to_string()));
+        assert_eq!(before.is_some(), event.previous.is_some());
+    }
+}
+
+/// Runs the steps and compares every way to learn what happened.
+async fn hold(store: Store, steps: Vec<Step>) {
+    let beaten: Vec<String> = steps
+        .iter()
+        .filter_map(|step| {
+            if let Step::Beat(index, _) = step {
+                Some(format!("n{index}"))
+            } else {
+                None
+            }
+        })
+        .collect();
+    let mut live = store.watch(names(None), None).await.unwrap();
+    let mut states = BTreeMap::from([(store.revision(), State::new())]);
+    for step in &steps {
+        let (before, known) = (store.revision(), state(&store));
+        let result = store.commit(ops(step)).await;
+        let written = result
+            .iter()
+            .flatten()
+            .filter(|outcome| !matches!(outcome, Outcome::Unchanged(_)))
+            .count();
+        assert_eq!(store.revision(), before + written as u64, "{step:?}");
+        if written == 0 {
+            assert_eq!(state(&store), known);
+        }
+        states.insert(store.revision(), state(&store));
+    }
+    // Live: every change once, in order, and each state on the way is the snapshot of its revision.
+    let mut followed = State::new();
+    let mut last = 1000;
+    while let Some(event) = live.try_recv() {
+        assert_eq!(event.entry.revision(), last + 1);
+        let before = followed.get(event.entry.name()).map(|(revision, _)| *revision);
+        assert_eq!(before, event.previous.as_ref().map(|previous| previous.revision()));
+        apply(&mut followed, &event);
+        last += 1;
+        if let Some(expected) = states.get(&last) {
+            assert_eq!(&followed, expected);
+        }
+    }
+    assert_eq!((last, &followed), (store.revision(), &state(&store)));
+    // Resumed from anywhere: rises, and ends where the others ended.
+    for (from, start) in &states {
+        let mut watch = store.watch(names(None), Some(*from)).await.unwrap();
+        let (mut resumed, mut at) = (start.clone(), *from);
+        while let Some(event) = watch.try_recv() {
+            assert!(event.entry.revision() > at);
+            at = event.entry.revision();
+            apply(&mut resumed, &event);
+        }
+        assert_eq!(&resumed, &followed, "from {from}");
+        assert_eq!(watch.progress(), store.revision());
+        // An exact read is the state of then; only a heartbeat, which is not history, may show through.
+        let snapshot = store.snapshot_at(&maps(), *from).await.unwrap();
+        assert_eq!(snapshot.len(), start.len());
+        for entry in snapshot.iter() {
+            let (revision, json) = &start[entry.name()];
+            let shows_through = entry.revision() > *from && beaten.iter().any(|name| name == entry.name());
+            assert!(
+                shows_through || (entry.revision(), entry.value().to_string()) == (*revision, json.clone()),
+                "{entry:?} at {from}"
+            );
+        }
+    }
+}
+
+fn run(steps: Vec<Step>, ring_bytes: Option<usize>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Some(ring_bytes) = ring_bytes else {
+            return hold(memory().await, steps).await;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(Options {
+            ring_bytes,
+            ..options(file(directory.path()), &Arc::default())
+        })
+        .await
+        .unwrap();
+        hold(store.clone(), steps).await;
+        // What was opened again is what was closed.
+        let before = state(&store);
+        let revision = store.revision();
+        store.close().await;
+        let store = sqlite(directory.path()).await;
+        assert_eq!((state(&store), store.revision()), (before, revision));
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn watches_equal_the_log_in_memory(steps in prop::collection::vec(step(), 0..40)) {
+        run(steps, None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn watches_equal_the_log_on_disk(steps in prop::collection::vec(step(), 0..40), ring_bytes in prop_oneof![Just(1), Just(2000), Just(1 << 20)]) {
+        run(steps, Some(ring_bytes));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_committers_agree_on_one_order() {
+    let (_directory, stores) = both().await;
+    for store in stores {
+        write(&store, "counter", "0").await;
+        let mut watch = store.watch(names(None), None).await.unwrap();
+        let workers = (0..8).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut won = Vec::new();
+                while won.len() < 10 {
+                    let current = store.get(&key("counter")).unwrap();
+                    let next = current.value()["data"]["value"]
+                        .as_str()
+                        .unwrap()
+                        .parse::<u64>()
+                        .unwrap()
+                        + 1;
+                    let op = put("counter", Precondition::Revision(current.revision()), &next.to_string());
+                    if let Ok(outcome) = one(&store, op).await {
+                        // What was answered is visible.
+                        assert!(store.get(&key("counter")).unwrap().revision() >= outcome.entry().revision());
+                        assert!(store.revision() >= outcome.entry().revision());
+                        won.push(outcome.entry().revision());
+                    }
+                }
+                won
+            })
+        });
+        let mut won = Vec::new();
+        for worker in workers.collect::<Vec<_>>() {
+            won.extend(worker.await.unwrap());
+        }
+        won.sort_unstable();
+        let events: Vec<u64> = std::iter::from_fn(|| watch.try_recv())
+            .map(|event| event.entry.revision())
+            .collect();
+        assert_eq!(events, won);
+        assert_eq!(events, (1002..1082).collect::<Vec<_>>());
+        assert_eq!(store.get(&key("counter")).unwrap().value()["data"]["value"], "80");
+    }
+}
