@@ -9,8 +9,12 @@
 //! Never here: I/O, clocks, randomness, or knowledge of HTTP beyond the [`status::Status`] that an error becomes.
 
 pub mod clock;
+pub mod decode;
 pub mod entry;
 pub mod facts;
+pub mod leaves;
 pub mod model;
+pub mod patch;
+pub mod quantity;
 pub mod selector;
 pub mod status;

@@ -94,6 +94,8 @@ pub struct StructDef {
     pub fields: Vec<Field>,
     /// The object carries `apiVersion` and `kind` (they are not listed in `fields`).
     pub typemeta: bool,
+    /// Part of a custom resource: values are kept as they were written, nulls and zeros included.
+    pub custom: bool,
     /// Kinds that have this struct as their root.
     pub gvks: Vec<GroupVersionKind>,
     /// Server-side apply treats the whole value as one field.
@@ -173,6 +175,8 @@ pub struct Field {
     pub default: Option<Value>,
     /// Strategic merge patch: lists merge by [`Field::merge_key`] (or as a set of scalars when there is none).
     pub patch_merge: bool,
+    /// Strategic merge patch: the object is replaced, not merged.
+    pub patch_replace: bool,
     /// Strategic merge patch: `retainKeys`.
     pub patch_retain_keys: bool,
     /// Strategic merge patch key.
@@ -200,6 +204,7 @@ impl Field {
             nullable: false,
             default: None,
             patch_merge: false,
+            patch_replace: false,
             patch_retain_keys: false,
             merge_key: None,
             allowed: Vec::new(),
@@ -355,6 +360,26 @@ impl<'a> TypeRef<'a> {
             Shape::Struct(id) => Some(self.types.get(*id)),
             _ => None,
         }
+    }
+
+    /// The place that describes this value: what a wrapper of one value wraps, or the alternative of a union that the
+    /// value takes. `None` when nothing more is known about it.
+    pub fn formed(self, value: &Value) -> Option<TypeRef<'a>> {
+        let Shape::Struct(id) = self.shape.bare() else {
+            return Some(self);
+        };
+        let def = self.types.get(*id);
+        let alternative = match (def.form, value) {
+            (None, _) => return Some(self),
+            (Some(Form::Unwrap), _) | (Some(Form::SchemaOrList | Form::SchemaOrStrings), Value::Object(_)) => 0,
+            (Some(Form::SchemaOrList | Form::SchemaOrStrings), Value::Array(_))
+            | (Some(Form::SchemaOrBool), Value::Object(_)) => 1,
+            (Some(_), _) => return None,
+        };
+        def.fields.get(alternative).map(|field| TypeRef {
+            types: self.types,
+            shape: &field.shape,
+        })
     }
 
     /// The field that a JSON key of an object at this place means, looking through inlined structs.
