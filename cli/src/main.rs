@@ -1,2 +1,55 @@
-//! Placeholder.
-fn main() {}
+//! `flotilla`: one binary for every part. Parses, wires, prints; what the parts do stands in their own crates.
+//!
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 timed out. Tables and ready lines go to stdout, everything else to stderr.
+
+mod agent;
+mod args;
+mod data_dir;
+mod demo;
+mod hub;
+mod kubeconfig;
+mod lifecycle;
+mod simulate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    lifecycle::start_logging(cli.log.as_deref());
+    // The same provider for every crate that speaks TLS; a second installation would be a bug in this file.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::error!("a TLS provider was installed before main");
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Hub(args) => hub::run(args).await,
+            Command::Agent(args) => agent::run(args).await,
+            Command::Simulate(args) => simulate::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Kubeconfig(args) => kubeconfig::run(&args),
+            Command::Version => lifecycle::print(&format!("flotilla {}", env!("CARGO_PKG_VERSION"))),
+            Command::Completion { shell } => args::print_completion(shell),
+        }
+    });
+    // Tasks that outlive their token must not hold the process beyond the promise of 5 seconds.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<lifecycle::TimedOut>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+        }
+    }
+}

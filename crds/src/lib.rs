@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The federation's API: names, labels, reasons and quantities, as Karmada writes them on the wire.
+//!
+//! Start with [`names`] for how objects are called. Never here: I/O, clocks, decisions.
+
+pub mod annotations;
+pub mod finalizers;
+pub mod labels;
+pub mod names;
+pub mod namespaces;
+pub mod quantity;
+pub mod reasons;
+pub mod taints;

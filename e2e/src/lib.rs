@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What the end-to-end tests and benchmarks share: processes of the real binary, real kubectl, waiting for states.
+//!
+//! Start with [`federation::Federation`]. Never here: assertions about a scenario; those stand in `tests/it/`.
+
+pub mod assets;
+pub mod federation;
+pub mod kubectl;
+pub mod process;
+pub mod wait;

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! Member clusters inside one process: the API server with an in-memory store, workload controllers, nodes with capacity.
+//!
+//! Start with [`engine::Engine`]. Its nodes can also stand in for kubelets beside a real control plane.
+//!
+//! Never here: anything of the federation. A member does not know that it is one.
+
+mod engine;
+mod kubelet;
+mod workloads;
+
+pub use engine::{Engine, EngineConfig};
+pub use kubelet::NodeShape;

@@ -1,0 +1,169 @@
+//! What can be typed. The texts here are the help pages and the completions.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Multi-cluster federation: workloads and policies in the hub, replicas in the member clusters.
+#[derive(Debug, Parser)]
+#[command(name = "flotilla", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to log, for example `info` or `controllers=debug,info`.
+    #[arg(long, global = true, env = "FLOTILLA_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the hub: API server, controllers and scheduler in one process.
+    Hub(HubArgs),
+    /// Run the agent of one member cluster.
+    Agent(AgentArgs),
+    /// Run simulated member clusters, each with a port and a kubeconfig.
+    Simulate(SimulateArgs),
+    /// Run a hub, members and agents, and show a first workload propagated.
+    Demo(DemoArgs),
+    /// Print a kubeconfig for an agent, made with the hub's own keys.
+    Kubeconfig(KubeconfigArgs),
+    /// Print the version.
+    Version,
+    /// Print a completion script for a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct HubArgs {
+    /// Where keys and state are kept; made when it does not exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address to listen on. Port 0 takes a free port at the first start and keeps it.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443")]
+    pub(crate) listen: SocketAddr,
+    /// Database, `sqlite://PATH`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// A further name or address that the serving certificate is valid for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) san: Vec<String>,
+    /// How long an agent may be silent before its cluster is Unknown, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "40", value_parser = seconds)]
+    pub(crate) cluster_monitor_grace_period: Duration,
+    /// How often clusters are looked at, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub(crate) cluster_monitor_period: Duration,
+    /// End when standard input is closed: for a parent process that must not leave children behind.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentArgs {
+    /// Name of the member cluster.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: String,
+    /// Kubeconfig of the hub, with this agent's own certificate.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hub_kubeconfig: PathBuf,
+    /// Kubeconfig of the member.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) member_kubeconfig: PathBuf,
+    /// How often the member is probed and its status reported, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) cluster_status_update_frequency: Duration,
+    /// Duration of the agent's lease on the hub, in seconds; it is renewed four times as often.
+    #[arg(long, value_name = "SECONDS", default_value = "40", value_parser = seconds)]
+    pub(crate) cluster_lease_duration: Duration,
+    /// End when standard input is closed.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimulateArgs {
+    /// Names of the members.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true)]
+    pub(crate) members: Vec<String>,
+    /// Where keys, ports and kubeconfigs are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Nodes per member.
+    #[arg(long, default_value = "2")]
+    pub(crate) nodes: usize,
+    /// CPU of each node.
+    #[arg(long, value_name = "QUANTITY", default_value = "8")]
+    pub(crate) node_cpu: String,
+    /// Memory of each node.
+    #[arg(long, value_name = "QUANTITY", default_value = "32Gi")]
+    pub(crate) node_memory: String,
+    /// Pods of each node.
+    #[arg(long, default_value = "110")]
+    pub(crate) node_pods: u32,
+    /// End when standard input is closed.
+    #[arg(long, hide = true)]
+    pub(crate) until_stdin_closes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Names of the simulated members.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "eu,ap,us")]
+    pub(crate) members: Vec<String>,
+    /// Where everything is kept; with --once a temporary directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Exit after the table.
+    #[arg(long, conflicts_with = "empty")]
+    pub(crate) once: bool,
+    /// Apply nothing.
+    #[arg(long)]
+    pub(crate) empty: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct KubeconfigArgs {
+    /// The member cluster whose agent the kubeconfig is for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: String,
+    /// The hub's data directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.trim_end_matches('s').parse::<f64>() {
+        Ok(seconds) if 0.0 < seconds && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("expected a number of seconds between 0 and 86400".to_owned()),
+    }
+}
+
+/// Prints a shell's completion script.
+pub(crate) fn print_completion(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    clap_complete::generate(shell, &mut Cli::command(), "flotilla", &mut std::io::stdout());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn periods_are_checked() {
+        assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(seconds("0.5s"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0", "-1", "x", "1e9"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What every command needs around its work: logging, signals, the ready line.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// A step did not come true in time: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("timed out: {0}")]
+pub(crate) struct TimedOut(pub(crate) String);
+
+/// Logs to stderr, in colour on a terminal unless `NO_COLOR` is set.
+pub(crate) fn start_logging(filter: Option<&str>) {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).parse_lossy(filter.unwrap_or(""));
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+}
+
+/// A token that SIGTERM, Ctrl-C or, when asked for, the end of standard input cancels.
+pub(crate) fn stop_token(until_stdin_closes: bool) -> Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = stdin_closed(), if until_stdin_closes => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+/// A thread of its own waits: a blocking read inside the runtime would hold up its end.
+async fn stdin_closed() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Whatever way standard input ends, it has ended.
+        let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _nobody_waits = sender.send(());
+    });
+    let _closed = receiver.await;
+}
+
+/// One line on stdout, at once. A reader that has gone is no error: the work goes on.
+pub(crate) fn print(line: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => Ok(()),
+    }
+}

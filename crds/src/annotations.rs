@@ -1,0 +1,30 @@
+//! Annotation keys of the federation, as Karmada writes them.
+
+/// Namespace of the claiming `PropagationPolicy`.
+pub const POLICY_NAMESPACE: &str = "propagationpolicy.karmada.io/namespace";
+/// Name of the claiming `PropagationPolicy`.
+pub const POLICY_NAME: &str = "propagationpolicy.karmada.io/name";
+/// Name of the claiming `ClusterPropagationPolicy`.
+pub const CLUSTER_POLICY_NAME: &str = "clusterpropagationpolicy.karmada.io/name";
+/// Namespace of the binding that a Work was rendered from.
+pub const BINDING_NAMESPACE: &str = "resourcebinding.karmada.io/namespace";
+/// Name of the binding that a Work was rendered from.
+pub const BINDING_NAME: &str = "resourcebinding.karmada.io/name";
+/// Name of the cluster-scoped binding that a Work was rendered from.
+pub const CLUSTER_BINDING_NAME: &str = "clusterresourcebinding.karmada.io/name";
+/// Namespace of the Work that a member object came from.
+pub const WORK_NAMESPACE: &str = "work.karmada.io/namespace";
+/// Name of the Work that a member object came from.
+pub const WORK_NAME: &str = "work.karmada.io/name";
+/// `overwrite` or `abort`: what to do about an object that is there already.
+pub const CONFLICT_RESOLUTION: &str = "work.karmada.io/conflict-resolution";
+/// Generation of the template that a manifest was rendered from.
+pub const TEMPLATE_GENERATION: &str = "resourcetemplate.karmada.io/generation";
+/// Uid of the template that a manifest was rendered from.
+pub const TEMPLATE_UID: &str = "resourcetemplate.karmada.io/uid";
+/// Sorted label keys that the federation owns on a member object.
+pub const MANAGED_LABELS: &str = "resourcetemplate.karmada.io/managed-labels";
+/// Sorted annotation keys that the federation owns on a member object.
+pub const MANAGED_ANNOTATIONS: &str = "resourcetemplate.karmada.io/managed-annotations";
+/// JSON of the placement that was scheduled last.
+pub const APPLIED_PLACEMENT: &str = "policy.karmada.io/applied-placement";

@@ -1,0 +1,141 @@
+//! `make bench`: start, idle memory and propagation rate of the release binary, in one run on this machine.
+//!
+//! Prints figures beside the project's budgets; asserts nothing. All traffic stays on loopback.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use e2e::federation::{Federation, MEMBERS};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use kube::api::{DynamicObject, ListParams, PostParams};
+use serde_json::json;
+
+/// Deployments created; each becomes one member object per member.
+const DEPLOYMENTS: usize = 300;
+
+fn main() -> Result<()> {
+    // `cargo test --benches` and friends pass flags of their own; only a real run measures.
+    if std::env::args().any(|argument| argument == "--test") {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(measure())
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
+async fn measure() -> Result<()> {
+    let mut federation = Federation::start()?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let idle = resident(federation.hub.as_ref().context("hub")?.id())?;
+
+    federation.kill_hub()?;
+    let start = Instant::now();
+    federation.start_hub()?;
+    let ready = start.elapsed();
+    federation.wait_ready();
+
+    let hub_id = federation.hub.as_ref().context("hub")?.id();
+    let hub_client = e2e::assets::connect(&federation.hub_kubeconfig()).await?;
+    apply_policy(&federation);
+    let deployments: Api<Deployment> = Api::namespaced(hub_client.clone(), "default");
+    let cpu_before = cpu_seconds(hub_id)?;
+    let start = Instant::now();
+    for index in 0..DEPLOYMENTS {
+        deployments.create(&PostParams::default(), &deployment(index)?).await?;
+    }
+    let created = start.elapsed();
+    let applied = wait_applied(&hub_client, start).await?;
+    let ready_everywhere = wait_ready(&deployments, start).await?;
+    let cpu = cpu_seconds(hub_id)? - cpu_before;
+    let objects = DEPLOYMENTS * MEMBERS.len();
+
+    println!("figure                                        measured      budget");
+    println!("hub idle memory                             {:>6} MiB     60 MiB", idle >> 20);
+    println!("hub start to ready                          {:>6} ms    1000 ms", ready.as_millis());
+    println!("{DEPLOYMENTS} Deployments created                     {:>6} /s", rate(DEPLOYMENTS, created));
+    println!("member objects applied and reported         {:>6} /s     100 /s", rate(objects, applied));
+    println!("all replicas ready on the hub after         {:>6} ms", ready_everywhere.as_millis());
+    println!("hub CPU per member object                   {:>6.2} ms", cpu * 1000.0 / f64::from(u32::try_from(objects)?));
+    println!("hub memory afterwards                       {:>6} MiB", resident(hub_id)? >> 20);
+    Ok(())
+}
+
+fn rate(count: usize, time: Duration) -> u128 {
+    count as u128 * 1000 / time.as_millis().max(1)
+}
+
+fn apply_policy(federation: &Federation) {
+    let policy = json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": "bench", "namespace": "default"},
+        "spec": {"resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment"}], "placement": {
+            "clusterAffinity": {"clusterNames": MEMBERS},
+            "replicaScheduling": {"replicaSchedulingType": "Duplicated"}}}});
+    federation.hub().run_with(&["create", "-f", "-"], &policy.to_string()).ok();
+}
+
+fn deployment(index: usize) -> Result<Deployment> {
+    let name = format!("bench-{index}");
+    Ok(serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"replicas": 1,
+        "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}},
+        "spec": {"containers": [{"name": "c", "image": "registry.k8s.io/pause:3.10"}]}}}}))?)
+}
+
+/// Waits until every binding says that all its Works have been applied.
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
+async fn wait_applied(hub_client: &kube::Client, start: Instant) -> Result<Duration> {
+    let resource = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("work.karmada.io", "v1alpha2", "ResourceBinding"));
+    let bindings: Api<DynamicObject> = Api::namespaced_with(hub_client.clone(), "default", &resource);
+    loop {
+        let found = bindings.list(&ListParams::default()).await?;
+        let applied = found.items.iter().filter(|binding| {
+            let conditions = binding.data["status"]["conditions"].as_array();
+            conditions.into_iter().flatten().any(|condition| condition["type"] == "FullyApplied" && condition["status"] == "True")
+        });
+        if applied.count() == DEPLOYMENTS {
+            return Ok(start.elapsed());
+        }
+        bounded(start)?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
+async fn wait_ready(deployments: &Api<Deployment>, start: Instant) -> Result<Duration> {
+    let wanted = i32::try_from(MEMBERS.len())?;
+    loop {
+        let found = deployments.list(&ListParams::default()).await?;
+        let ready = |deployment: &&Deployment| deployment.status.as_ref().is_some_and(|status| status.ready_replicas == Some(wanted));
+        if found.items.iter().filter(ready).count() == DEPLOYMENTS {
+            return Ok(start.elapsed());
+        }
+        bounded(start)?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A benchmark ends by itself.
+fn bounded(start: Instant) -> Result<()> {
+    anyhow::ensure!(start.elapsed() < Duration::from_secs(300), "not finished after 300 s");
+    Ok(())
+}
+
+/// Resident memory in bytes.
+fn resident(id: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(kilobytes << 10)
+}
+
+/// User and system time in seconds.
+fn cpu_seconds(id: u32) -> Result<f64> {
+    let ticks = Command::new("getconf").arg("CLK_TCK").output()?;
+    let ticks: f64 = String::from_utf8_lossy(&ticks.stdout).trim().parse()?;
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The second field may hold spaces; everything after its closing parenthesis is plain.
+    let rest = stat.rsplit_once(')').context("stat")?.1;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let time = |index: usize| -> Result<f64> { Ok(fields.get(index).context("stat")?.parse()?) };
+    Ok((time(11)? + time(12)?) / ticks)
+}

@@ -1,0 +1,147 @@
+//! Members that are real control planes: etcd, kube-apiserver and kube-controller-manager from `KUBEBUILDER_ASSETS`, with
+//! the simulator's nodes in place of kubelets and scheduler.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::process::Process;
+
+/// One real control plane. It ends when it is dropped.
+#[derive(Debug)]
+pub struct RealMember {
+    stop: CancellationToken,
+    _nodes: std::thread::JoinHandle<()>,
+    _controller_manager: Process,
+    _apiserver: Process,
+    _etcd: Process,
+}
+
+impl Drop for RealMember {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A bearer token of a server that lives as long as a test and listens on loopback only.
+const TOKEN: &str = "end-to-end-tests";
+
+impl RealMember {
+    /// Starts a control plane; leaves `FOLDER/<name>.kubeconfig`.
+    pub fn start(name: &str, folder: &Path) -> Result<Self> {
+        let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from).context(
+            "E2E_MEMBERS=assets needs KUBEBUILDER_ASSETS: a folder that holds etcd, kube-apiserver and kube-controller-manager",
+        )?;
+        let directory = folder.join(name);
+        std::fs::create_dir_all(&directory)?;
+        let (etcd_client, etcd_peer, secure) = (free_port()?, free_port()?, free_port()?);
+        let etcd_url = format!("http://127.0.0.1:{etcd_client}");
+        let mut etcd = Command::new(assets.join("etcd"));
+        etcd.args(["--data-dir"]).arg(directory.join("etcd")).args([
+            "--listen-client-urls",
+            &etcd_url,
+            "--advertise-client-urls",
+            &etcd_url,
+            "--listen-peer-urls",
+            &format!("http://127.0.0.1:{etcd_peer}"),
+            "--unsafe-no-fsync",
+        ]);
+        let etcd = Process::spawn(etcd, &folder.join(format!("{name}-etcd.log")))?;
+
+        let keys = directory.join("pki");
+        std::fs::create_dir_all(&keys)?;
+        let signing = keys.join("service-account.key");
+        let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&signing).arg("2048").output();
+        anyhow::ensure!(made.is_ok_and(|made| made.status.success()), "openssl genrsa failed");
+        let tokens = keys.join("tokens.csv");
+        std::fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n"))?;
+        let mut server = Command::new(assets.join("kube-apiserver"));
+        server
+            .args(["--etcd-servers", &etcd_url, "--secure-port", &secure.to_string(), "--bind-address", "127.0.0.1"])
+            .args(["--service-cluster-ip-range", "10.0.0.0/24", "--authorization-mode", "RBAC", "--allow-privileged"])
+            .args(["--service-account-issuer", "https://kubernetes.default.svc", "--cert-dir"])
+            .arg(keys.join("serving"))
+            .arg("--service-account-key-file")
+            .arg(&signing)
+            .arg("--service-account-signing-key-file")
+            .arg(&signing)
+            .arg("--token-auth-file")
+            .arg(&tokens)
+            .args(["--disable-admission-plugins", "ServiceAccount"]);
+        let server = Process::spawn(server, &folder.join(format!("{name}-apiserver.log")))?;
+        let kubeconfig = folder.join(format!("{name}.kubeconfig"));
+        std::fs::write(&kubeconfig, kubeconfig_text(name, secure))?;
+
+        let mut manager = Command::new(assets.join("kube-controller-manager"));
+        manager.arg("--kubeconfig").arg(&kubeconfig).args([
+            "--controllers=deployment,replicaset,job,statefulset,daemonset,namespace,garbagecollector,endpoint",
+            "--leader-elect=false",
+            "--port=0",
+            "--secure-port=0",
+        ]);
+        let healthy = crate::kubectl::Kubectl::new(&kubeconfig, &directory);
+        crate::wait::until("the real API server's readiness", || {
+            let answer = healthy.run(&["get", "--raw", "/readyz"]);
+            let namespaced = healthy.run(&["get", "namespace", "default"]);
+            if answer.code == 0 && namespaced.code == 0 {
+                Ok(())
+            } else {
+                Err(format!("{}{}\n{}", answer.stderr, namespaced.stderr, server.log_text()))
+            }
+        });
+        let manager = Process::spawn(manager, &folder.join(format!("{name}-manager.log")))?;
+        let stop = CancellationToken::new();
+        let nodes = stand_in_for_kubelets(name.to_owned(), kubeconfig, stop.clone());
+        Ok(Self { stop, _nodes: nodes, _controller_manager: manager, _apiserver: server, _etcd: etcd })
+    }
+}
+
+/// Runs the simulator's nodes against a real API server, on a thread of its own.
+fn stand_in_for_kubelets(name: String, kubeconfig: PathBuf, stop: CancellationToken) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let run = async {
+            let client = crate::assets::connect(&kubeconfig).await?;
+            let member_client = runtime::remote::RemoteHub::connect(client).await?;
+            let config = simulator::EngineConfig {
+                member: name,
+                nodes: 2,
+                shape: simulator::NodeShape::default(),
+                version: "v1.20.2".to_owned(),
+                workloads: false,
+            };
+            let engine = simulator::Engine::new(Arc::new(member_client), Arc::new(runtime::clock::SystemClock), config);
+            engine.run(stop).await?;
+            anyhow::Ok(())
+        };
+        let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| runtime.block_on(run));
+        if let Err(error) | Ok(Err(error)) = outcome.map_err(anyhow::Error::from) {
+            eprintln!("the stand-in for kubelets ended: {error:#}");
+        }
+    })
+}
+
+/// A client for a kubeconfig file.
+pub async fn connect(kubeconfig: &Path) -> Result<kube::Client> {
+    // A second installation finds the first one's provider, which is the same.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let read = kube::config::Kubeconfig::read_from(kubeconfig)?;
+    let config = kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default()).await?;
+    Ok(kube::Client::try_from(config)?)
+}
+
+/// A port that is free now. Another process may take it before it is used; the start then fails and says so.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn kubeconfig_text(name: &str, port: u16) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: {name}\nclusters:\n- name: {name}\n  cluster:\n    server: https://127.0.0.1:{port}\n    \
+         insecure-skip-tls-verify: true\nusers:\n- name: admin\n  user:\n    token: {TOKEN}\ncontexts:\n- name: {name}\n  context:\n    \
+         cluster: {name}\n    user: admin\n"
+    )
+}
