@@ -1,4 +1,4 @@
-//! What the store takes and gives.
+//! What the store takes and gives; the store itself is [`crate::Store`].
 
 use std::sync::Arc;
 
@@ -125,20 +125,3 @@ pub enum ReadError {
     #[error("storage failed")]
     Storage,
 }
-
-// The store itself (module `store`):
-//
-//   Store::open(Backend, Options) -> Result<Store, OpenError>          Store is Clone (an Arc inside)
-//   store.commit(Vec<Op>).await -> Result<Vec<Outcome>, CommitError>
-//   store.revision() -> u64                                            newest published revision
-//   store.epoch() -> &str                                              changes when a snapshot is restored
-//   store.get(&Key) -> Option<Arc<Entry>>
-//   store.snapshot(&GroupResource) -> Snapshot                         persistent map: O(1) clone, ordered by (namespace, name)
-//   store.snapshot_at(&GroupResource, revision).await -> Result<Snapshot, ReadError>
-//   store.watch(Scope, from: Option<u64>).await -> Result<Watch, ReadError>   events with revision > from (None: from now)
-//   watch.recv().await -> Option<Event>                                None: closed, slow or shut down
-//   watch.try_recv() -> Option<Event>
-//   watch.progress() -> u64     every event up to this revision has been received or is not in scope; call when try_recv is empty
-//   store.close().await
-//
-//   Snapshot { revision() -> u64, get(ns, name), iter(), iter_namespace(ns), iter_from(ns, name), len() }

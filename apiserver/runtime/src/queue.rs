@@ -1,0 +1,297 @@
+//! A keyed work queue: a key is queued at most once, is worked on by one worker at a time, comes back after a delay when
+//! asked to, and with growing delay after failures.
+//!
+//! It also remembers since when a key waits, which is the lag of a stage. Start with [`run`].
+//!
+//! Never here: what the keys mean. Time is tokio's, so that tests can pause it.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fmt::{Debug, Display};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+#[cfg(test)]
+mod tests;
+
+/// What a round that did not fail wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing until the next change.
+    Done,
+    /// Another look after this time.
+    After(Duration),
+}
+
+/// How long a failed key waits: doubled with each failure in a row, forgotten after a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(20),
+            longest: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Backoff {
+    /// The delay after this many failures in a row (0: the first one).
+    pub fn delay(self, failures: u32) -> Duration {
+        self.first.saturating_mul(1 << failures.min(20)).min(self.longest)
+    }
+}
+
+/// The queue of one loop.
+#[derive(Debug)]
+pub struct Queue<K> {
+    state: Mutex<State<K>>,
+    backoff: Backoff,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State<K> {
+    /// In the order of their requests.
+    ready: VecDeque<K>,
+    /// Every key of `ready`, and every active key that must run again, with the time of its first request.
+    waiting: HashMap<K, Instant>,
+    active: HashSet<K>,
+    delayed: BTreeMap<(Instant, u64), K>,
+    /// Where a key stands in `delayed`.
+    slots: HashMap<K, (Instant, u64)>,
+    failures: HashMap<K, u32>,
+    /// Makes slots of the same instant different.
+    sequence: u64,
+}
+
+impl<K: Clone + Eq + Hash> Default for Queue<K> {
+    fn default() -> Self {
+        Self::new(Backoff::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Queue<K> {
+    /// An empty queue.
+    pub fn new(backoff: Backoff) -> Self {
+        let state = State {
+            ready: VecDeque::new(),
+            waiting: HashMap::new(),
+            active: HashSet::new(),
+            delayed: BTreeMap::new(),
+            slots: HashMap::new(),
+            failures: HashMap::new(),
+            sequence: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            backoff,
+            changed: Notify::new(),
+        }
+    }
+
+    /// Asks for a key to be worked on as soon as can be; once more when it is being worked on now. A delay that it is in
+    /// ends.
+    pub fn add(&self, key: K) {
+        self.lock().add(key, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Asks for a key after a delay; an earlier request for it stands.
+    pub fn add_after(&self, key: K, delay: Duration) {
+        self.lock().delay(key, Instant::now() + delay);
+        self.changed.notify_one();
+    }
+
+    /// How many keys wait, those in a delay not counted.
+    pub fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// No key waits, those in a delay not counted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Nothing waits and nothing is being worked on.
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.waiting.is_empty() && state.active.is_empty()
+    }
+
+    /// Since when the key that waits longest does so: the lag of the loop.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.lock().waiting.values().min().copied()
+    }
+
+    /// The next key and since when it waits; it counts as active until [`Queue::done`].
+    async fn next(&self) -> (K, Instant) {
+        loop {
+            let wake = {
+                let mut state = self.lock();
+                let now = Instant::now();
+                state.promote(now);
+                if let Some(key) = state.ready.pop_front() {
+                    let since = state.waiting.remove(&key).unwrap_or(now);
+                    state.active.insert(key.clone());
+                    return (key, since);
+                }
+                state.delayed.first_key_value().map(|((at, _), _)| *at)
+            };
+            match wake {
+                Some(at) => tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = sleep_until(at) => {}
+                },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Ends the work on a key; `None` is a failure.
+    fn done(&self, key: K, outcome: Option<Action>) {
+        let mut state = self.lock();
+        state.active.remove(&key);
+        if state.waiting.contains_key(&key) {
+            state.ready.push_back(key.clone());
+        }
+        let delay = match outcome {
+            Some(action) => {
+                state.failures.remove(&key);
+                if let Action::After(delay) = action {
+                    Some(delay)
+                } else {
+                    None
+                }
+            }
+            None => {
+                let failures = state.failures.entry(key.clone()).or_default();
+                let delay = self.backoff.delay(*failures);
+                *failures = failures.saturating_add(1);
+                Some(delay)
+            }
+        };
+        if let Some(delay) = delay.filter(|_| !state.waiting.contains_key(&key)) {
+            state.delay(key, Instant::now() + delay);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        // Nothing in here panics half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Eq + Hash> State<K> {
+    fn add(&mut self, key: K, now: Instant) {
+        if let Some(slot) = self.slots.remove(&key) {
+            self.delayed.remove(&slot);
+        }
+        if self.waiting.contains_key(&key) {
+            return;
+        }
+        self.waiting.insert(key.clone(), now);
+        if !self.active.contains(&key) {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn delay(&mut self, key: K, at: Instant) {
+        if self.slots.get(&key).is_some_and(|(earlier, _)| *earlier <= at) || self.waiting.contains_key(&key) {
+            return;
+        }
+        self.sequence += 1;
+        let slot = (at, self.sequence);
+        if let Some(later) = self.slots.insert(key.clone(), slot) {
+            self.delayed.remove(&later);
+        }
+        self.delayed.insert(slot, key);
+    }
+
+    fn promote(&mut self, now: Instant) {
+        while let Some(first) = self.delayed.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            let key = first.remove();
+            self.slots.remove(&key);
+            self.add(key, now);
+        }
+    }
+}
+
+/// A key being worked on. If the work panics the key is given back as failed, not lost.
+struct Active<K: Clone + Eq + Hash> {
+    queue: Arc<Queue<K>>,
+    key: Option<K>,
+}
+
+impl<K: Clone + Eq + Hash> Active<K> {
+    fn end(mut self, outcome: Option<Action>) {
+        if let Some(key) = self.key.take() {
+            self.queue.done(key, outcome);
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Drop for Active<K> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.queue.done(key, None);
+        }
+    }
+}
+
+/// Works on a queue with up to `workers` keys at once until cancelled; what is in flight then is finished.
+///
+/// `reconcile` gets the key and the time since which it has waited. A failure is logged and retried with backoff.
+pub async fn run<K, F, R, E>(
+    name: &'static str,
+    queue: Arc<Queue<K>>,
+    workers: usize,
+    shutdown: CancellationToken,
+    reconcile: F,
+) where
+    K: Clone + Debug + Eq + Hash + Send + Sync + 'static,
+    F: Fn(K, Instant) -> R,
+    R: Future<Output = Result<Action, E>> + Send + 'static,
+    E: Display,
+{
+    let mut running = JoinSet::new();
+    loop {
+        let (key, since) = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(_) = running.join_next(), if !running.is_empty() => continue,
+            next = queue.next(), if running.len() < workers.max(1) => next,
+        };
+        let active = Active {
+            queue: queue.clone(),
+            key: Some(key.clone()),
+        };
+        let round = reconcile(key.clone(), since);
+        running.spawn(async move {
+            match round.await {
+                Ok(action) => active.end(Some(action)),
+                Err(error) => {
+                    tracing::debug!(queue = name, ?key, %error, "will retry");
+                    active.end(None);
+                }
+            }
+        });
+    }
+    while running.join_next().await.is_some() {}
+}
