@@ -7,5 +7,7 @@
 //! Never here: what a federation controller decides.
 
 pub mod api;
+pub mod housekeeping;
 pub mod registry;
 pub mod request;
+pub mod views;
