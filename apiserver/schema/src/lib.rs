@@ -15,6 +15,7 @@ pub mod facts;
 pub mod leaves;
 pub mod model;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod selector;
 pub mod status;
