@@ -1,7 +1,9 @@
-//! How loops see and change a server: the trait [`hub::Hub`], keyed queues, clocks.
+//! How loops see and change a server: the trait [`hub::Hub`], a server far away as one
+//! ([`remote::RemoteHub`]), keyed queues, clocks.
 //!
 //! Never here: SQL, HTTP servers, or what a loop decides.
 
 pub mod clock;
 pub mod hub;
 pub mod queue;
+pub mod remote;
