@@ -3,6 +3,8 @@
 //! Start with [`names`] for how objects are called. Never here: I/O, clocks, decisions.
 
 pub mod annotations;
+mod definitions;
+mod fields;
 pub mod finalizers;
 pub mod labels;
 pub mod names;
@@ -10,3 +12,5 @@ pub mod namespaces;
 pub mod quantity;
 pub mod reasons;
 pub mod taints;
+
+pub use definitions::definitions;
