@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod decode;
+pub mod defaults;
 pub mod entry;
 pub mod facts;
 pub mod leaves;

@@ -137,6 +137,7 @@ fn field(
             ("key", key) => field.merge_key = Some(key.to_owned()),
             ("merge", text) => {
                 field.patch_merge = list(text).contains(&"merge");
+                field.patch_replace = list(text).contains(&"replace");
                 field.patch_retain_keys = list(text).contains(&"retainKeys");
             }
             ("list", text) => set_list(&mut field.shape, text),
