@@ -9,6 +9,7 @@ pub mod finalizers;
 pub mod labels;
 pub mod names;
 pub mod namespaces;
+pub mod placement;
 pub mod quantity;
 pub mod reasons;
 pub mod taints;

@@ -1,0 +1,116 @@
+//! Divides replicas over clusters: duplicated, or by static weights with Webster's method.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use crds::placement::{Placement, StaticClusterWeight};
+
+use crate::filter::matches;
+use crate::{BindingView, ClusterView};
+
+/// What one cluster gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Share {
+    /// Weight in the division; 0 when nothing was divided.
+    pub(crate) weight: i64,
+    /// Replicas.
+    pub(crate) replicas: i32,
+    /// The last replica was won against an equal by the tie rule.
+    pub(crate) tie: bool,
+}
+
+/// Whether static weights decide, which is also so when nothing is said about weights.
+pub(crate) fn by_static_weight(placement: &Placement) -> bool {
+    placement.replica_scheduling.as_ref().is_some_and(|scheduling| scheduling.replica_scheduling_type != "Duplicated")
+}
+
+/// The share of every cluster that has one; clusters without weight are left out.
+pub(crate) fn shares<'a>(binding: &BindingView, feasible: &[&'a ClusterView]) -> BTreeMap<&'a str, Share> {
+    let everywhere = |replicas| {
+        feasible.iter().map(|cluster| (cluster.name.as_str(), Share { replicas, ..Share::default() })).collect()
+    };
+    if !binding.workload {
+        return everywhere(0);
+    }
+    if !by_static_weight(&binding.placement) {
+        return everywhere(binding.replicas.max(0));
+    }
+    let rules = binding
+        .placement
+        .replica_scheduling
+        .as_ref()
+        .and_then(|scheduling| scheduling.weight_preference.as_ref())
+        .map_or(&[][..], |preference| &preference.static_weight_list);
+    let weights = weights(rules, feasible);
+    let names_descend = !binding.uid.is_empty() && crds::names::fnv32a(binding.uid.as_bytes()) % 2 == 1;
+    webster(binding.replicas.max(0), &weights, names_descend)
+}
+
+/// The weight of a cluster is the largest of the rules that name it. Those without are left out, unless that leaves none:
+/// then all weigh the same (§3.5).
+fn weights<'a>(rules: &[StaticClusterWeight], feasible: &[&'a ClusterView]) -> BTreeMap<&'a str, i64> {
+    let weighed: BTreeMap<&str, i64> = feasible
+        .iter()
+        .filter_map(|cluster| {
+            let named = rules.iter().filter(|rule| matches(&rule.target_cluster, cluster));
+            let weight = named.map(|rule| rule.weight).max()?;
+            (0 < weight).then_some((cluster.name.as_str(), weight))
+        })
+        .collect();
+    if weighed.is_empty() { feasible.iter().map(|cluster| (cluster.name.as_str(), 1)).collect() } else { weighed }
+}
+
+/// Webster's method (Sainte-Laguë): each replica goes to the cluster with the greatest weight / (2 · replicas + 1). Among equals
+/// the one with fewer replicas, then by name, ascending or descending. Quotients are compared exactly, by cross
+/// multiplication: the same answers as floating point, without its rounding.
+///
+/// The parts sum to `replicas` whenever there is a weight, and a larger `replicas` never takes one away.
+pub(crate) fn webster<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: bool) -> BTreeMap<&'a str, Share> {
+    let mut shares: BTreeMap<&str, Share> =
+        weights.iter().map(|(name, weight)| (*name, Share { weight: *weight, ..Share::default() })).collect();
+    let mut parties: BinaryHeap<Party<'_>> = weights
+        .iter()
+        .filter(|(_, weight)| 0 < **weight)
+        .map(|(name, weight)| Party { name, weight: *weight, seats: 0, names_descend })
+        .collect();
+    for _ in 0..replicas {
+        let Some(mut winner) = parties.pop() else { break };
+        let tie = parties.peek().is_some_and(|next| next.quotient(&winner).is_eq());
+        winner.seats += 1;
+        if let Some(share) = shares.get_mut(winner.name) {
+            *share = Share { replicas: winner.seats, tie, ..*share };
+        }
+        parties.push(winner);
+    }
+    shares
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Party<'a> {
+    name: &'a str,
+    weight: i64,
+    seats: i32,
+    names_descend: bool,
+}
+
+impl Party<'_> {
+    fn quotient(&self, other: &Self) -> Ordering {
+        let divisor = |party: &Self| 2 * i128::from(party.seats) + 1;
+        (i128::from(self.weight) * divisor(other)).cmp(&(i128::from(other.weight) * divisor(self)))
+    }
+}
+
+impl Ord for Party<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_name = other.name.cmp(self.name);
+        self.quotient(other)
+            .then_with(|| other.seats.cmp(&self.seats))
+            .then(if self.names_descend { by_name.reverse() } else { by_name })
+    }
+}
+
+impl PartialOrd for Party<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}

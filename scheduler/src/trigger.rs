@@ -1,0 +1,86 @@
+//! Whether a binding needs placing now (Karmada semantics §3.1).
+
+use crds::placement::{Placement, TargetCluster};
+
+/// What a binding's last placement was made from, and what it would be made from now.
+#[derive(Debug, Clone, Default)]
+pub struct View<'a> {
+    /// It is being deleted.
+    pub deleting: bool,
+    /// `spec.placement`.
+    pub placement: Option<&'a Placement>,
+    /// The annotation `policy.karmada.io/applied-placement`.
+    pub applied_placement: Option<&'a str>,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// It has replicas or requirements.
+    pub workload: bool,
+    /// `spec.clusters`.
+    pub current: &'a [TargetCluster],
+    /// `status.schedulerObservingAffinityName`.
+    pub observed_affinity: &'a str,
+    /// `spec.rescheduleTriggeredAt` lies after `status.lastScheduledTime`.
+    pub reschedule_triggered: bool,
+    /// One of `current` is a cluster that is being deleted or is gone.
+    pub target_terminating: bool,
+}
+
+/// Why a binding is placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// Its placement changed.
+    Placement,
+    /// Its replicas changed.
+    Replicas,
+    /// A rebalancer asked for it.
+    Rebalance,
+    /// What is duplicated or has no replicas is always looked at.
+    Always,
+    /// A cluster that holds it is going away.
+    ClusterTerminating,
+}
+
+/// The first row of the table that holds; `None` means that the placement stands.
+pub fn needs_scheduling(view: &View<'_>) -> Option<Trigger> {
+    let placement = view.placement.filter(|_| !view.deleting)?;
+    if placement_changed(view, placement) {
+        return Some(Trigger::Placement);
+    }
+    let divided = crate::divide::by_static_weight(placement);
+    let replicas_changed = if divided {
+        view.current.iter().map(|target| i64::from(target.replicas)).sum::<i64>() != i64::from(view.replicas)
+    } else {
+        view.current.iter().any(|target| target.replicas != view.replicas)
+    };
+    if view.workload && replicas_changed {
+        return Some(Trigger::Replicas);
+    }
+    if view.reschedule_triggered {
+        return Some(Trigger::Rebalance);
+    }
+    if !view.workload || !divided {
+        return Some(Trigger::Always);
+    }
+    view.target_terminating.then_some(Trigger::ClusterTerminating)
+}
+
+/// An annotation that cannot be read counts as unchanged, as in Karmada. With an affinity group in use, edits of other groups do
+/// not matter.
+fn placement_changed(view: &View<'_>, placement: &Placement) -> bool {
+    let Some(applied) = view.applied_placement.filter(|applied| !applied.is_empty()) else { return true };
+    let Ok(applied) = serde_json::from_str::<Placement>(applied) else { return false };
+    if applied == *placement {
+        return false;
+    }
+    if applied.cluster_affinity != placement.cluster_affinity
+        || applied.cluster_tolerations != placement.cluster_tolerations
+        || applied.spread_constraints != placement.spread_constraints
+        || applied.replica_scheduling != placement.replica_scheduling
+    {
+        return true;
+    }
+    let find = |placement: &Placement| {
+        placement.cluster_affinities.iter().find(|group| group.affinity_name == view.observed_affinity).cloned()
+    };
+    view.observed_affinity.is_empty() || find(&applied).is_none() || find(&applied) != find(placement)
+}
