@@ -166,21 +166,17 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if state.waiting.contains_key(&key) {
             state.ready.push_back(key.clone());
         }
-        let delay = match outcome {
-            Some(action) => {
-                state.failures.remove(&key);
-                if let Action::After(delay) = action {
-                    Some(delay)
-                } else {
-                    None
-                }
+        let delay = if let Some(action) = outcome {
+            state.failures.remove(&key);
+            match action {
+                Action::Done => None,
+                Action::After(delay) => Some(delay),
             }
-            None => {
-                let failures = state.failures.entry(key.clone()).or_default();
-                let delay = self.backoff.delay(*failures);
-                *failures = failures.saturating_add(1);
-                Some(delay)
-            }
+        } else {
+            let failures = state.failures.entry(key.clone()).or_default();
+            let delay = self.backoff.delay(*failures);
+            *failures = failures.saturating_add(1);
+            Some(delay)
         };
         if let Some(delay) = delay.filter(|_| !state.waiting.contains_key(&key)) {
             state.delay(key, Instant::now() + delay);

@@ -217,7 +217,7 @@ impl Core {
         drop(followers);
         self.cache.expect(&resource.group_resource);
         self.transport.update(|link| link.synced = false);
-        let follower = Follower {
+        let task = Follower {
             core: self.clone(),
             resource: resource.clone(),
             limit,
@@ -226,7 +226,7 @@ impl Core {
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = follower.run() => {}
+                () = task.run() => {}
             }
         });
         progress

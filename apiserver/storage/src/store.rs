@@ -65,7 +65,7 @@ impl Options {
             clock,
             random,
             retention: Duration::from_mins(5),
-            ring_bytes: 32 << 20,
+            ring_bytes: 16 << 20,
             watch_buffer: 2048,
         }
     }
@@ -274,6 +274,11 @@ impl Store {
             Ok(Ok(_)) => Ok(()),
             _ => Err(self.revision()),
         }
+    }
+
+    /// Whether the store has been closed: nothing is written and nothing is followed any more.
+    pub fn is_closed(&self) -> bool {
+        self.inner.requests.is_closed()
     }
 
     /// How many watches are open.

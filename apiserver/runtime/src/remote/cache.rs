@@ -48,14 +48,14 @@ impl Cache {
 
     pub(super) fn list(&self, resource: &GroupResource, namespace: Option<&str>) -> Vec<Arc<Entry>> {
         let state = lock(&self.state);
-        let Some(shelf) = state.resources.get(resource) else {
+        let Some(kept) = state.resources.get(resource) else {
             return Vec::new();
         };
         let Some(namespace) = namespace else {
-            return shelf.objects.values().cloned().collect();
+            return kept.objects.values().cloned().collect();
         };
         let start: Place = (namespace.into(), "".into());
-        let found = shelf
+        let found = kept
             .objects
             .range(start..)
             .take_while(|((other, _), _)| **other == *namespace);
@@ -73,9 +73,9 @@ impl Cache {
 
     /// A resource is not followed any more.
     pub(super) fn forget(&self, resource: &GroupResource) {
-        if let Some(shelf) = lock(&self.state).resources.get_mut(resource) {
-            let subscribers = std::mem::take(&mut shelf.subscribers);
-            *shelf = Shelf {
+        if let Some(kept) = lock(&self.state).resources.get_mut(resource) {
+            let subscribers = std::mem::take(&mut kept.subscribers);
+            *kept = Shelf {
                 subscribers,
                 ..Shelf::default()
             };
@@ -85,16 +85,16 @@ impl Cache {
     /// One object changed. An older state than the one that is here is ignored.
     pub(super) fn put(&self, entry: Arc<Entry>) {
         let mut state = lock(&self.state);
-        if let Some(shelf) = state.resources.get_mut(&entry.key().resource) {
-            shelf.put(entry);
+        if let Some(kept) = state.resources.get_mut(&entry.key().resource) {
+            kept.put(entry);
         }
     }
 
     /// One object is gone.
     pub(super) fn delete(&self, last: Arc<Entry>) {
         let mut state = lock(&self.state);
-        if let Some(shelf) = state.resources.get_mut(&last.key().resource) {
-            shelf.delete(last);
+        if let Some(kept) = state.resources.get_mut(&last.key().resource) {
+            kept.delete(last);
         }
     }
 
@@ -102,10 +102,10 @@ impl Cache {
     pub(super) fn replace(&self, resource: &GroupResource, entries: Vec<Arc<Entry>>, new_history: bool) {
         let mut guard = lock(&self.state);
         let state = &mut *guard;
-        let Some(shelf) = state.resources.get_mut(resource) else {
+        let Some(kept) = state.resources.get_mut(resource) else {
             return;
         };
-        let mut gone: HashMap<Place, Arc<Entry>> = shelf
+        let mut gone: HashMap<Place, Arc<Entry>> = kept
             .objects
             .iter()
             .map(|(place, entry)| (place.clone(), entry.clone()))
@@ -116,25 +116,25 @@ impl Cache {
                 && known.revision() > entry.revision()
             {
                 // Revisions of different histories cannot be compared.
-                shelf.objects.remove(&place(entry.key()));
-                shelf.tell(&Change {
+                kept.objects.remove(&place(entry.key()));
+                kept.tell(&Change {
                     entry: entry.clone(),
                     previous: Some(known),
                     deleted: false,
                 });
-                shelf.objects.insert(place(entry.key()), entry);
+                kept.objects.insert(place(entry.key()), entry);
                 continue;
             }
-            shelf.put(entry);
+            kept.put(entry);
         }
         for last in gone.into_values() {
-            shelf.delete(last);
+            kept.delete(last);
         }
-        shelf.whole = true;
-        let subscribers: Vec<Arc<Subscriber>> = shelf.subscribers.iter().filter_map(Weak::upgrade).collect();
+        kept.whole = true;
+        let subscribers: Vec<Arc<Subscriber>> = kept.subscribers.iter().filter_map(Weak::upgrade).collect();
         for subscriber in subscribers {
             if state.whole(&subscriber.resources) {
-                subscriber.push(|queue| queue.synced());
+                subscriber.push(Queue::synced);
             }
         }
     }
@@ -150,21 +150,21 @@ impl Cache {
         });
         let mut state = lock(&self.state);
         for resource in &subscriber.resources {
-            let shelf = state.resources.entry(resource.clone()).or_default();
-            for entry in shelf.objects.values() {
+            let kept = state.resources.entry(resource.clone()).or_default();
+            for entry in kept.objects.values() {
                 subscriber.push(|queue| {
                     queue.add(&Change {
                         entry: entry.clone(),
                         previous: None,
                         deleted: false,
-                    })
+                    });
                 });
             }
-            shelf.subscribers.retain(|other| other.strong_count() > 0);
-            shelf.subscribers.push(Arc::downgrade(&subscriber));
+            kept.subscribers.retain(|other| other.strong_count() > 0);
+            kept.subscribers.push(Arc::downgrade(&subscriber));
         }
         if state.whole(&subscriber.resources) {
-            subscriber.push(|queue| queue.synced());
+            subscriber.push(Queue::synced);
         }
         if state.closed {
             subscriber.push(|queue| queue.closed = true);
@@ -179,7 +179,7 @@ impl Cache {
         for subscriber in state
             .resources
             .values()
-            .flat_map(|shelf| &shelf.subscribers)
+            .flat_map(|kept| &kept.subscribers)
             .filter_map(Weak::upgrade)
         {
             subscriber.push(|queue| queue.closed = true);
@@ -190,8 +190,8 @@ impl Cache {
 impl State {
     /// Whether everything that is followed among these has been seen whole.
     fn whole(&self, resources: &[GroupResource]) -> bool {
-        let shelves = resources.iter().filter_map(|resource| self.resources.get(resource));
-        shelves.into_iter().all(|shelf| shelf.whole || !shelf.followed)
+        let all = resources.iter().filter_map(|resource| self.resources.get(resource));
+        all.into_iter().all(|kept| kept.whole || !kept.followed)
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn path(resource: &Resource, namespace: &str, name: &str, subresource
     };
     path += &encode(&resource.version);
     if !namespace.is_empty() {
-        path += &format!("/namespaces/{}", encode(namespace));
+        path.extend(["/namespaces/", &encode(namespace)]);
     }
     for part in [
         &*resource.group_resource.resource,
@@ -48,7 +48,7 @@ pub(super) fn path(resource: &Resource, namespace: &str, name: &str, subresource
         subresource.unwrap_or_default(),
     ] {
         if !part.is_empty() {
-            path += &format!("/{}", encode(part));
+            path.extend(["/", &encode(part)]);
         }
     }
     path
@@ -59,7 +59,8 @@ pub(super) fn collection(resource: &Resource, limit: &Limit, parameters: &[(&str
     let mut query = String::new();
     let mut add = |name: &str, value: &str| {
         query += if query.is_empty() { "?" } else { "&" };
-        query += &format!("{name}={}", utf8_percent_encode(value, UNSAFE));
+        query.extend([name, "="]);
+        query.extend(utf8_percent_encode(value, UNSAFE));
     };
     if let Some(name) = &limit.name {
         add("fieldSelector", &format!("metadata.name={name}"));

@@ -89,6 +89,89 @@ fn a_sudden_end_loses_nothing_that_was_acknowledged() {
     });
 }
 
+/// Runs only as the child of the test below: writes as fast as it can and notes what was acknowledged.
+#[test]
+fn victim() {
+    use std::io::Write as _;
+    let Some(directory) = std::env::var_os("STORAGE_VICTIM") else {
+        return;
+    };
+    let directory = std::path::PathBuf::from(directory);
+    doomed(async move {
+        let store = sqlite(&directory).await;
+        let note = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join("acknowledged"))
+            .unwrap();
+        let writers = (0..16).map(|writer| {
+            let (store, mut note) = (store.clone(), note.try_clone().unwrap());
+            tokio::spawn(async move {
+                for index in 0.. {
+                    let name = format!("w{writer}-{}", index % 50);
+                    let revision = write(&store, &name, &index.to_string()).await;
+                    // One call, so that lines stay whole.
+                    note.write_all(format!("{name} {revision}\n").as_bytes()).unwrap();
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn kill_nine_loses_nothing_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let notes = directory.path().join("acknowledged");
+    let mut lines = 0;
+    for round in 1..=3 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::durability::victim"])
+            .env("STORAGE_VICTIM", directory.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while std::fs::read_to_string(&notes).unwrap_or_default().lines().count() < lines + 500 {
+            assert!(child.try_wait().unwrap().is_none(), "the victim ended by itself");
+            tokio::task::yield_now().await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = std::fs::read_to_string(&notes).unwrap();
+        lines = text.lines().count();
+        let store = reopen(directory.path()).await;
+        let mut newest = 0;
+        for line in text.lines() {
+            let (name, revision) = line.split_once(' ').unwrap();
+            let revision: u64 = revision.parse().unwrap();
+            assert!(
+                store.get(&key(name)).unwrap().revision() >= revision,
+                "round {round}: {line}"
+            );
+            newest = newest.max(revision);
+        }
+        assert!(store.revision() >= newest);
+        // What is there is what the log says, from the first change on.
+        let mut watch = store.watch(names(None), Some(1000)).await.unwrap();
+        let mut replayed = std::collections::BTreeMap::new();
+        let mut last = 1000;
+        while let Some(event) = watch.try_recv() {
+            assert_eq!(event.entry.revision(), last + 1);
+            last += 1;
+            replayed.insert(event.entry.name().to_owned(), last);
+        }
+        let present: std::collections::BTreeMap<String, u64> = store
+            .snapshot(&maps())
+            .iter()
+            .map(|entry| (entry.name().to_owned(), entry.revision()))
+            .collect();
+        assert_eq!(replayed, present);
+        store.close().await;
+    }
+}
+
 #[test]
 fn revisions_of_lost_heartbeats_are_not_used_again() {
     let directory = tempfile::tempdir().unwrap();
