@@ -1,1 +1,107 @@
-//! Placeholder.
+//! What a kind means to a federation: its replicas, its health, which status to bring back and how to add it up, which fields a
+//! member keeps, what never travels.
+//!
+//! One table ([`rules`]) maps a kind to a [`rules::Rule`] of functions; a kind that is not in it gets the general behaviour: no
+//! replicas, its whole status reflected, healthy. Start with [`Interpreter`]. The rules are Karmada's native ones (§4.2).
+//!
+//! Never here: clocks, I/O, or what a controller does with the answer.
+
+pub mod prune;
+pub mod requests;
+mod rules;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+/// Answers questions about objects of any kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Interpreter;
+
+/// Replicas of a workload and what each needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replicas {
+    /// `spec.replicas` of the binding.
+    pub count: i64,
+    /// `spec.replicaRequirements` of the binding: `resourceRequest`, `nodeClaim`, `priorityClassName`; absent when it needs nothing.
+    pub requirements: Option<Value>,
+}
+
+/// Whether an object does what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Karmada's own")]
+pub enum Health {
+    Healthy,
+    Unhealthy,
+    Unknown,
+}
+
+impl Health {
+    /// As it is written in a status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Unhealthy => "Unhealthy",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// The status that one cluster reflected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterStatus {
+    /// Cluster name.
+    pub cluster: String,
+    /// What [`Interpreter::reflect_status`] gave there; absent when nothing has come yet.
+    pub status: Option<Value>,
+}
+
+impl Interpreter {
+    /// `InterpretReplica`: replicas and requirements; `None` for a kind that has no replicas.
+    pub fn replicas(&self, object: &Value) -> Option<Replicas> {
+        rules::of(object).and_then(|rule| rule.replicas).map(|replicas| replicas(object))
+    }
+
+    /// `ReviseReplica`: gives a manifest another number of replicas. Kinds without replicas, and objects without the field, stay as
+    /// they are.
+    pub fn revise_replicas(&self, object: &mut Value, count: i64) {
+        if let Some(field) = rules::of(object).and_then(|rule| rule.replica_field)
+            && object["spec"].get(field).is_some()
+        {
+            object["spec"][field] = count.into();
+        }
+    }
+
+    /// `Retain`: the desired object with the fields that the member owns taken from what is there.
+    pub fn retain(&self, mut desired: Value, observed: &Value) -> Value {
+        if let Some(retain) = rules::of(&desired).and_then(|rule| rule.retain) {
+            retain(&mut desired, observed);
+        }
+        desired
+    }
+
+    /// `InterpretStatus`: what of the status travels back; the whole of it unless the kind says otherwise.
+    pub fn reflect_status(&self, object: &Value) -> Option<Value> {
+        match rules::of(object).and_then(|rule| rule.reflect) {
+            Some(reflect) => reflect(object),
+            None => object.get("status").filter(|status| !status.is_null()).cloned(),
+        }
+    }
+
+    /// `AggregateStatus`: the status of the template from those of the clusters; `None` when the kind has no rule, or when
+    /// nothing changes.
+    pub fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Option<Value> {
+        let aggregate = rules::of(template).and_then(|rule| rule.aggregate)?;
+        let status = aggregate(template, items)?;
+        (template["status"] != status).then_some(status)
+    }
+
+    /// `InterpretHealth`: a kind without a rule is healthy.
+    pub fn interpret_health(&self, object: &Value) -> Health {
+        match rules::of(object).and_then(|rule| rule.healthy).map(|healthy| healthy(object)) {
+            None | Some(true) => Health::Healthy,
+            Some(false) => Health::Unhealthy,
+        }
+    }
+}

@@ -55,7 +55,7 @@ fn is_ready(node: &Value) -> bool {
 
 fn add(sums: &mut Amounts, list: &Value) {
     for (name, quantity) in list.as_object().into_iter().flatten() {
-        if let Some(amount) = quantity.as_str().and_then(interpreter::requests::milli) {
+        if let Some(amount) = quantity.as_str().and_then(crds::quantity::milli) {
             *sums.entry(name.clone()).or_default() += amount;
         }
     }

@@ -1,0 +1,69 @@
+//! The table of kinds. A kind is a row; what rows share is a function beside them.
+
+mod batch;
+mod core;
+mod workload;
+
+use serde_json::Value;
+
+use crate::{ClusterStatus, Replicas};
+
+/// What is special about a kind. What is absent follows the general behaviour (see the crate's documentation).
+#[derive(Default)]
+pub(crate) struct Rule {
+    pub(crate) replicas: Option<fn(&Value) -> Replicas>,
+    /// The field of `spec` that holds the replicas.
+    pub(crate) replica_field: Option<&'static str>,
+    pub(crate) retain: Option<fn(&mut Value, &Value)>,
+    pub(crate) reflect: Option<fn(&Value) -> Option<Value>>,
+    pub(crate) aggregate: Option<fn(&Value, &[ClusterStatus]) -> Option<Value>>,
+    pub(crate) healthy: Option<fn(&Value) -> bool>,
+}
+
+/// One row: apiVersion, kind, rule.
+type Row = (&'static str, &'static str, Rule);
+
+static TABLE: &[Row] = &[
+    ("apps/v1", "DaemonSet", workload::DAEMON_SET),
+    ("apps/v1", "Deployment", workload::DEPLOYMENT),
+    ("apps/v1", "ReplicaSet", workload::REPLICA_SET),
+    ("apps/v1", "StatefulSet", workload::STATEFUL_SET),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", core::HORIZONTAL_POD_AUTOSCALER),
+    ("batch/v1", "CronJob", batch::CRON_JOB),
+    ("batch/v1", "Job", batch::JOB),
+    ("networking.k8s.io/v1", "Ingress", core::INGRESS),
+    ("policy/v1", "PodDisruptionBudget", core::POD_DISRUPTION_BUDGET),
+    ("v1", "PersistentVolume", core::PERSISTENT_VOLUME),
+    ("v1", "PersistentVolumeClaim", core::PERSISTENT_VOLUME_CLAIM),
+    ("v1", "Pod", core::POD),
+    ("v1", "Secret", core::SECRET),
+    ("v1", "Service", core::SERVICE),
+    ("v1", "ServiceAccount", core::SERVICE_ACCOUNT),
+];
+
+/// The rule of an object's kind.
+pub(crate) fn of(object: &Value) -> Option<&'static Rule> {
+    let api_version = object["apiVersion"].as_str()?;
+    let kind = object["kind"].as_str()?;
+    TABLE.iter().find(|row| row.0 == api_version && row.1 == kind).map(|row| &row.2)
+}
+
+/// A number in an object, zero when absent.
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_default()
+}
+
+/// The statuses that have come; clusters that have none are skipped.
+fn statuses(items: &[ClusterStatus]) -> impl Iterator<Item = &Value> {
+    items.iter().filter_map(|item| item.status.as_ref()).filter(|status| !status.is_null())
+}
+
+/// The sum of a field over the clusters.
+fn sum(items: &[ClusterStatus], field: &str) -> i64 {
+    statuses(items).map(|status| number(&status[field])).sum()
+}
+
+/// A whole status to change fields of, as it is stored.
+fn base(template: &Value) -> serde_json::Map<String, Value> {
+    template["status"].as_object().cloned().unwrap_or_default()
+}

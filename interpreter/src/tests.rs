@@ -1,0 +1,200 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::prune::prune;
+
+fn deployment() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "generation": 3,
+            "annotations": {"resourcetemplate.karmada.io/generation": "7"}},
+        "spec": {"replicas": 2, "template": {"spec": {"containers": [
+            {"resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}}, {"resources": {"requests": {"cpu": "0.2"}}}]}}},
+        "status": {"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 3, "conditions": []}})
+}
+
+fn item(cluster: &str, status: Value) -> ClusterStatus {
+    ClusterStatus { cluster: cluster.to_owned(), status: (!status.is_null()).then_some(status) }
+}
+
+#[test]
+fn replicas_come_with_what_each_needs() {
+    let found = Interpreter.replicas(&deployment()).unwrap();
+    assert_eq!(found.count, 2);
+    assert_eq!(found.requirements.unwrap()["resourceRequest"], json!({"cpu": "300m", "memory": "1073741824"}));
+    assert_eq!(Interpreter.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})), None);
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5, "completions": 3}});
+    assert_eq!(Interpreter.replicas(&job).unwrap().count, 3);
+}
+
+#[test]
+fn revising_changes_the_kinds_own_field_and_only_when_it_is_there() {
+    let mut object = deployment();
+    Interpreter.revise_replicas(&mut object, 9);
+    assert_eq!(object["spec"]["replicas"], 9);
+    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5}});
+    Interpreter.revise_replicas(&mut job, 2);
+    assert_eq!(job["spec"], json!({"parallelism": 2}));
+    let mut none = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {}});
+    Interpreter.revise_replicas(&mut none, 2);
+    assert_eq!(none["spec"], json!({}));
+}
+
+#[test]
+fn a_deployment_reflects_counts_and_generations() {
+    let reflected = Interpreter.reflect_status(&deployment()).unwrap();
+    assert_eq!(
+        reflected,
+        json!({"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 3,
+            "generation": 3, "resourceTemplateGeneration": 7})
+    );
+    let fresh = json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {}});
+    assert_eq!(Interpreter.reflect_status(&fresh), None);
+}
+
+#[test]
+fn a_stateful_set_does_not_reflect_its_observed_generation() {
+    let mut object = deployment();
+    object["kind"] = json!("StatefulSet");
+    assert_eq!(Interpreter.reflect_status(&object).unwrap().get("observedGeneration"), None);
+}
+
+#[test]
+fn a_service_reflects_its_load_balancer_or_nothing() {
+    let mut service = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}, "status": {"loadBalancer": {}}});
+    assert_eq!(Interpreter.reflect_status(&service), None);
+    assert_eq!(Interpreter.interpret_health(&service), Health::Healthy);
+    service["spec"]["type"] = json!("LoadBalancer");
+    assert_eq!(Interpreter.interpret_health(&service), Health::Unhealthy);
+    service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
+    assert_eq!(Interpreter.interpret_health(&service), Health::Healthy);
+}
+
+#[test]
+fn health_of_a_deployment_needs_its_own_generation() {
+    let mut object = deployment();
+    assert_eq!(Interpreter.interpret_health(&object), Health::Healthy);
+    object["metadata"]["generation"] = json!(4);
+    assert_eq!(Interpreter.interpret_health(&object), Health::Unhealthy);
+    object["metadata"]["generation"] = json!(3);
+    object["status"]["availableReplicas"] = json!(1);
+    assert_eq!(Interpreter.interpret_health(&object), Health::Unhealthy);
+}
+
+/// A template of generation 7 and what two clusters report.
+fn aggregated(first: Value, second: Value) -> Value {
+    let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
+    Interpreter.aggregate_status(&template, &[item("a", first), item("b", second)]).unwrap_or_default()
+}
+
+#[test]
+fn counts_add_up_and_freshness_needs_every_cluster() {
+    let fresh = json!({"replicas": 2, "readyReplicas": 1, "generation": 1, "observedGeneration": 1, "resourceTemplateGeneration": 7});
+    let sum = aggregated(fresh.clone(), fresh.clone());
+    assert_eq!((&sum["replicas"], &sum["readyReplicas"], &sum["observedGeneration"]), (&json!(4), &json!(2), &json!(7)));
+    let mut behind = fresh.clone();
+    behind["resourceTemplateGeneration"] = json!(6);
+    assert_eq!(aggregated(fresh.clone(), behind)["observedGeneration"], Value::Null);
+    let mut unobserved = fresh.clone();
+    unobserved["generation"] = json!(2);
+    assert_eq!(aggregated(fresh.clone(), unobserved)["observedGeneration"], Value::Null);
+    assert_eq!(aggregated(fresh, Value::Null)["observedGeneration"], Value::Null);
+}
+
+#[test]
+fn no_cluster_at_all_counts_as_observed() {
+    let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}, "status": {"replicas": 3}});
+    assert_eq!(Interpreter.aggregate_status(&template, &[]), Some(json!({"observedGeneration": 7})));
+}
+
+#[test]
+fn aggregating_twice_changes_nothing() {
+    let status = json!({"replicas": 2, "readyReplicas": 2, "generation": 1, "observedGeneration": 1, "resourceTemplateGeneration": 7});
+    let mut template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
+    let items = [item("a", status)];
+    template["status"] = Interpreter.aggregate_status(&template, &items).unwrap();
+    assert_eq!(Interpreter.aggregate_status(&template, &items), None);
+}
+
+#[test]
+fn addresses_are_gathered_once_and_in_order() {
+    let template = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "LoadBalancer"}});
+    let address = |ip: &str| json!({"loadBalancer": {"ingress": [{"ip": ip}]}});
+    let items = [item("b", address("2")), item("a", address("1")), item("c", address("1"))];
+    let status = Interpreter.aggregate_status(&template, &items).unwrap();
+    assert_eq!(status["loadBalancer"]["ingress"], json!([{"ip": "1"}, {"ip": "2"}]));
+    let plain = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}});
+    assert_eq!(Interpreter.aggregate_status(&plain, &items), None);
+}
+
+#[test]
+fn a_job_fails_with_one_cluster_and_completes_with_all() {
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job"});
+    let ended = |kind: &str| {
+        json!({"succeeded": 1, "startTime": "1", "completionTime": "2", "conditions": [{"type": kind, "status": "True", "lastTransitionTime": "2"}]})
+    };
+    let both = Interpreter.aggregate_status(&job, &[item("a", ended("Complete")), item("b", ended("Complete"))]).unwrap();
+    assert_eq!(both["conditions"][0]["reason"], "Completed");
+    assert_eq!((&both["succeeded"], &both["completionTime"]), (&json!(2), &json!("2")));
+    let one = Interpreter.aggregate_status(&job, &[item("a", ended("Complete")), item("b", json!({"active": 1}))]).unwrap();
+    assert_eq!(one.get("conditions"), None);
+    let failed = Interpreter.aggregate_status(&job, &[item("a", ended("Failed")), item("b", ended("Complete"))]).unwrap();
+    assert_eq!(failed["conditions"][0]["message"], "Job executed failed in member clusters a");
+    let mut finished = job;
+    finished["status"] = failed;
+    assert_eq!(Interpreter.aggregate_status(&finished, &[]), None);
+}
+
+#[test]
+fn members_keep_what_is_theirs() {
+    let observed = json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "replicas": 9}});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {}});
+    assert_eq!(Interpreter.retain(service, &observed)["spec"]["clusterIP"], "10.0.0.1");
+    let mut object = deployment();
+    assert_eq!(Interpreter.retain(object.clone(), &observed)["spec"]["replicas"], 2);
+    object["metadata"]["labels"] = json!({"resourcetemplate.karmada.io/retain-replicas": "true"});
+    assert_eq!(Interpreter.retain(object, &observed)["spec"]["replicas"], 9);
+}
+
+/// Prunes and compares; pruning again must change nothing.
+#[track_caller]
+fn check_prune(mut object: Value, expected: &Value) {
+    prune(&mut object);
+    assert_eq!(object, *expected);
+    prune(&mut object);
+    assert_eq!(object, *expected);
+}
+
+#[test]
+fn what_the_hub_keeps_by_itself_does_not_travel() {
+    check_prune(
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {}, "metadata": {"name": "a", "uid": "u", "generation": 1,
+            "resourceVersion": "1", "managedFields": [], "ownerReferences": [], "finalizers": ["x"], "creationTimestamp": "t",
+            "annotations": {"deployment.kubernetes.io/revision": "1", "keep": "it"}}}),
+        &json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "annotations": {"keep": "it"}}}),
+    );
+    check_prune(
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {}, "spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": []}}),
+        &json!({"apiVersion": "v1", "kind": "Service", "metadata": {}, "spec": {"ports": []}}),
+    );
+    let headless = json!({"apiVersion": "v1", "kind": "Service", "metadata": {}, "spec": {"clusterIP": "None"}});
+    check_prune(headless.clone(), &headless);
+    check_prune(
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"ttlSecondsAfterFinished": 1,
+            "selector": {"matchLabels": {"controller-uid": "u"}}, "template": {"metadata": {"labels": {"job-name": "j", "a": "b"}}}}}),
+        &json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}),
+    );
+    let manual = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"manualSelector": true, "selector": {"matchLabels": {"controller-uid": "u"}}}});
+    check_prune(manual.clone(), &manual);
+}
+
+#[test]
+fn strange_objects_do_no_harm() {
+    for object in [json!(null), json!([]), json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": 3, "status": []})] {
+        let mut pruned = object.clone();
+        if object.is_object() {
+            prune(&mut pruned);
+        }
+        Interpreter.reflect_status(&object);
+        Interpreter.interpret_health(&object);
+        Interpreter.replicas(&object);
+    }
+}
