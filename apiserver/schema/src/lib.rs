@@ -8,6 +8,7 @@
 //!
 //! Never here: I/O, clocks, randomness, or knowledge of HTTP beyond the [`status::Status`] that an error becomes.
 
+pub mod apply;
 pub mod clock;
 pub mod decode;
 pub mod defaults;
