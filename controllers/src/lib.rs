@@ -1,1 +1,192 @@
-//! Placeholder.
+//! The controllers of the hub: from a template and a policy to Works in execution namespaces, and from what members report
+//! back to the template's status.
+//!
+//! [`run`] starts all of them. Each folder is one step of the way (`detect` → `bind` → `place` → `render` → `aggregate`) or
+//! one object's life (`cluster`, `namespaces`): `reconcile.rs` reads and writes, `plan.rs` decides and is pure. A step never
+//! calls the step after it: it writes an object, [`dispatch`] sees the change and asks the next step. Every step looks at
+//! whole objects, so that any of them may be lost and done again.
+//!
+//! Never here: SQL, HTTP, and what happens inside a member.
+
+pub mod aggregate;
+pub mod bind;
+pub mod cluster;
+pub mod conditions;
+mod context;
+pub mod detect;
+mod dispatch;
+pub mod events;
+mod index;
+mod interpret;
+mod kinds;
+pub mod merge;
+pub mod metrics;
+pub mod names;
+pub mod namespaces;
+pub mod place;
+pub mod render;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+use runtime::hub::Hub;
+use runtime::queue::{self, Queue};
+use schema::clock::{Clock, Random};
+use schema::entry::Key;
+use schema::status::Status;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use context::Error;
+pub use metrics::Metrics;
+
+use context::{Context, Queues};
+use dispatch::Dispatcher;
+use events::Recorder;
+
+/// Settings, under the names of the peer's flags.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How often heartbeats are looked at.
+    pub cluster_monitor_period: Duration,
+    /// How long a cluster may be silent.
+    pub cluster_monitor_grace_period: Duration,
+    /// How long a cluster may take to report for the first time.
+    pub cluster_startup_grace_period: Duration,
+    /// Namespaces whose objects are never propagated, besides the reserved ones; see [`skipped_namespaces`].
+    pub skipped_namespaces: Vec<Regex>,
+    /// How many keys each controller works on at once.
+    pub workers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster_monitor_period: Duration::from_secs(5),
+            cluster_monitor_grace_period: Duration::from_secs(40),
+            cluster_startup_grace_period: Duration::from_secs(60),
+            skipped_namespaces: skipped_namespaces(["kube-.*"]).unwrap_or_default(),
+            // A round mostly waits for its writes to be durable; the writer groups what waits together.
+            workers: 16,
+        }
+    }
+}
+
+/// Patterns of namespaces to skip; each must match the whole name.
+pub fn skipped_namespaces<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Vec<Regex>, regex::Error> {
+    patterns
+        .into_iter()
+        .map(|pattern| Regex::new(&format!("^(?:{pattern})$")))
+        .collect()
+}
+
+/// Runs all controllers until cancelled. Fails only when the hub cannot be followed at all.
+pub async fn run(
+    hub: Arc<dyn Hub>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    config: Config,
+    metrics: Metrics,
+    cancel: CancellationToken,
+) -> Result<(), Status> {
+    let (recorder, writers) = Recorder::new(&hub, &clock, metrics.clone(), &cancel);
+    let context = Arc::new(Context {
+        hub,
+        clock,
+        random,
+        config,
+        metrics,
+        events: recorder,
+        index: index::Index::default(),
+        queues: Queues::default(),
+        interpreter: interpreter::Interpreter,
+    });
+    let mut tasks = JoinSet::new();
+    for writer in writers {
+        tasks.spawn(writer.run());
+    }
+    let dispatcher = Dispatcher::new(context.clone(), cancel.clone());
+    dispatcher.start(&mut tasks).await?;
+    cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
+
+    let queues = &context.queues;
+    start(
+        &mut tasks,
+        "template",
+        &queues.templates,
+        &context,
+        &cancel,
+        detect::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "policy",
+        &queues.policies,
+        &context,
+        &cancel,
+        detect::policy::reconcile,
+    );
+    start(
+        &mut tasks,
+        "place",
+        &queues.place,
+        &context,
+        &cancel,
+        place::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "render",
+        &queues.render,
+        &context,
+        &cancel,
+        render::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "aggregate",
+        &queues.aggregate,
+        &context,
+        &cancel,
+        aggregate::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "cluster",
+        &queues.clusters,
+        &context,
+        &cancel,
+        cluster::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "namespace",
+        &queues.namespaces,
+        &context,
+        &cancel,
+        namespaces::reconcile::reconcile,
+    );
+    tasks.spawn(cluster::monitor::run(context.clone(), cancel.clone()));
+
+    cancel.cancelled().await;
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn start<F, R>(
+    tasks: &mut JoinSet<()>,
+    name: &'static str,
+    queue: &Arc<Queue<Key>>,
+    context: &Arc<Context>,
+    cancel: &CancellationToken,
+    reconcile: F,
+) where
+    F: Fn(Arc<Context>, Key, Instant) -> R + Send + 'static,
+    R: Future<Output = Result<queue::Action, Error>> + Send + 'static,
+{
+    let (shared, workers) = (context.clone(), context.config.workers);
+    let reconcile = move |key, since| reconcile(shared.clone(), key, since);
+    tasks.spawn(queue::run(name, queue.clone(), workers, cancel.clone(), reconcile));
+}

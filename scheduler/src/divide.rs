@@ -85,6 +85,13 @@ pub(crate) fn webster<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names
     shares
 }
 
+/// Divides any number in proportion to weights, by the same method and with the same tie rule as replicas: what follows the
+/// replicas of a workload (the completions of a Job, say) is divided like them.
+pub fn apportion<'a>(total: i32, weights: &BTreeMap<&'a str, i64>, uid: &str) -> BTreeMap<&'a str, i32> {
+    let names_descend = !uid.is_empty() && crds::names::fnv32a(uid.as_bytes()) % 2 == 1;
+    webster(total.max(0), weights, names_descend).into_iter().map(|(name, share)| (name, share.replicas)).collect()
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Party<'a> {
     name: &'a str,

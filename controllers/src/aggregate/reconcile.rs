@@ -1,0 +1,124 @@
+//! One binding: its status from its Works, and the template's status from that.
+
+use std::sync::Arc;
+
+use runtime::queue::Action;
+use schema::entry::{Entry, Key};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::plan::{self, Item, WorkView};
+use crate::conditions;
+use crate::context::{Context, Error, MANAGER, Outcome};
+use crate::index::binding_id;
+use crate::interpret;
+use crate::kinds;
+use crate::render::plan::{Reference, Spec, kept_clusters};
+
+#[derive(Deserialize)]
+struct Binding {
+    #[serde(default)]
+    spec: Spec,
+    #[serde(default)]
+    status: BindingStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BindingStatus {
+    last_scheduled_time: Option<String>,
+    aggregated_status: Vec<serde::de::IgnoredAny>,
+}
+
+/// Works on one binding.
+pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -> Result<Action, Error> {
+    let Some(entry) = context.hub.get(&key) else {
+        return Ok(Action::Done);
+    };
+    if entry.meta().deletion_timestamp.is_some() {
+        return Ok(Action::Done);
+    }
+    let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key.clone(), error))?;
+    let items = items(&context, &entry)?;
+    let untouched = binding.status.last_scheduled_time.is_none() && binding.status.aggregated_status.is_empty();
+    if items.is_empty() && untouched {
+        return Ok(Action::Done);
+    }
+    let resource = kinds::binding_of(&key);
+    let have = entry.value();
+    let mut want = have.clone();
+    want["status"]["aggregatedStatus"] = items.iter().map(Item::to_value).collect();
+    if items.is_empty()
+        && let Some(status) = want["status"].as_object_mut()
+    {
+        status.remove("aggregatedStatus");
+    }
+    conditions::set(
+        &mut want,
+        &plan::fully_applied(&kept_clusters(&binding.spec), &items),
+        context.clock.now(),
+    );
+    let wrote = context
+        .write_status(MANAGER, resource, &entry, &have, &want)
+        .await?
+        .is_some();
+    let reflected = reflect(&context, &entry, &binding.spec.resource, &items).await?;
+    if wrote || reflected {
+        context.metrics.lag("aggregate", since.elapsed());
+    }
+    Ok(Action::Done)
+}
+
+fn items(context: &Context, binding: &Entry) -> Result<Vec<Item>, Error> {
+    let mut items = Vec::new();
+    for key in context.index.works(binding_id(binding)) {
+        let Some(work) = context
+            .hub
+            .get(&key)
+            .filter(|work| work.meta().deletion_timestamp.is_none())
+        else {
+            continue;
+        };
+        let view: WorkView = work.typed().map_err(|error| Error::Unreadable(key, error))?;
+        items.extend(plan::item(&work, &view));
+    }
+    Ok(plan::sorted(items))
+}
+
+/// Writes the template's status; answers whether it changed.
+async fn reflect(context: &Context, binding: &Entry, reference: &Reference, items: &[Item]) -> Result<bool, Error> {
+    let Some((resource, template)) = context.resolve(
+        &reference.api_version,
+        &reference.kind,
+        &reference.namespace,
+        &reference.name,
+    ) else {
+        return Ok(false);
+    };
+    if template.meta().uid != reference.uid || template.meta().deletion_timestamp.is_some() {
+        return Ok(false);
+    }
+    let have = template.value();
+    let Some(want) = interpret::aggregated(&context.interpreter, &have, items) else {
+        return Ok(false);
+    };
+    let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;
+    let binding_resource = kinds::binding(resource.namespaced);
+    let (news, message) = match &outcome {
+        Ok(_) => (
+            Outcome::normal("AggregateStatusSucceed"),
+            "Update Resource with AggregatedStatus successfully.".to_owned(),
+        ),
+        Err(status) if status.code == 409 || status.code == 404 => return Err(Error::Hub(status.clone())),
+        Err(status) => (Outcome::warning("AggregateStatusFailed"), status.to_string()),
+    };
+    let source = if resource.namespaced {
+        "resource-binding-status-controller"
+    } else {
+        "cluster-resource-binding-status-controller"
+    };
+    context.tell(source, binding_resource, binding, news, message.clone());
+    context.tell(source, &resource, &template, news, message);
+    outcome?;
+    Ok(true)
+}

@@ -1,0 +1,73 @@
+//! Creates or updates the binding of one template.
+
+use runtime::hub::Resource;
+use schema::entry::{Entry, GroupResource, Key};
+use serde::Deserialize;
+
+use super::plan::{self, Source};
+use crate::context::{Context, Error, MANAGER};
+use crate::detect::plan::Policy;
+use crate::interpret;
+use crate::kinds;
+use crate::names;
+
+#[derive(Deserialize)]
+struct PriorityClass {
+    #[serde(default)]
+    value: i64,
+}
+
+/// Makes the binding what it should be; answers whether it was written.
+pub(crate) async fn ensure(
+    context: &Context,
+    template: &Entry,
+    resource: &Resource,
+    policy: &Policy,
+    follow_revision: bool,
+) -> Result<bool, Error> {
+    let binding = kinds::binding(resource.namespaced);
+    let name = names::binding_name(&resource.kind, template.name());
+    let existing = context.get(binding, template.namespace(), &name);
+    if existing
+        .as_ref()
+        .is_some_and(|entry| entry.meta().deletion_timestamp.is_some())
+    {
+        return Err(Error::Waiting(format!("the deletion of the earlier binding {name}")));
+    }
+    let api_version = resource.api_version();
+    let source = Source {
+        template,
+        api_version: &api_version,
+        kind: &resource.kind,
+        policy,
+        replicas: interpret::replicas(&context.interpreter, &template.value()),
+        priority: priority(context, policy)?,
+    };
+    let have = existing.as_ref().map(|entry| entry.value());
+    let want = plan::binding(have.as_ref(), &source, follow_revision, || context.random.uuid())
+        .map_err(|error| Error::Waiting(error.to_string()))?;
+    match (existing, have) {
+        (Some(entry), Some(have)) => Ok(context.write(MANAGER, binding, &entry, &have, &want).await?.is_some()),
+        _ => {
+            context.create(MANAGER, binding, want).await?;
+            Ok(true)
+        }
+    }
+}
+
+fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {
+    let Some(class) = &policy.priority_class else {
+        return Ok(None);
+    };
+    let key = Key::new(
+        GroupResource::new("scheduling.k8s.io", "priorityclasses"),
+        "",
+        class.as_str(),
+    );
+    let entry = context
+        .hub
+        .get(&key)
+        .ok_or_else(|| Error::Waiting(format!("priority class {class}")))?;
+    let class: PriorityClass = entry.typed().map_err(|error| Error::Unreadable(key, error))?;
+    Ok(Some(class.value))
+}

@@ -1,0 +1,356 @@
+//! What every controller shares: the hub, the time, the indexes, the queues and the ways to write.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use runtime::hub::{Action, Hub, Propagation, Request, Resource};
+use runtime::queue::Queue;
+use schema::clock::{Clock, Random};
+use schema::entry::{Entry, GroupResource, Key};
+use schema::status::{Reason, Status};
+use serde_json::{Value, json};
+
+use crate::Config;
+use crate::detect::reconcile::Trigger;
+use crate::events::{Involved, Note, Recorder};
+use crate::index::Index;
+use crate::merge;
+use crate::metrics::Metrics;
+
+/// Field manager of everything but the scheduler.
+pub(crate) const MANAGER: &str = "karmada-controller-manager";
+/// Field manager of placements.
+pub(crate) const SCHEDULER: &str = "karmada-scheduler";
+
+/// Why a reconcile failed. Every failure is retried with backoff.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The hub refused a request; a conflict is ordinary and goes away with the retry.
+    #[error("{0}")]
+    Hub(#[from] Status),
+    /// A stored object is not what its kind promises.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(Key, serde_json::Error),
+    /// Something else must happen first.
+    #[error("waiting for {0}")]
+    Waiting(String),
+    /// The interpreter cannot tell something about an object.
+    #[error("{0}")]
+    Interpreter(String),
+    /// The scheduler found no place; it is worth another try.
+    #[error("{0}")]
+    Unschedulable(String),
+}
+
+/// The queues of all controllers. A key names what to look at, never what to do.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    pub(crate) templates: Arc<Queue<Key>>,
+    pub(crate) policies: Arc<Queue<Key>>,
+    pub(crate) place: Arc<Queue<Key>>,
+    pub(crate) render: Arc<Queue<Key>>,
+    pub(crate) aggregate: Arc<Queue<Key>>,
+    pub(crate) clusters: Arc<Queue<Key>>,
+    pub(crate) namespaces: Arc<Queue<Key>>,
+    /// Why the waiting templates are looked at.
+    triggers: Mutex<HashMap<Key, Trigger>>,
+}
+
+impl Queues {
+    /// Asks for a template.
+    pub(crate) fn template(&self, key: Key, trigger: Trigger) {
+        self.note_trigger(&key, trigger);
+        self.templates.add(key);
+    }
+
+    /// Remembers why a template is looked at; the strongest reason stays.
+    pub(crate) fn note_trigger(&self, key: &Key, trigger: Trigger) {
+        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = triggers.entry(key.clone()).or_insert(trigger);
+        *known = trigger.max(*known);
+    }
+
+    /// Why a template is looked at; whoever asks works on it now.
+    pub(crate) fn take_trigger(&self, key: &Key) -> Trigger {
+        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        triggers.remove(key).unwrap_or(Trigger::Seen)
+    }
+}
+
+/// Shared by all controllers.
+pub(crate) struct Context {
+    pub(crate) hub: Arc<dyn Hub>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
+    pub(crate) events: Recorder,
+    pub(crate) index: Index,
+    pub(crate) queues: Queues,
+    pub(crate) interpreter: interpreter::Interpreter,
+}
+
+impl Context {
+    /// An object of a resource from the cache.
+    pub(crate) fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Entry>> {
+        self.hub
+            .get(&Key::new(resource.group_resource.clone(), namespace, name))
+    }
+
+    /// The resource behind a reference and its object, if both are there.
+    pub(crate) fn resolve(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<(Resource, Arc<Entry>)> {
+        let resource = self.hub.resource_for(api_version, kind)?;
+        let entry = self.get(&resource, namespace, name)?;
+        Some((resource, entry))
+    }
+
+    /// Creates an object from what it should be.
+    pub(crate) async fn create(&self, manager: &str, resource: &Resource, object: Value) -> Result<Arc<Entry>, Status> {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().into();
+        let (namespace, name) = (text("namespace"), text("name"));
+        let action = Action::Create(object);
+        self.hub
+            .write(
+                manager,
+                Request {
+                    resource: resource.clone(),
+                    namespace,
+                    name,
+                    subresource: None,
+                    action,
+                },
+            )
+            .await
+    }
+
+    /// Sends a merge patch. With `guarded`, only onto the revision that was read.
+    pub(crate) async fn patch(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        current: &Entry,
+        subresource: Option<&'static str>,
+        mut patch: Value,
+        guarded: bool,
+    ) -> Result<Arc<Entry>, Status> {
+        if guarded {
+            patch["metadata"]["resourceVersion"] = current.revision().to_string().into();
+        }
+        let key = current.key();
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        let action = Action::Merge(patch);
+        self.hub
+            .write(
+                manager,
+                Request {
+                    resource: resource.clone(),
+                    namespace,
+                    name,
+                    subresource,
+                    action,
+                },
+            )
+            .await
+    }
+
+    /// Writes the difference between an object as it was read and as it should be; `None` when there is none.
+    pub(crate) async fn write(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        current: &Entry,
+        have: &Value,
+        want: &Value,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        let Some(patch) = merge::difference(have, want) else {
+            return Ok(None);
+        };
+        self.patch(manager, resource, current, None, patch, true)
+            .await
+            .map(Some)
+    }
+
+    /// The same for `status`.
+    pub(crate) async fn write_status(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        current: &Entry,
+        have: &Value,
+        want: &Value,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        let status = |object: &Value| object.get("status").cloned().unwrap_or_else(|| json!({}));
+        let Some(patch) = merge::difference(&status(have), &status(want)) else {
+            return Ok(None);
+        };
+        self.patch(
+            manager,
+            resource,
+            current,
+            Some("status"),
+            json!({"status": patch}),
+            true,
+        )
+        .await
+        .map(Some)
+    }
+
+    /// Deletes an object if it is still the one that was read; what is gone already counts as done.
+    pub(crate) async fn delete(&self, manager: &str, resource: &Resource, entry: &Entry) -> Result<(), Status> {
+        let key = entry.key();
+        let action = Action::Delete {
+            uid: Some(entry.meta().uid.clone()),
+            revision: None,
+            propagation: Propagation::Background,
+        };
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        let request = Request {
+            resource: resource.clone(),
+            namespace,
+            name,
+            subresource: None,
+            action,
+        };
+        match self.hub.write(manager, request).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) || status.is(&Reason::Conflict) => Ok(()),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Takes a finalizer off an object that is being deleted.
+    pub(crate) async fn remove_finalizer(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        entry: &Entry,
+        finalizer: &str,
+    ) -> Result<(), Status> {
+        let finalizers = &entry.meta().finalizers;
+        if !finalizers.iter().any(|present| present == finalizer) {
+            return Ok(());
+        }
+        let rest: Vec<&String> = finalizers.iter().filter(|present| *present != finalizer).collect();
+        let rest = if rest.is_empty() { Value::Null } else { json!(rest) };
+        match self
+            .patch(
+                manager,
+                resource,
+                entry,
+                None,
+                json!({"metadata": {"finalizers": rest}}),
+                true,
+            )
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) => Ok(()),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Makes sure that an object carries a finalizer and answers with its newest state.
+    pub(crate) async fn ensure_finalizer(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        entry: Arc<Entry>,
+        finalizer: &str,
+    ) -> Result<Arc<Entry>, Status> {
+        if entry.meta().finalizers.iter().any(|present| present == finalizer) {
+            return Ok(entry);
+        }
+        let mut finalizers = entry.meta().finalizers.clone();
+        finalizers.push(finalizer.to_owned());
+        self.patch(
+            manager,
+            resource,
+            &entry,
+            None,
+            json!({"metadata": {"finalizers": finalizers}}),
+            true,
+        )
+        .await
+    }
+
+    /// Tells what happened to a stored object.
+    pub(crate) fn tell(
+        &self,
+        source: &'static str,
+        resource: &Resource,
+        entry: &Entry,
+        outcome: Outcome,
+        message: impl Into<String>,
+    ) {
+        let involved = Involved::of(resource.api_version(), &resource.kind, entry);
+        self.events.note(Note {
+            involved,
+            warning: outcome.warning,
+            reason: outcome.reason,
+            message: message.into(),
+            source,
+            once: outcome.once,
+        });
+    }
+}
+
+/// The kind of news that an Event is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    reason: &'static str,
+    warning: bool,
+    once: bool,
+}
+
+impl Outcome {
+    /// Ordinary news.
+    pub(crate) fn normal(reason: &'static str) -> Self {
+        Self {
+            reason,
+            warning: false,
+            once: false,
+        }
+    }
+
+    /// A warning.
+    pub(crate) fn warning(reason: &'static str) -> Self {
+        Self {
+            reason,
+            warning: true,
+            once: false,
+        }
+    }
+
+    /// Not again when it has been said already.
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+}
+
+/// A resource that can be a template, by group and plural.
+pub(crate) fn skipped_group(resource: &GroupResource) -> bool {
+    const GROUPS: [&str; 8] = [
+        "cluster",
+        "policy",
+        "work",
+        "config",
+        "networking",
+        "autoscaling",
+        "remedy",
+        "apps",
+    ];
+    match resource.group.strip_suffix(".karmada.io") {
+        Some(group) => GROUPS.contains(&group),
+        None => match &*resource.group {
+            "events.k8s.io" | "coordination.k8s.io" => true,
+            "" => &*resource.resource == "events",
+            group => group.ends_with(".flotilla.dev") || group == "flotilla.dev",
+        },
+    }
+}

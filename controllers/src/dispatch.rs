@@ -1,0 +1,321 @@
+//! One pair of eyes for all controllers: follows every resource once, keeps the indexes and fills the queues.
+//!
+//! What a change means for which controller stands in [`Dispatcher::handle`] and nowhere else. Nothing here writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::hub::{Change, Resource, Signal, Subscription};
+use schema::entry::{Entry, GroupResource, Key};
+use schema::status::Status;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::aggregate::announce;
+use crate::context::{Context, skipped_group};
+use crate::detect::plan::{changed_by_federation, content_changed};
+use crate::detect::reconcile::Trigger;
+use crate::kinds;
+use crate::names;
+use crate::namespaces;
+
+/// How often the hub is asked what it serves, besides after each change of a custom resource definition.
+const REDISCOVER: Duration = Duration::from_secs(30);
+
+/// Follows the hub.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    context: Arc<Context>,
+    definitions_changed: Arc<Notify>,
+    cancel: CancellationToken,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(context: Arc<Context>, cancel: CancellationToken) -> Self {
+        Self {
+            context,
+            definitions_changed: Arc::default(),
+            cancel,
+        }
+    }
+
+    /// Begins to follow everything; returns when the present state has been seen and indexed.
+    pub(crate) async fn start(&self, tasks: &mut JoinSet<()>) -> Result<(), Status> {
+        let own: Vec<Resource> = [
+            &kinds::CLUSTER,
+            &kinds::POLICY,
+            &kinds::CLUSTER_POLICY,
+            &kinds::BINDING,
+            &kinds::CLUSTER_BINDING,
+            &kinds::WORK,
+            &kinds::NAMESPACE,
+            &kinds::CRD,
+        ]
+        .into_iter()
+        .map(|resource| (**resource).clone())
+        .collect();
+        let mut all = own.clone();
+        all.extend(
+            self.new_templates()
+                .into_iter()
+                .filter(|resource| own.iter().all(|known| known.group_resource != resource.group_resource)),
+        );
+        let mut cached = all.clone();
+        cached.extend([kinds::LEASE.clone(), kinds::EVENT.clone()]);
+        self.context.hub.follow(&cached).await?;
+        self.pump(&all, tasks).await;
+        let dispatcher = self.clone();
+        tasks.spawn(async move { dispatcher.rediscover().await });
+        Ok(())
+    }
+
+    /// Template resources that were not known before.
+    fn new_templates(&self) -> Vec<Resource> {
+        let resources = self.context.hub.resources().into_iter();
+        resources
+            .filter(|resource| !skipped_group(&resource.group_resource) && self.context.index.learn(resource))
+            .collect()
+    }
+
+    /// Follows resources in a task of their own; returns when their present state has been seen.
+    async fn pump(&self, resources: &[Resource], tasks: &mut JoinSet<()>) {
+        let names: Vec<GroupResource> = resources
+            .iter()
+            .map(|resource| resource.group_resource.clone())
+            .collect();
+        let subscription = self.context.hub.subscribe(&names);
+        let (synced, seen) = oneshot::channel();
+        let dispatcher = self.clone();
+        tasks.spawn(async move { dispatcher.follow(subscription, synced).await });
+        // An error means that the server is going down, which the caller learns soon enough.
+        let _ = seen.await;
+    }
+
+    async fn follow(self, mut subscription: Box<dyn Subscription>, synced: oneshot::Sender<()>) {
+        let mut synced = Some(synced);
+        loop {
+            let signal = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return,
+                signal = subscription.next() => signal,
+            };
+            match signal {
+                Some(Signal::Change(change)) => self.handle(&change, synced.is_some()),
+                Some(Signal::Synced) => {
+                    if let Some(synced) = synced.take() {
+                        let _ = synced.send(());
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Finds template resources that appear later.
+    async fn rediscover(self) {
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                () = self.definitions_changed.notified() => {}
+                () = tokio::time::sleep(REDISCOVER) => {}
+            }
+            if let Err(status) = self.context.hub.discover().await {
+                tracing::debug!(%status, "cannot ask the hub what it serves");
+                continue;
+            }
+            let added = self.new_templates();
+            if added.is_empty() {
+                continue;
+            }
+            if let Err(status) = self.context.hub.follow(&added).await {
+                tracing::debug!(%status, "cannot follow new resources");
+                continue;
+            }
+            self.pump(&added, &mut tasks).await;
+        }
+    }
+
+    /// What a change means for whom. `initial`: it was there when we began.
+    fn handle(&self, change: &Change, initial: bool) {
+        let resource = &change.entry.key().resource;
+        if *resource == kinds::WORK.group_resource {
+            self.work(change);
+            return;
+        }
+        if *resource == kinds::BINDING.group_resource || *resource == kinds::CLUSTER_BINDING.group_resource {
+            self.binding(change);
+            return;
+        }
+        if *resource == kinds::POLICY.group_resource || *resource == kinds::CLUSTER_POLICY.group_resource {
+            self.policy(change);
+            return;
+        }
+        if *resource == kinds::CLUSTER.group_resource {
+            self.cluster(change, initial);
+            return;
+        }
+        if *resource == kinds::NAMESPACE.group_resource {
+            self.namespace(change);
+        }
+        if *resource == kinds::CRD.group_resource && !initial {
+            self.definitions_changed.notify_one();
+        }
+        self.template(change, initial);
+    }
+
+    fn template(&self, change: &Change, initial: bool) {
+        let Context {
+            index, queues, config, ..
+        } = &*self.context;
+        let entry = &change.entry;
+        if !entry.namespace().is_empty() && namespaces::plan::skips(entry.namespace(), &config.skipped_namespaces) {
+            return;
+        }
+        index.template_seen(entry, change.deleted);
+        if change.deleted {
+            return;
+        }
+        let trigger = match &change.previous {
+            None if initial => Trigger::Seen,
+            None => Trigger::User,
+            Some(previous) if !content_changed(previous, entry) => return,
+            Some(previous) if changed_by_federation(previous, entry) => Trigger::Federation,
+            Some(_) => Trigger::User,
+        };
+        queues.template(entry.key().clone(), trigger);
+    }
+
+    fn policy(&self, change: &Change) {
+        let Context { index, queues, .. } = &*self.context;
+        let (before, now) = index.policy_seen(&change.entry, change.deleted);
+        if change.deleted {
+            // Its finalizer was taken off by somebody else: claims are still there.
+            for key in before.iter().flat_map(|policy| index.claimed(&policy.id)) {
+                queues.template(key, Trigger::Federation);
+            }
+            return;
+        }
+        let Some(now) = now else { return };
+        let same = before.is_some_and(|before| before.generation == now.generation && before.deleting == now.deleting);
+        if !same || change.previous.is_none() {
+            queues.policies.add(change.entry.key().clone());
+        }
+    }
+
+    fn binding(&self, change: &Change) {
+        let Context { index, queues, .. } = &*self.context;
+        let entry = &change.entry;
+        let key = entry.key().clone();
+        index.binding_seen(entry, change.deleted);
+        if change.deleted {
+            // Deleted by hand, or the way is free for a new template of the same name.
+            if let Some(template) = self.owner(entry) {
+                queues.template(template, Trigger::User);
+            }
+            return;
+        }
+        let (meta, previous) = (entry.meta(), change.previous.as_ref().map(|previous| previous.meta()));
+        let respecified = previous.is_none_or(|previous| {
+            previous.generation != meta.generation || previous.deletion_timestamp != meta.deletion_timestamp
+        });
+        if respecified || previous.is_some_and(|previous| previous.labels != meta.labels) {
+            queues.place.add(key.clone());
+            queues.render.add(key.clone());
+        }
+        if respecified && !index.works(crate::index::binding_id(entry)).is_empty() || previous.is_none() {
+            queues.aggregate.add(key);
+        }
+    }
+
+    /// The template that owns a binding.
+    fn owner(&self, binding: &Entry) -> Option<Key> {
+        let owner = binding.meta().owner_references.iter().find(|owner| owner.controller)?;
+        let resource = self.context.hub.resource_for(&owner.api_version, &owner.kind)?;
+        Some(kinds::key(&resource, binding.namespace(), &owner.name))
+    }
+
+    fn work(&self, change: &Change) {
+        let Context { index, queues, .. } = &*self.context;
+        let entry = &change.entry;
+        index.work_seen(entry, change.deleted);
+        announce::look(&self.context, change);
+        let status_only = change
+            .previous
+            .as_ref()
+            .is_some_and(|previous| previous.meta().generation == entry.meta().generation);
+        if let Some(binding) = binding_of(entry) {
+            if change.deleted {
+                queues.render.add(binding.clone());
+            }
+            if change.deleted || status_only {
+                queues.aggregate.add(binding);
+            }
+        } else if change.deleted
+            && let Some(owner) = entry
+                .meta()
+                .owner_references
+                .iter()
+                .find(|owner| owner.kind == "Namespace")
+        {
+            queues.namespaces.add(kinds::key(&kinds::NAMESPACE, "", &owner.name));
+        }
+    }
+
+    fn cluster(&self, change: &Change, initial: bool) {
+        let Context { index, queues, hub, .. } = &*self.context;
+        let entry = &change.entry;
+        let matters = index.cluster_seen(entry, change.deleted);
+        queues.clusters.add(entry.key().clone());
+        if initial {
+            return;
+        }
+        if matters {
+            for resource in [&kinds::BINDING, &kinds::CLUSTER_BINDING] {
+                for binding in hub.list(&resource.group_resource, None) {
+                    queues.place.add(binding.key().clone());
+                }
+            }
+        }
+        if change.previous.is_none() && !change.deleted {
+            for binding in index.bindings_on(entry.name()) {
+                queues.render.add(binding);
+            }
+            for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
+                queues.namespaces.add(namespace.key().clone());
+            }
+        }
+    }
+
+    fn namespace(&self, change: &Change) {
+        let Context { queues, .. } = &*self.context;
+        let entry = &change.entry;
+        if let Some(cluster) = names::cluster_of(entry.name()) {
+            if change.deleted {
+                queues.clusters.add(kinds::key(&kinds::CLUSTER, "", cluster));
+            }
+            return;
+        }
+        let changed = change
+            .previous
+            .as_ref()
+            .is_none_or(|previous| content_changed(previous, entry));
+        if changed && !change.deleted {
+            queues.namespaces.add(entry.key().clone());
+        }
+    }
+}
+
+/// The binding that a Work belongs to.
+fn binding_of(work: &Entry) -> Option<Key> {
+    let annotations = &work.meta().annotations;
+    if let (Some(namespace), Some(name)) = (
+        annotations.get(names::BINDING_NAMESPACE),
+        annotations.get(names::BINDING_NAME),
+    ) {
+        return Some(kinds::key(&kinds::BINDING, namespace, name));
+    }
+    let name = annotations.get(names::CLUSTER_BINDING_NAME)?;
+    Some(kinds::key(&kinds::CLUSTER_BINDING, "", name))
+}

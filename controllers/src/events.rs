@@ -1,0 +1,392 @@
+//! Tells users what happened, as core/v1 Events on the object they look at.
+//!
+//! Recording never waits and never fails a reconcile: notes go into bounded channels; a few writers turn them into Events at
+//! a bounded rate. The same note about the same object is one Event whose count grows; its name is derived from its content,
+//! so that this holds across restarts. Start with [`Recorder::note`].
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use runtime::hub::{Action, Hub, Request};
+use schema::clock::Clock;
+use schema::entry::Entry;
+use schema::status::Reason;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::kinds;
+use crate::metrics::Metrics;
+
+/// Writers; the notes of one object always go to the same one, so that their order stays.
+const WRITERS: usize = 4;
+/// Notes that may wait for one writer; more are dropped.
+const WAITING: usize = 4096;
+/// Events per second and writer, after a burst.
+const RATE: f64 = 100.0;
+/// How many Events a writer may write at once after a quiet time.
+const BURST: f64 = 500.0;
+/// A repeated note is counted in memory and written at most this often.
+const REPEAT: Duration = Duration::from_secs(10);
+/// How many Events a writer remembers for counting.
+const REMEMBERED: usize = 4096;
+
+/// The object that an Event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Involved {
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace, or empty.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Involved {
+    /// Names a stored object.
+    pub fn of(api_version: impl Into<String>, kind: &str, entry: &Entry) -> Self {
+        Self {
+            api_version: api_version.into(),
+            kind: kind.to_owned(),
+            namespace: entry.namespace().to_owned(),
+            name: entry.name().to_owned(),
+            uid: entry.meta().uid.clone(),
+        }
+    }
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// About what.
+    pub involved: Involved,
+    /// A warning, or ordinary news.
+    pub warning: bool,
+    /// For programs, in CamelCase.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+    /// Which component says it.
+    pub source: &'static str,
+    /// Not again when an Event says it already.
+    pub once: bool,
+}
+
+/// The writing end: cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    writers: Arc<[mpsc::Sender<Note>]>,
+    metrics: Metrics,
+}
+
+impl Recorder {
+    /// A recorder and the writers behind it, which run until cancelled.
+    pub fn new(
+        hub: &Arc<dyn Hub>,
+        clock: &Arc<dyn Clock>,
+        metrics: Metrics,
+        cancel: &CancellationToken,
+    ) -> (Self, Vec<EventWriter>) {
+        let (senders, writers) = (0..WRITERS)
+            .map(|_| {
+                let (sender, notes) = mpsc::channel(WAITING);
+                let (hub, clock, cancel) = (hub.clone(), clock.clone(), cancel.clone());
+                (
+                    sender,
+                    EventWriter {
+                        hub,
+                        clock,
+                        notes,
+                        cancel,
+                        seen: HashMap::new(),
+                        tokens: BURST,
+                        filled: Instant::now(),
+                    },
+                )
+            })
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        (
+            Self {
+                writers: senders.into(),
+                metrics,
+            },
+            writers,
+        )
+    }
+
+    /// Hands a note over; it is dropped (and counted) when too many wait.
+    pub fn note(&self, note: Note) {
+        let mut hasher = DefaultHasher::new();
+        note.involved.uid.hash(&mut hasher);
+        let writer = usize::try_from(hasher.finish() % WRITERS as u64).unwrap_or_default();
+        if self.writers[writer].try_send(note).is_err() {
+            self.metrics.event_dropped();
+        }
+    }
+}
+
+/// Writes the notes of some of the objects.
+pub struct EventWriter {
+    hub: Arc<dyn Hub>,
+    clock: Arc<dyn Clock>,
+    notes: mpsc::Receiver<Note>,
+    cancel: CancellationToken,
+    seen: HashMap<(String, String), Seen>,
+    tokens: f64,
+    filled: Instant,
+}
+
+/// An Event that was written.
+struct Seen {
+    count: i64,
+    written: Instant,
+    /// Occurrences since then.
+    pending: i64,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(default)]
+    count: i64,
+}
+
+impl EventWriter {
+    /// Writes until cancelled.
+    pub async fn run(mut self) {
+        let mut flush = tokio::time::interval(REPEAT);
+        flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return,
+                note = self.notes.recv() => match note {
+                    Some(note) => self.take(note).await,
+                    None => return,
+                },
+                _ = flush.tick() => self.flush().await,
+            }
+        }
+    }
+
+    async fn take(&mut self, note: Note) {
+        let namespace = if note.involved.namespace.is_empty() {
+            "default"
+        } else {
+            &note.involved.namespace
+        }
+        .to_owned();
+        let name = event_name(&note);
+        let id = (namespace, name);
+        if let Some(seen) = self.seen.get_mut(&id) {
+            if !note.once {
+                seen.pending += 1;
+                if seen.written.elapsed() >= REPEAT {
+                    self.repeat(&id).await;
+                }
+            }
+            return;
+        }
+        if self.seen.len() >= REMEMBERED {
+            self.seen
+                .retain(|_, seen| seen.pending > 0 || seen.written.elapsed() < REPEAT);
+        }
+        let existing = self.hub.get(&kinds::key(&kinds::EVENT, &id.0, &id.1));
+        let count = existing
+            .and_then(|entry| entry.typed::<Counted>().ok())
+            .map(|event| event.count.max(1));
+        let seen = Seen {
+            count: count.unwrap_or(0),
+            written: Instant::now(),
+            pending: 1,
+        };
+        match count {
+            Some(_) if note.once => {
+                self.seen.insert(id, Seen { pending: 0, ..seen });
+            }
+            Some(_) => {
+                self.seen.insert(id.clone(), seen);
+                self.repeat(&id).await;
+            }
+            None => {
+                self.pace().await;
+                let object = event(&note, &id.0, &id.1, self.clock.now());
+                if self.send(&id, Action::Create(object)).await {
+                    self.seen.insert(
+                        id,
+                        Seen {
+                            count: 1,
+                            pending: 0,
+                            ..seen
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        let due: Vec<_> = self
+            .seen
+            .iter()
+            .filter(|(_, seen)| seen.pending > 0 && seen.written.elapsed() >= REPEAT)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.repeat(&id).await;
+        }
+    }
+
+    async fn repeat(&mut self, id: &(String, String)) {
+        self.pace().await;
+        let now = self.clock.now();
+        let Some(seen) = self.seen.get_mut(id) else { return };
+        seen.count += seen.pending;
+        seen.pending = 0;
+        seen.written = Instant::now();
+        let patch = json!({"count": seen.count, "lastTimestamp": seconds(now)});
+        if !self.send(id, Action::Merge(patch)).await {
+            self.seen.remove(id);
+        }
+    }
+
+    /// Waits for a token of the bucket.
+    async fn pace(&mut self) {
+        let now = Instant::now();
+        self.tokens = BURST.min((now - self.filled).as_secs_f64().mul_add(RATE, self.tokens));
+        self.filled = now;
+        if self.tokens < 1.0 {
+            let wait = Duration::from_secs_f64((1.0 - self.tokens) / RATE);
+            tokio::select! {
+                () = self.cancel.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.tokens -= 1.0;
+    }
+
+    async fn send(&self, id: &(String, String), action: Action) -> bool {
+        let request = Request {
+            resource: kinds::EVENT.clone(),
+            namespace: id.0.as_str().into(),
+            name: id.1.as_str().into(),
+            subresource: None,
+            action,
+        };
+        match self.hub.write("karmada-controller-manager", request).await {
+            Ok(_) => true,
+            Err(status) if status.is(&Reason::AlreadyExists) => true,
+            Err(status) => {
+                tracing::debug!(namespace = id.0, name = id.1, %status, "event not written");
+                false
+            }
+        }
+    }
+}
+
+/// Kubernetes' `Time`: whole seconds.
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The name that this note always gets: the object's, and a hash of what is said.
+fn event_name(note: &Note) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let kind = if note.warning { "Warning" } else { "Normal" };
+    for part in [
+        &note.involved.uid,
+        &note.involved.kind,
+        note.source,
+        kind,
+        note.reason,
+        &note.message,
+    ] {
+        for byte in part.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    let name: String = note
+        .involved
+        .name
+        .chars()
+        .take(236)
+        .map(|char| if char == ':' { '.' } else { char })
+        .collect();
+    format!("{name}.{hash:016x}")
+}
+
+fn event(note: &Note, namespace: &str, name: &str, now: Timestamp) -> serde_json::Value {
+    let mut involved = json!({
+        "apiVersion": note.involved.api_version, "kind": note.involved.kind, "name": note.involved.name, "uid": note.involved.uid,
+    });
+    if !note.involved.namespace.is_empty() {
+        involved["namespace"] = note.involved.namespace.clone().into();
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": involved,
+        "reason": note.reason,
+        "message": note.message.chars().take(1024).collect::<String>(),
+        "source": {"component": note.source},
+        "reportingComponent": note.source,
+        "reportingInstance": "",
+        "firstTimestamp": seconds(now),
+        "lastTimestamp": seconds(now),
+        "count": 1,
+        "type": if note.warning { "Warning" } else { "Normal" },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(name: &str, message: &str) -> Note {
+        let involved = Involved {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: "default".into(),
+            name: name.into(),
+            uid: "u".into(),
+        };
+        Note {
+            involved,
+            warning: true,
+            reason: "ApplyPolicyFailed",
+            message: message.into(),
+            source: "resource-detector",
+            once: false,
+        }
+    }
+
+    #[test]
+    fn the_name_is_the_content() {
+        assert_eq!(event_name(&note("hello", "a")), event_name(&note("hello", "a")));
+        assert_ne!(event_name(&note("hello", "a")), event_name(&note("hello", "b")));
+        assert!(event_name(&note(&"x".repeat(253), "a")).len() <= 253);
+        assert!(event_name(&note("system:node", "a")).starts_with("system.node."));
+    }
+
+    #[test]
+    fn an_event_names_its_object() {
+        let event = event(
+            &note("hello", "No policy match for resource"),
+            "default",
+            "hello.1",
+            Timestamp::UNIX_EPOCH,
+        );
+        assert_eq!(event["involvedObject"]["uid"], "u");
+        assert_eq!(event["type"], "Warning");
+        assert_eq!(event["firstTimestamp"], "1970-01-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,298 @@
+//! What the controllers must find quickly and the hub's cache cannot tell: who matches, claims, targets or belongs to what.
+//!
+//! Everything here is derived from stored objects and is rebuilt when a process starts. The dispatcher keeps it up to date in
+//! revision order; a controller that has just written a Work adds it at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use runtime::hub::Resource;
+use scheduler::{ClusterView, Snapshot};
+use schema::entry::{Entry, GroupResource, Key};
+use serde::Deserialize;
+
+use crate::detect::plan::{Claim, Policy, Template, claim_of};
+use crate::kinds;
+use crate::names;
+use crate::place::plan::cluster_view;
+
+/// The indexes behind one lock, which is never held across an await.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// How the hub serves each template resource.
+    resources: HashMap<GroupResource, Resource>,
+    policies: HashMap<Key, Arc<Policy>>,
+    /// Policies by what they select.
+    selecting: HashMap<(String, String), BTreeSet<Key>>,
+    /// Templates by the id of the policy that has them.
+    claimed: Postings,
+    /// Templates that no policy takes, by resource.
+    waiting: HashMap<GroupResource, HashSet<Key>>,
+    /// Bindings by the id of their policy.
+    bindings_of_policy: Postings,
+    /// Bindings by target cluster.
+    bindings_on: Postings,
+    /// Works by the permanent id of their binding.
+    works: Postings,
+    /// Clusters by name, with what the scheduler reads of them.
+    clusters: BTreeMap<String, (Arc<Entry>, ClusterView)>,
+    /// All views together; empty when one has changed.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+/// A many-to-many relation that can forget an object by its key.
+#[derive(Debug, Default)]
+struct Postings {
+    forward: HashMap<String, HashSet<Key>>,
+    backward: HashMap<Key, Vec<String>>,
+}
+
+impl Postings {
+    fn set(&mut self, key: &Key, terms: Vec<String>) {
+        if self.backward.get(key).is_some_and(|old| *old == terms) {
+            return;
+        }
+        for old in self.backward.remove(key).unwrap_or_default() {
+            if let Some(keys) = self.forward.get_mut(&old) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.forward.remove(&old);
+                }
+            }
+        }
+        if terms.is_empty() {
+            return;
+        }
+        for term in &terms {
+            self.forward.entry(term.clone()).or_default().insert(key.clone());
+        }
+        self.backward.insert(key.clone(), terms);
+    }
+
+    fn get(&self, term: &str) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.forward.get(term).into_iter().flatten().cloned().collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+#[derive(Deserialize)]
+struct Targets {
+    #[serde(default)]
+    spec: TargetsSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TargetsSpec {
+    clusters: Vec<TargetName>,
+}
+
+#[derive(Deserialize)]
+struct TargetName {
+    name: String,
+}
+
+impl Index {
+    /// Remembers how the hub serves a template resource; answers whether it was unknown.
+    pub(crate) fn learn(&self, resource: &Resource) -> bool {
+        self.write()
+            .resources
+            .insert(resource.group_resource.clone(), resource.clone())
+            .is_none()
+    }
+
+    /// How the hub serves a template resource.
+    pub(crate) fn resource(&self, resource: &GroupResource) -> Option<Resource> {
+        self.read().resources.get(resource).cloned()
+    }
+
+    /// A policy was seen; answers with the policy before and now.
+    pub(crate) fn policy_seen(&self, entry: &Entry, deleted: bool) -> (Option<Arc<Policy>>, Option<Arc<Policy>>) {
+        let now = if deleted {
+            None
+        } else {
+            Policy::parse(entry).map(Arc::new)
+        };
+        let mut inner = self.write();
+        let before = inner.policies.remove(entry.key());
+        for selector in before.iter().flat_map(|policy| &policy.selectors) {
+            let kind = (selector.api_version.clone(), selector.kind.clone());
+            if let Some(keys) = inner.selecting.get_mut(&kind) {
+                keys.remove(entry.key());
+                if keys.is_empty() {
+                    inner.selecting.remove(&kind);
+                }
+            }
+        }
+        if let Some(policy) = &now {
+            for selector in &policy.selectors {
+                let kind = (selector.api_version.clone(), selector.kind.clone());
+                inner.selecting.entry(kind).or_default().insert(entry.key().clone());
+            }
+            inner.policies.insert(entry.key().clone(), policy.clone());
+        }
+        (before, now)
+    }
+
+    /// A policy as last seen.
+    pub(crate) fn policy(&self, key: &Key) -> Option<Arc<Policy>> {
+        self.read().policies.get(key).cloned()
+    }
+
+    /// Policies that select this kind: those of the template's namespace and the cluster-wide ones.
+    pub(crate) fn candidates(&self, template: &Template<'_>) -> (Vec<Arc<Policy>>, Vec<Arc<Policy>>) {
+        let inner = self.read();
+        let kind = (template.api_version.to_owned(), template.kind.to_owned());
+        let keys = inner.selecting.get(&kind).into_iter().flatten();
+        keys.filter(|key| key.namespace.is_empty() || *key.namespace == *template.meta.namespace)
+            .filter_map(|key| inner.policies.get(key).cloned())
+            .partition(|policy| policy.namespaced())
+    }
+
+    /// A template was seen.
+    pub(crate) fn template_seen(&self, entry: &Entry, deleted: bool) {
+        let claim = if deleted { None } else { claim_of(entry.meta()) };
+        let mut inner = self.write();
+        if deleted && let Some(keys) = inner.waiting.get_mut(&entry.key().resource) {
+            keys.remove(entry.key());
+        }
+        let terms = claim.map(|claim| match claim {
+            Claim::Policy { id, .. } | Claim::ClusterPolicy { id, .. } => id,
+        });
+        inner.claimed.set(entry.key(), terms.into_iter().collect());
+    }
+
+    /// Templates that carry the claim of a policy.
+    pub(crate) fn claimed(&self, policy_id: &str) -> Vec<Key> {
+        self.read().claimed.get(policy_id)
+    }
+
+    /// Whether a template waits for a policy; answers whether that is news.
+    pub(crate) fn set_waiting(&self, key: &Key, waiting: bool) -> bool {
+        let mut inner = self.write();
+        if waiting {
+            return inner
+                .waiting
+                .entry(key.resource.clone())
+                .or_default()
+                .insert(key.clone());
+        }
+        inner
+            .waiting
+            .get_mut(&key.resource)
+            .is_some_and(|keys| keys.remove(key))
+    }
+
+    /// Templates of a resource that wait for a policy.
+    pub(crate) fn waiting(&self, resource: &GroupResource, namespace: &str) -> Vec<Key> {
+        let inner = self.read();
+        let keys = inner.waiting.get(resource).into_iter().flatten();
+        keys.filter(|key| namespace.is_empty() || *key.namespace == *namespace)
+            .cloned()
+            .collect()
+    }
+
+    /// A binding was seen.
+    pub(crate) fn binding_seen(&self, entry: &Entry, deleted: bool) {
+        let (mut policies, mut clusters) = (Vec::new(), Vec::new());
+        if !deleted {
+            let labels = &entry.meta().labels;
+            policies.extend(
+                [names::POLICY_ID, names::CLUSTER_POLICY_ID]
+                    .iter()
+                    .filter_map(|label| labels.get(*label))
+                    .cloned(),
+            );
+            if let Ok(targets) = entry.typed::<Targets>() {
+                clusters.extend(targets.spec.clusters.into_iter().map(|cluster| cluster.name));
+            }
+        }
+        let mut inner = self.write();
+        inner.bindings_of_policy.set(entry.key(), policies);
+        inner.bindings_on.set(entry.key(), clusters);
+    }
+
+    /// Bindings of a policy.
+    pub(crate) fn bindings_of_policy(&self, policy_id: &str) -> Vec<Key> {
+        self.read().bindings_of_policy.get(policy_id)
+    }
+
+    /// Bindings that target a cluster.
+    pub(crate) fn bindings_on(&self, cluster: &str) -> Vec<Key> {
+        self.read().bindings_on.get(cluster)
+    }
+
+    /// A Work was seen, or written.
+    pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool) {
+        let labels = &entry.meta().labels;
+        let ids = [names::BINDING_ID, names::CLUSTER_BINDING_ID]
+            .iter()
+            .filter_map(|label| labels.get(*label))
+            .cloned();
+        let terms = if deleted { Vec::new() } else { ids.collect() };
+        self.write().works.set(entry.key(), terms);
+    }
+
+    /// Works of a binding, by its permanent id.
+    pub(crate) fn works(&self, binding_id: &str) -> Vec<Key> {
+        self.read().works.get(binding_id)
+    }
+
+    /// A cluster was seen; answers whether placement may come out differently because of it.
+    pub(crate) fn cluster_seen(&self, entry: &Arc<Entry>, deleted: bool) -> bool {
+        let view = (!deleted).then(|| cluster_view(entry));
+        let mut inner = self.write();
+        let same = match view {
+            Some(view) => {
+                let before = inner.clusters.get(entry.name()).map(|(_, before)| *before == view);
+                inner.clusters.insert(entry.name().to_owned(), (entry.clone(), view));
+                before == Some(true)
+            }
+            None => inner.clusters.remove(entry.name()).is_none(),
+        };
+        if !same {
+            inner.snapshot = None;
+        }
+        !same
+    }
+
+    /// All clusters by name.
+    pub(crate) fn clusters(&self) -> Vec<Arc<Entry>> {
+        self.read().clusters.values().map(|(entry, _)| entry.clone()).collect()
+    }
+
+    /// All clusters as the scheduler reads them.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        if let Some(snapshot) = &self.read().snapshot {
+            return snapshot.clone();
+        }
+        let mut inner = self.write();
+        let clusters = inner.clusters.values().map(|(_, view)| view.clone()).collect();
+        inner.snapshot.insert(Arc::new(Snapshot { clusters })).clone()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        // A panic under the lock leaves at worst one object unindexed; going on is better than stopping every controller.
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The permanent id of a binding.
+pub(crate) fn binding_id(entry: &Entry) -> &str {
+    let label = if entry.key().resource == kinds::BINDING.group_resource {
+        names::BINDING_ID
+    } else {
+        names::CLUSTER_BINDING_ID
+    };
+    entry.meta().labels.get(label).map_or("", String::as_str)
+}

@@ -1,0 +1,78 @@
+//! The questions that the controllers ask the interpreter, in the controllers' own terms.
+
+use std::collections::BTreeMap;
+
+use interpreter::{ClusterStatus, Interpreter};
+use serde_json::Value;
+
+use crate::aggregate::plan::Item;
+use crate::bind::plan::Replicas;
+use crate::render::plan::Target;
+
+/// Replicas of a template, for kinds that have them.
+pub(crate) fn replicas(interpreter: &Interpreter, template: &Value) -> Option<Replicas> {
+    let replicas = interpreter.replicas(template)?;
+    Some(Replicas {
+        count: replicas.count,
+        requirements: replicas.requirements,
+    })
+}
+
+/// A template as it may travel.
+pub(crate) fn pruned(mut template: Value) -> Value {
+    interpreter::prune::prune(&mut template);
+    template
+}
+
+/// The template with its status added up from what the clusters report; `None` when that changes nothing.
+pub(crate) fn aggregated(interpreter: &Interpreter, template: &Value, items: &[Item]) -> Option<Value> {
+    let items: Vec<ClusterStatus> = items
+        .iter()
+        .map(|item| ClusterStatus {
+            cluster: item.cluster.clone(),
+            status: item.status.clone(),
+        })
+        .collect();
+    let status = interpreter.aggregate_status(template, &items)?;
+    let mut want = template.clone();
+    want["status"] = status;
+    Some(want)
+}
+
+/// The completions of a Job that is divided, shared out like its replicas; `None` for anything else.
+pub(crate) fn divided_completions(manifest: &Value, targets: &[Target], uid: &str) -> Option<BTreeMap<String, i64>> {
+    if manifest["apiVersion"] != "batch/v1" || manifest["kind"] != "Job" {
+        return None;
+    }
+    let completions = i32::try_from(manifest["spec"]["completions"].as_i64()?).ok()?;
+    let weights = targets
+        .iter()
+        .map(|target| (target.name.as_str(), target.replicas))
+        .collect();
+    let shares = scheduler::divide::apportion(completions, &weights, uid);
+    Some(
+        shares
+            .into_iter()
+            .map(|(name, share)| (name.to_owned(), i64::from(share)))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn completions_follow_the_replicas() {
+        let target = |name: &str, replicas| Target {
+            name: name.into(),
+            replicas,
+        };
+        let targets = [target("eu", 2), target("us", 1)];
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"completions": 9, "parallelism": 3}});
+        let shares = divided_completions(&job, &targets, "").unwrap();
+        assert_eq!(shares, BTreeMap::from([("eu".into(), 6), ("us".into(), 3)]));
+        assert_eq!(divided_completions(&json!({"kind": "Deployment"}), &targets, ""), None);
+    }
+}

@@ -1,0 +1,217 @@
+//! Metric families of the controllers, under the names that Karmada's dashboards ask for, and the lag of each stage.
+//!
+//! Nothing is global: the caller makes [`Metrics`], registers it where it serves `/metrics` and hands it to the controllers.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `success` or `error`.
+    pub result: &'static str,
+}
+
+/// How a scheduling attempt ended and what started it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ScheduleLabel {
+    /// `success` or `error`.
+    pub result: &'static str,
+    /// `ReconcileSchedule`, `ScaleSchedule` …
+    pub schedule_type: &'static str,
+}
+
+/// A member cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClusterLabel {
+    /// Its name.
+    pub member_cluster: String,
+}
+
+/// A stage of propagation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StageLabel {
+    /// `detect`, `place`, `render`, `aggregate` …
+    pub stage: &'static str,
+}
+
+/// All families of the controllers; cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    match_policy: Histogram,
+    apply_policy: Family<ResultLabel, Histogram, fn() -> Histogram>,
+    apply_policy_attempts: Family<ResultLabel, Counter>,
+    sync_work: Family<ResultLabel, Histogram, fn() -> Histogram>,
+    schedule_attempts: Family<ScheduleLabel, Counter>,
+    schedule_duration: Family<ScheduleLabel, Histogram, fn() -> Histogram>,
+    cluster_ready: Family<ClusterLabel, Gauge>,
+    lag: Family<StageLabel, Histogram, fn() -> Histogram>,
+    events_dropped: Counter,
+}
+
+fn buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.0005, 2.0, 16))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            match_policy: buckets(),
+            apply_policy: Family::new_with_constructor(buckets),
+            apply_policy_attempts: Family::default(),
+            sync_work: Family::new_with_constructor(buckets),
+            schedule_attempts: Family::default(),
+            schedule_duration: Family::new_with_constructor(buckets),
+            cluster_ready: Family::default(),
+            lag: Family::new_with_constructor(buckets),
+            events_dropped: Counter::default(),
+        }
+    }
+}
+
+fn result_of(success: bool) -> &'static str {
+    if success { "success" } else { "error" }
+}
+
+impl Metrics {
+    /// Makes the families visible to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "resource_match_policy_duration_seconds",
+            "Time to find a matching propagation policy for a resource template",
+            self.match_policy.clone(),
+        );
+        registry.register(
+            "resource_apply_policy_duration_seconds",
+            "Time to apply a propagation policy to a resource template",
+            self.apply_policy.clone(),
+        );
+        registry.register(
+            "policy_apply_attempts",
+            "Attempts to apply a propagation policy",
+            self.apply_policy_attempts.clone(),
+        );
+        registry.register(
+            "binding_sync_work_duration_seconds",
+            "Time to bring the works of a binding up to date",
+            self.sync_work.clone(),
+        );
+        registry.register(
+            "karmada_scheduler_schedule_attempts",
+            "Attempts to schedule a binding",
+            self.schedule_attempts.clone(),
+        );
+        registry.register(
+            "karmada_scheduler_e2e_scheduling_duration_seconds",
+            "Time to schedule a binding and store the result",
+            self.schedule_duration.clone(),
+        );
+        registry.register(
+            "cluster_ready_state",
+            "Whether a member cluster is ready (1) or not (0)",
+            self.cluster_ready.clone(),
+        );
+        registry.register(
+            "flotilla_stage_lag_seconds",
+            "Time between the change that a stage reacts to and the end of its writes",
+            self.lag.clone(),
+        );
+        registry.register(
+            "flotilla_events_dropped",
+            "Events lost because too many waited",
+            self.events_dropped.clone(),
+        );
+    }
+
+    /// A template looked for its policy.
+    pub fn matched(&self, took: Duration) {
+        self.match_policy.observe(took.as_secs_f64());
+    }
+
+    /// A policy was applied to a template.
+    pub fn applied(&self, success: bool, took: Duration) {
+        let label = ResultLabel {
+            result: result_of(success),
+        };
+        self.apply_policy.get_or_create(&label).observe(took.as_secs_f64());
+        self.apply_policy_attempts.get_or_create(&label).inc();
+    }
+
+    /// The Works of a binding were written.
+    pub fn rendered(&self, success: bool, took: Duration) {
+        self.sync_work
+            .get_or_create(&ResultLabel {
+                result: result_of(success),
+            })
+            .observe(took.as_secs_f64());
+    }
+
+    /// A binding was scheduled, or not.
+    pub fn scheduled(&self, success: bool, schedule_type: &'static str, took: Duration) {
+        let label = ScheduleLabel {
+            result: result_of(success),
+            schedule_type,
+        };
+        self.schedule_attempts.get_or_create(&label).inc();
+        self.schedule_duration.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    /// The state of a member; `None` when it is gone.
+    pub fn cluster_ready(&self, cluster: &str, ready: Option<bool>) {
+        let label = ClusterLabel {
+            member_cluster: cluster.to_owned(),
+        };
+        match ready {
+            Some(ready) => {
+                self.cluster_ready.get_or_create(&label).set(i64::from(ready));
+            }
+            None => {
+                self.cluster_ready.remove(&label);
+            }
+        }
+    }
+
+    /// A stage has written what a change asked for.
+    pub fn lag(&self, stage: &'static str, lag: Duration) {
+        self.lag.get_or_create(&StageLabel { stage }).observe(lag.as_secs_f64());
+    }
+
+    pub(crate) fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_carry_the_names_of_the_peer() {
+        let (metrics, mut registry, mut text) = (Metrics::default(), Registry::default(), String::new());
+        metrics.register(&mut registry);
+        metrics.matched(Duration::from_millis(1));
+        metrics.applied(true, Duration::from_millis(1));
+        metrics.rendered(false, Duration::from_millis(1));
+        metrics.scheduled(true, "ReconcileSchedule", Duration::from_millis(1));
+        metrics.cluster_ready("eu", Some(true));
+        metrics.lag("place", Duration::from_millis(1));
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "resource_match_policy_duration_seconds_count 1",
+            "resource_apply_policy_duration_seconds_count{result=\"success\"} 1",
+            "policy_apply_attempts_total{result=\"success\"} 1",
+            "binding_sync_work_duration_seconds_count{result=\"error\"} 1",
+            "karmada_scheduler_schedule_attempts_total{result=\"success\",schedule_type=\"ReconcileSchedule\"} 1",
+            "cluster_ready_state{member_cluster=\"eu\"} 1",
+            "flotilla_stage_lag_seconds_count{stage=\"place\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in {text}");
+        }
+    }
+}

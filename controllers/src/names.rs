@@ -1,0 +1,21 @@
+//! Labels, annotations, finalizers and name rules that the controllers write: `crds`' own, gathered in one place.
+
+pub use crds::annotations::{
+    APPLIED_PLACEMENT, BINDING_NAME, BINDING_NAMESPACE, CLUSTER_BINDING_NAME, CLUSTER_POLICY_NAME, CONFLICT_RESOLUTION,
+    MANAGED_ANNOTATIONS, MANAGED_LABELS, POLICY_NAME, POLICY_NAMESPACE, TEMPLATE_GENERATION, TEMPLATE_UID, WORK_NAME,
+    WORK_NAMESPACE,
+};
+pub use crds::finalizers::{
+    BINDING_CONTROLLER as BINDING_FINALIZER, CLUSTER_BINDING_CONTROLLER as CLUSTER_BINDING_FINALIZER,
+    CLUSTER_CONTROLLER as CLUSTER_FINALIZER, CLUSTER_POLICY_CONTROLLER as CLUSTER_POLICY_FINALIZER,
+    EXECUTION_CONTROLLER as WORK_FINALIZER, POLICY_CONTROLLER as POLICY_FINALIZER,
+};
+pub use crds::labels::{
+    BINDING_ID, BINDING_MANAGED_BY, CLAIMED_BY, CLUSTER_BINDING_ID, CLUSTER_POLICY_ID, MANAGED, POLICY_ID,
+    SKIP_AUTO_PROPAGATION, WORK_ID,
+};
+pub use crds::names::{binding as binding_name, work as work_name};
+pub use crds::namespaces::{
+    CLUSTER as CLUSTER_NAMESPACE, cluster_of, execution as execution_namespace, is_reserved as reserved_namespace,
+};
+pub use crds::taints::{NOT_READY as TAINT_NOT_READY, UNREACHABLE as TAINT_UNREACHABLE};

@@ -1,0 +1,301 @@
+//! Between stored objects and the scheduler.
+//!
+//! Start with [`Binding`], what placement reads of a binding, and [`cluster_view`], what it reads of a cluster.
+
+use std::collections::BTreeSet;
+
+use crds::placement::{Placement, Taint, TargetCluster};
+use jiff::Timestamp;
+use scheduler::{BindingView, ClusterView, Decision, ScheduleError, Snapshot};
+use schema::entry::{Entry, Meta};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use crate::conditions::{self, Condition, seconds};
+use crate::names;
+
+/// The scheduler that this is; an empty name means it too.
+pub const SCHEDULER_NAME: &str = "default-scheduler";
+
+/// What placement reads of a binding.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Binding {
+    /// What should be.
+    pub spec: Spec,
+    /// What the last placement left behind.
+    pub status: Status,
+}
+
+/// See [`Binding`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    resource: Reference,
+    replicas: i32,
+    replica_requirements: Option<IgnoredAny>,
+    components: Vec<IgnoredAny>,
+    placement: Option<Placement>,
+    clusters: Vec<TargetCluster>,
+    graceful_eviction_tasks: Vec<Eviction>,
+    scheduler_name: String,
+    suspension: Suspension,
+    reschedule_triggered_at: Option<Timestamp>,
+}
+
+/// See [`Binding`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// Generation of the binding that was scheduled last.
+    pub scheduler_observed_generation: i64,
+    last_scheduled_time: Option<Timestamp>,
+    scheduler_observing_affinity_name: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Reference {
+    api_version: String,
+    kind: String,
+    uid: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Eviction {
+    from_cluster: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Suspension {
+    scheduling: bool,
+}
+
+impl Binding {
+    /// Whether this scheduler places this binding at all.
+    pub fn is_ours(&self, meta: &Meta) -> bool {
+        let owned = [names::POLICY_ID, names::CLUSTER_POLICY_ID, names::BINDING_MANAGED_BY];
+        let named = self.spec.scheduler_name.is_empty() || self.spec.scheduler_name == SCHEDULER_NAME;
+        meta.deletion_timestamp.is_none()
+            && named
+            && !self.spec.suspension.scheduling
+            && owned.iter().any(|label| meta.labels.contains_key(*label))
+    }
+
+    fn is_workload(&self) -> bool {
+        self.spec.replicas > 0 || self.spec.replica_requirements.is_some() || !self.spec.components.is_empty()
+    }
+
+    /// Whether it must be placed now, and why.
+    pub fn trigger(&self, meta: &Meta, snapshot: &Snapshot) -> Option<scheduler::trigger::Trigger> {
+        let rescheduled = self.spec.reschedule_triggered_at;
+        let terminating = |target: &TargetCluster| {
+            snapshot
+                .clusters
+                .iter()
+                .find(|cluster| cluster.name == target.name)
+                .is_none_or(|cluster| cluster.deleting)
+        };
+        scheduler::trigger::needs_scheduling(&scheduler::trigger::View {
+            deleting: meta.deletion_timestamp.is_some(),
+            placement: self.spec.placement.as_ref(),
+            applied_placement: meta.annotations.get(names::APPLIED_PLACEMENT).map(String::as_str),
+            replicas: self.spec.replicas,
+            workload: self.is_workload(),
+            current: &self.spec.clusters,
+            observed_affinity: &self.status.scheduler_observing_affinity_name,
+            reschedule_triggered: rescheduled
+                .is_some_and(|at| self.status.last_scheduled_time.is_none_or(|last| last < at)),
+            target_terminating: self.spec.clusters.iter().any(terminating),
+        })
+    }
+
+    /// As the scheduler reads it.
+    pub fn view(&self) -> BindingView {
+        let spec = &self.spec;
+        BindingView {
+            api_version: spec.resource.api_version.clone(),
+            kind: spec.resource.kind.clone(),
+            uid: spec.resource.uid.clone(),
+            replicas: spec.replicas,
+            workload: self.is_workload(),
+            placement: spec.placement.clone().unwrap_or_default(),
+            current: spec.clusters.clone(),
+            evicting: spec
+                .graceful_eviction_tasks
+                .iter()
+                .map(|task| task.from_cluster.clone())
+                .collect(),
+            observed_affinity: self.status.scheduler_observing_affinity_name.clone(),
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cluster {
+    spec: ClusterSpec,
+    status: ClusterStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClusterSpec {
+    provider: String,
+    region: String,
+    zone: String,
+    zones: Vec<String>,
+    taints: Vec<Taint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClusterStatus {
+    api_enablements: Vec<Enablement>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Enablement {
+    group_version: String,
+    resources: Vec<EnabledResource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EnabledResource {
+    kind: String,
+}
+
+/// A cluster as the scheduler reads it.
+pub fn cluster_view(entry: &Entry) -> ClusterView {
+    // What cannot be read is a cluster that serves nothing: it gets nothing.
+    let cluster: Cluster = entry.typed().unwrap_or_default();
+    let meta = entry.meta();
+    let mut zones = cluster.spec.zones;
+    if zones.is_empty() && !cluster.spec.zone.is_empty() {
+        zones.push(cluster.spec.zone);
+    }
+    let enablements: BTreeSet<(String, String)> = cluster
+        .status
+        .api_enablements
+        .into_iter()
+        .flat_map(|enablement| {
+            let version = enablement.group_version;
+            enablement
+                .resources
+                .into_iter()
+                .map(move |resource| (version.clone(), resource.kind))
+        })
+        .collect();
+    ClusterView {
+        name: meta.name.clone(),
+        labels: meta.labels.clone(),
+        provider: cluster.spec.provider,
+        region: cluster.spec.region,
+        zones,
+        taints: cluster.spec.taints,
+        deleting: meta.deletion_timestamp.is_some(),
+        enablements,
+    }
+}
+
+/// The binding with a new placement: its targets and what they were chosen by. `None` leaves the targets as they are.
+pub fn placed(have: &Value, answer: &Result<Decision, ScheduleError>) -> Option<Value> {
+    let targets: &[TargetCluster] = match answer {
+        Ok(decision) => &decision.targets,
+        // No cluster fits: it must not stay where it no longer belongs.
+        Err(ScheduleError::NoFit { .. }) => &[],
+        Err(ScheduleError::Unsupported { .. }) => return None,
+    };
+    let mut want = have.clone();
+    let targets: Vec<Value> = targets
+        .iter()
+        .map(|target| {
+            let mut value = json!({"name": target.name});
+            if target.replicas != 0 {
+                value["replicas"] = target.replicas.into();
+            }
+            value
+        })
+        .collect();
+    if let Some(spec) = want["spec"].as_object_mut() {
+        if targets.is_empty() {
+            spec.remove("clusters");
+        } else {
+            spec.insert("clusters".to_owned(), targets.into());
+        }
+    }
+    want["metadata"]["annotations"][names::APPLIED_PLACEMENT] = have["spec"]["placement"].to_string().into();
+    Some(want)
+}
+
+/// The condition that says how placing went.
+pub fn condition(answer: &Result<Decision, ScheduleError>) -> Condition {
+    match answer {
+        Ok(_) => Condition {
+            kind: "Scheduled",
+            status: "True",
+            reason: crds::reasons::SUCCESS,
+            message: "Binding has been scheduled successfully.".to_owned(),
+        },
+        Err(error) => Condition {
+            kind: "Scheduled",
+            status: "False",
+            reason: error.reason(),
+            message: error.to_string(),
+        },
+    }
+}
+
+/// The status of a binding after placing. `moved` says that the binding was written because of it.
+pub fn status(
+    have: &Value,
+    generation: i64,
+    answer: &Result<Decision, ScheduleError>,
+    moved: bool,
+    now: Timestamp,
+) -> Value {
+    let mut want = have.clone();
+    conditions::set(&mut want, &condition(answer), now);
+    if let Ok(decision) = answer {
+        let observed = have["status"]["schedulerObservedGeneration"].as_i64();
+        // Looking again at what stands is no news: its time stays.
+        if moved || observed != Some(generation) || have["status"]["lastScheduledTime"].is_null() {
+            want["status"]["lastScheduledTime"] = seconds(now).into();
+        }
+        want["status"]["schedulerObservedGeneration"] = generation.into();
+        if !decision.affinity.is_empty() {
+            want["status"]["schedulerObservingAffinityName"] = decision.affinity.clone().into();
+        } else if let Some(status) = want["status"].as_object_mut() {
+            status.remove("schedulerObservingAffinityName");
+        }
+    }
+    want
+}
+
+/// What the Event says.
+pub fn news(answer: &Result<Decision, ScheduleError>, namespaced: bool) -> String {
+    match answer {
+        Ok(decision) => {
+            let targets: Vec<String> = decision
+                .targets
+                .iter()
+                .map(|target| format!("{}:{}", target.name, target.replicas))
+                .collect();
+            // The two forms differ by a colon, as the peer's do: tools match on them.
+            let colon = if namespaced { ":" } else { "" };
+            format!(
+                "Binding has been scheduled successfully. Result{colon} {{{}}}",
+                targets.join(", ")
+            )
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use expect_test::{Expect, expect};
+use schema::entry::{Draft, Key};
+
+use super::*;
+use crate::kinds;
+
+fn cluster(name: &str) -> ClusterView {
+    let object = json!({"metadata": {"name": name}, "spec": {"zone": "z1"}, "status": {
+        "apiEnablements": [{"groupVersion": "apps/v1", "resources": [{"name": "deployments", "kind": "Deployment"}]}],
+        "conditions": [{"type": "CompleteAPIEnablements", "status": "True"}]}});
+    let key = Key::new(kinds::CLUSTER.group_resource.clone(), "", name);
+    cluster_view(&Draft::new(object).unwrap().seal(key, 1))
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        clusters: ["ap", "eu", "us"].into_iter().map(cluster).collect(),
+    }
+}
+
+fn divided() -> Value {
+    let weight = |name: &str| json!({"targetCluster": {"clusterNames": [name]}, "weight": 1});
+    json!({"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted",
+        "weightPreference": {"staticWeightList": [weight("ap"), weight("eu"), weight("us")]}}})
+}
+
+fn binding(placement: Value, replicas: i64) -> Value {
+    json!({
+        "metadata": {"name": "hello-deployment", "namespace": "default", "generation": 1, "labels": {names::POLICY_ID: "p"}},
+        "spec": {"placement": placement, "replicas": replicas, "resource": {"apiVersion": "apps/v1", "kind": "Deployment", "uid": ""}},
+    })
+}
+
+fn meta(value: &Value) -> Meta {
+    Draft::new(value.clone()).unwrap().meta().clone()
+}
+
+fn check(value: Value, expected: Expect) -> Value {
+    let snapshot = snapshot();
+    let parsed: Binding = serde_json::from_value(value.clone()).unwrap();
+    assert!(parsed.is_ours(&meta(&value)));
+    let trigger = parsed.trigger(&meta(&value), &snapshot);
+    let answer = scheduler::place(&snapshot, &parsed.view());
+    let want = placed(&value, &answer).unwrap_or(value.clone());
+    let want = status(&want, 2, &answer, true, Timestamp::UNIX_EPOCH);
+    expected.assert_eq(&format!("{trigger:?} | {} | {}", news(&answer, true), want["status"]));
+    let again: Binding = serde_json::from_value(want.clone()).unwrap();
+    let answer = scheduler::place(&snapshot, &again.view());
+    assert_eq!(
+        placed(&want, &answer).unwrap_or(want.clone()),
+        want,
+        "a placement that stands is not written again"
+    );
+    assert_eq!(
+        status(&want, 2, &answer, false, Timestamp::from_second(9).unwrap()),
+        want
+    );
+    want
+}
+
+#[test]
+fn placements() {
+    let want = check(
+        binding(divided(), 10),
+        expect![[
+            r#"Some(Placement) | Binding has been scheduled successfully. Result: {ap:4, eu:3, us:3} | {"conditions":[{"lastTransitionTime":"1970-01-01T00:00:00Z","message":"Binding has been scheduled successfully.","reason":"Success","status":"True","type":"Scheduled"}],"lastScheduledTime":"1970-01-01T00:00:00Z","schedulerObservedGeneration":2}"#
+        ]],
+    );
+    assert_eq!(want["spec"]["clusters"][0], json!({"name": "ap", "replicas": 4}));
+    let parsed: Binding = serde_json::from_value(want.clone()).unwrap();
+    assert_eq!(parsed.trigger(&meta(&want), &snapshot()), None);
+    check(
+        binding(json!({"clusterAffinity": {"clusterNames": ["moon"]}}), 0),
+        expect![[
+            r#"Some(Placement) | 0/3 clusters are available: 3 cluster(s) did not match the placement cluster affinity constraint. | {"conditions":[{"lastTransitionTime":"1970-01-01T00:00:00Z","message":"0/3 clusters are available: 3 cluster(s) did not match the placement cluster affinity constraint.","reason":"NoClusterFit","status":"False","type":"Scheduled"}]}"#
+        ]],
+    );
+    check(
+        binding(json!({}), 0),
+        expect![[
+            r#"Some(Placement) | Binding has been scheduled successfully. Result: {ap:0, eu:0, us:0} | {"conditions":[{"lastTransitionTime":"1970-01-01T00:00:00Z","message":"Binding has been scheduled successfully.","reason":"Success","status":"True","type":"Scheduled"}],"lastScheduledTime":"1970-01-01T00:00:00Z","schedulerObservedGeneration":2}"#
+        ]],
+    );
+}
+
+#[test]
+fn whose_bindings() {
+    let check = |change: fn(&mut Value), expected: bool| {
+        let mut value = binding(json!({}), 0);
+        change(&mut value);
+        let parsed: Binding = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(parsed.is_ours(&meta(&value)), expected, "{value}");
+    };
+    check(|_| {}, true);
+    check(
+        |value| value["spec"]["schedulerName"] = "default-scheduler".into(),
+        true,
+    );
+    check(|value| value["spec"]["schedulerName"] = "other".into(), false);
+    check(|value| value["spec"]["suspension"] = json!({"scheduling": true}), false);
+    check(|value| value["metadata"]["labels"] = json!({}), false);
+    check(
+        |value| value["metadata"]["labels"] = json!({names::BINDING_MANAGED_BY: "x"}),
+        true,
+    );
+}

@@ -1,0 +1,202 @@
+//! One binding: its Works written, its orphans deleted, its end waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use runtime::queue::Action;
+use schema::entry::{Entry, Key};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::plan::{self, Renderer, Spec, Target};
+use crate::context::{Context, Error, MANAGER, Outcome};
+use crate::index::binding_id;
+use crate::interpret;
+use crate::kinds;
+use crate::names;
+
+/// How long to wait for clusters that must be empty first.
+const PURGE_POLL: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize)]
+struct Binding {
+    #[serde(default)]
+    spec: Spec,
+}
+
+/// Works on one binding.
+pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -> Result<Action, Error> {
+    let Some(entry) = context.hub.get(&key) else {
+        return Ok(Action::Done);
+    };
+    let resource = kinds::binding_of(&key);
+    if entry.meta().deletion_timestamp.is_some() {
+        if delete_works(&context, &entry).await? {
+            let finalizer = if resource.namespaced {
+                names::BINDING_FINALIZER
+            } else {
+                names::CLUSTER_BINDING_FINALIZER
+            };
+            context.remove_finalizer(MANAGER, resource, &entry, finalizer).await?;
+        }
+        // Otherwise the end of each Work brings the binding back.
+        return Ok(Action::Done);
+    }
+    let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key, error))?;
+    let spec = &binding.spec;
+    let purging = remove_orphans(&context, &entry, spec).await?;
+    if purging {
+        return Ok(Action::After(PURGE_POLL));
+    }
+    let reference = &spec.resource;
+    let Some((template_resource, template)) = context.resolve(
+        &reference.api_version,
+        &reference.kind,
+        &reference.namespace,
+        &reference.name,
+    ) else {
+        return Ok(Action::Done);
+    };
+    let started = Instant::now();
+    let outcome = sync(&context, &entry, spec, &template).await;
+    context.metrics.rendered(outcome.is_ok(), started.elapsed());
+    let source = if resource.namespaced {
+        "binding-controller"
+    } else {
+        "cluster-resource-binding-controller"
+    };
+    let subject = if resource.namespaced {
+        format!("ResourceBinding({}/{})", entry.namespace(), entry.name())
+    } else {
+        format!("ClusterResourceBinding({})", entry.name())
+    };
+    let (outcome, news) = match outcome {
+        Ok(false) => return Ok(Action::Done),
+        Ok(true) => {
+            context.metrics.lag("render", since.elapsed());
+            (
+                Ok(Action::Done),
+                (
+                    Outcome::normal("SyncWorkSucceed"),
+                    format!("Sync work of {subject} successful."),
+                ),
+            )
+        }
+        Err(Error::Hub(status)) if status.code == 409 => return Err(Error::Hub(status)),
+        Err(error) => {
+            let text = format!("Failed to sync work of {subject}: {error}");
+            (Err(error), (Outcome::warning("SyncWorkFailed"), text))
+        }
+    };
+    context.tell(source, resource, &entry, news.0, news.1.clone());
+    context.tell(source, &template_resource, &template, news.0, news.1);
+    outcome
+}
+
+/// Deletes every Work of a binding; answers whether none is left.
+async fn delete_works(context: &Context, binding: &Entry) -> Result<bool, Error> {
+    let works: Vec<_> = works_of(context, binding).collect();
+    for work in works.iter().filter(|work| work.meta().deletion_timestamp.is_none()) {
+        context.delete(MANAGER, &kinds::WORK, work).await?;
+    }
+    Ok(works_of(context, binding).next().is_none())
+}
+
+fn works_of<'a>(context: &'a Context, binding: &Entry) -> impl Iterator<Item = Arc<Entry>> + 'a {
+    context
+        .index
+        .works(binding_id(binding))
+        .into_iter()
+        .filter_map(|key| context.hub.get(&key))
+}
+
+/// Deletes Works in clusters that are no longer meant; answers whether a cluster must become empty before anything goes on.
+async fn remove_orphans(context: &Context, binding: &Entry, spec: &Spec) -> Result<bool, Error> {
+    let kept = plan::kept_clusters(spec);
+    let purged = plan::purged_clusters(spec);
+    let mut purging = false;
+    for work in works_of(context, binding) {
+        let Some(cluster) = names::cluster_of(work.namespace()) else {
+            continue;
+        };
+        purging |= purged.contains(cluster) && !kept.contains(cluster);
+        if !kept.contains(cluster) && work.meta().deletion_timestamp.is_none() {
+            context.delete(MANAGER, &kinds::WORK, &work).await?;
+        }
+    }
+    Ok(purging)
+}
+
+/// Writes the Works of all targets; answers whether any was written.
+async fn sync(context: &Context, binding: &Entry, spec: &Spec, template: &Entry) -> Result<bool, Error> {
+    let targets = plan::targets(spec);
+    if targets.is_empty() {
+        return Ok(false);
+    }
+    let pruned = interpret::pruned(template.value());
+    let renderer = Renderer::new(binding, spec, template, pruned);
+    let workload = spec.is_workload();
+    let completions = if spec.is_divided() {
+        interpret::divided_completions(renderer.manifest(), &targets, &spec.resource.uid)
+    } else {
+        None
+    };
+    let writes = targets.iter().map(|target| {
+        let completions = completions
+            .as_ref()
+            .and_then(|shares| shares.get(&target.name))
+            .copied();
+        sync_one(context, &renderer, target, workload, completions)
+    });
+    // Every target gets its turn even when one of them fails.
+    let mut wrote = false;
+    let mut failure = None;
+    for outcome in join_all(writes).await {
+        match outcome {
+            Ok(written) => wrote |= written,
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or(Ok(wrote), Err)
+}
+
+async fn sync_one(
+    context: &Context,
+    renderer: &Renderer<'_>,
+    target: &Target,
+    workload: bool,
+    completions: Option<i64>,
+) -> Result<bool, Error> {
+    // A cluster that is gone or going gets nothing; the scheduler is about to leave it.
+    let cluster = context.get(&kinds::CLUSTER, "", &target.name);
+    if cluster.is_none_or(|cluster| cluster.meta().deletion_timestamp.is_some()) {
+        return Ok(false);
+    }
+    let mut manifest = renderer.manifest().clone();
+    if workload {
+        context.interpreter.revise_replicas(&mut manifest, target.replicas);
+    }
+    if let Some(completions) = completions {
+        manifest["spec"]["completions"] = completions.into();
+    }
+    let existing = context.hub.get(&renderer.key(&target.name));
+    let Some(entry) = existing else {
+        let work = renderer.work(None, &target.name, manifest, || context.random.uuid());
+        let stored = context.create(MANAGER, &kinds::WORK, work).await?;
+        context.index.work_seen(&stored, false);
+        return Ok(true);
+    };
+    if entry.meta().deletion_timestamp.is_some() {
+        return Err(Error::Waiting(format!("the deletion of {}", entry.key())));
+    }
+    let have = entry.value();
+    let want = renderer.work(Some(&have), &target.name, manifest, || context.random.uuid());
+    match context.write(MANAGER, &kinds::WORK, &entry, &have, &want).await? {
+        Some(stored) => {
+            context.index.work_seen(&stored, false);
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
