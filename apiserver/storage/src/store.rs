@@ -281,6 +281,19 @@ impl Store {
         self.inner.requests.is_closed()
     }
 
+    /// Every resource that has objects, and how many.
+    pub fn counts(&self) -> Vec<(GroupResource, usize)> {
+        let state = self.inner.shared.read();
+        let mut counts: Vec<_> = state
+            .maps
+            .iter()
+            .map(|(resource, map)| (resource.clone(), map.size()))
+            .collect();
+        counts.retain(|(_, count)| *count > 0);
+        counts.sort();
+        counts
+    }
+
     /// How many watches are open.
     pub fn watchers(&self) -> usize {
         self.inner.shared.read().watchers.len()

@@ -113,7 +113,7 @@ impl Cache {
         for entry in entries {
             if let Some(known) = gone.remove(&place(entry.key()))
                 && new_history
-                && known.revision() > entry.revision()
+                && known.json() != entry.json()
             {
                 // Revisions of different histories cannot be compared.
                 kept.objects.remove(&place(entry.key()));

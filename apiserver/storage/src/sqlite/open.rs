@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use schema::clock::Random;
 use schema::entry::{Draft, Entry, GroupResource, Key};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 
 use super::Sqlite;
@@ -36,6 +36,15 @@ const TABLES: [&str; 6] = [
     "CREATE TABLE log(rv INTEGER PRIMARY KEY, kind INTEGER NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL, op INTEGER NOT NULL, \
      ts INTEGER NOT NULL, expires_at INTEGER, prev_rv INTEGER NOT NULL, prev BLOB, data BLOB)",
     "CREATE INDEX log_place ON log(kind, ns, rv)",
+];
+
+/// Full synchronisation is what makes an acknowledged write durable; the log of a few thousand pages keeps checkpoints rare.
+const PRAGMAS: [&str; 5] = [
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA cache_size = -8192",
 ];
 
 /// What a database holds when it is opened.
@@ -71,24 +80,22 @@ pub(crate) async fn open(path: &Path, random: &dyn Random) -> Result<(Sqlite, Lo
     let lock = lock(path)?;
     check_header(path)?;
     let failed = |error: sqlx::Error| database(path, &error);
-    let options = options(path)
-        .create_if_missing(true)
-        .page_size(8192)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", "4000")
-        .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-8192");
+    let options = options(path).create_if_missing(true).page_size(8192);
     let mut connection = options.connect().await.map_err(failed)?;
-    if number(&mut connection, "SELECT count(*) FROM sqlite_master")
+    let fresh = number(&mut connection, "SELECT count(*) FROM sqlite_master")
         .await
         .map_err(failed)?
-        == 0
-    {
-        create(&mut connection, random).await.map_err(failed)?;
-    }
-    if number(&mut connection, "PRAGMA application_id").await.map_err(failed)? != APPLICATION {
+        == 0;
+    let application = number(&mut connection, "PRAGMA application_id").await.map_err(failed)?;
+    if application != APPLICATION && !(fresh && application == 0) {
         return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    // Not before here: some of them change the file, which must be ours.
+    for pragma in PRAGMAS {
+        sqlx::query(pragma).execute(&mut connection).await.map_err(failed)?;
+    }
+    if fresh {
+        create(&mut connection, random).await.map_err(failed)?;
     }
     let version = meta(&mut connection, "schema")
         .await
@@ -144,18 +151,20 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Tells a file that is no database before SQLite touches it.
+/// Tells a file that is no database before SQLite touches it, and makes a new one that only its owner can read.
 fn check_header(path: &Path) -> Result<(), OpenError> {
     let failed = |error: std::io::Error| OpenError::Database {
         path: path.to_owned(),
         reason: error.to_string(),
     };
     let mut head = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(16).read_to_end(&mut head).map_err(failed)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
+    let mut file = File::options();
+    file.create(true).read(true).write(true).truncate(false);
+    // It holds Secrets. SQLite gives its other files the same mode.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    let file = file.open(path).map_err(failed)?;
+    file.take(16).read_to_end(&mut head).map_err(failed)?;
     if head.is_empty() || head == b"SQLite format 3\0" {
         Ok(())
     } else {

@@ -10,6 +10,7 @@ async fn revisions_start_above_a_thousand_and_rise_by_one() {
         assert_eq!(write(&store, "a", "1").await, 1001);
         assert_eq!(write(&store, "b", "1").await, 1002);
         assert_eq!(store.revision(), 1002);
+        assert_eq!(store.counts(), [(maps(), 2)]);
     }
 }
 

@@ -135,7 +135,7 @@ async fn kill_nine_loses_nothing_that_was_acknowledged() {
             .unwrap();
         while std::fs::read_to_string(&notes).unwrap_or_default().lines().count() < lines + 500 {
             assert!(child.try_wait().unwrap().is_none(), "the victim ended by itself");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -212,7 +212,9 @@ async fn a_file_that_is_not_ours_is_refused() {
     std::fs::remove_file(&path).unwrap();
 
     foreign(&path, &["CREATE TABLE songs(title TEXT)"]).await;
+    let before = std::fs::read(&path).unwrap();
     assert!(matches!(open().await, Err(OpenError::Foreign { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), before, "it must not be touched");
     std::fs::remove_file(&path).unwrap();
 
     sqlite(directory.path()).await.close().await;
@@ -243,6 +245,22 @@ async fn foreign(path: &Path, statements: &[&'static str]) {
         sqlx::query(*statement).execute(&mut connection).await.unwrap();
     }
     connection.close().await.unwrap();
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let store = sqlite(directory.path()).await;
+    write(&store, "a", "1").await;
+    for file in ["hub.db", "hub.db-wal", "hub.db-shm"] {
+        let mode = std::fs::metadata(directory.path().join(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
+    }
 }
 
 #[tokio::test]
