@@ -25,13 +25,20 @@ pub struct GroupResource {
 impl GroupResource {
     /// Names a resource.
     pub fn new(group: impl Into<Arc<str>>, resource: impl Into<Arc<str>>) -> Self {
-        Self { group: group.into(), resource: resource.into() }
+        Self {
+            group: group.into(),
+            resource: resource.into(),
+        }
     }
 }
 
 impl fmt::Display for GroupResource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() { formatter.write_str(&self.resource) } else { write!(formatter, "{}.{}", self.resource, self.group) }
+        if self.group.is_empty() {
+            formatter.write_str(&self.resource)
+        } else {
+            write!(formatter, "{}.{}", self.resource, self.group)
+        }
     }
 }
 
@@ -49,7 +56,11 @@ pub struct Key {
 impl Key {
     /// Names an object.
     pub fn new(resource: GroupResource, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Self { resource, namespace: namespace.into(), name: name.into() }
+        Self {
+            resource,
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -134,10 +145,16 @@ impl PartialEq for Draft {
 impl Draft {
     /// Serializes an object. A `metadata.resourceVersion` in it is left out.
     pub fn new(mut object: Value) -> Result<Self, EntryError> {
-        let root = object.as_object_mut().ok_or_else(|| EntryError::Metadata("not an object".to_owned()))?;
-        let mut metadata = root.remove("metadata").ok_or_else(|| EntryError::Metadata("metadata is missing".to_owned()))?;
+        let root = object
+            .as_object_mut()
+            .ok_or_else(|| EntryError::Metadata("not an object".to_owned()))?;
+        let mut metadata = root
+            .remove("metadata")
+            .ok_or_else(|| EntryError::Metadata("metadata is missing".to_owned()))?;
         let meta = Meta::deserialize(&metadata).map_err(|error| EntryError::Metadata(error.to_string()))?;
-        let fields = metadata.as_object_mut().ok_or_else(|| EntryError::Metadata("metadata is not an object".to_owned()))?;
+        let fields = metadata
+            .as_object_mut()
+            .ok_or_else(|| EntryError::Metadata("metadata is not an object".to_owned()))?;
         fields.remove("resourceVersion");
         if fields.is_empty() {
             return Err(EntryError::Metadata("metadata is empty".to_owned()));
@@ -154,7 +171,11 @@ impl Draft {
             json.extend(encode(value)?);
         }
         json.push(b'}');
-        Ok(Self { meta, json: Bytes::from(json), splice })
+        Ok(Self {
+            meta,
+            json: Bytes::from(json),
+            splice,
+        })
     }
 
     /// Reads a draft back from what [`Draft::bytes`] gave.
@@ -163,12 +184,19 @@ impl Draft {
         struct Partial {
             metadata: Meta,
         }
-        let partial: Partial = serde_json::from_slice(&json).map_err(|error| EntryError::Metadata(error.to_string()))?;
+        let partial: Partial =
+            serde_json::from_slice(&json).map_err(|error| EntryError::Metadata(error.to_string()))?;
         let prefix = br#"{"metadata":{"#;
         if !json.starts_with(prefix) {
-            return Err(EntryError::Metadata("stored bytes do not begin with metadata".to_owned()));
+            return Err(EntryError::Metadata(
+                "stored bytes do not begin with metadata".to_owned(),
+            ));
         }
-        Ok(Self { meta: partial.metadata, json, splice: prefix.len() })
+        Ok(Self {
+            meta: partial.metadata,
+            json,
+            splice: prefix.len(),
+        })
     }
 
     /// The JSON without a revision, as it is stored.
@@ -188,7 +216,13 @@ impl Draft {
         json.extend_from_slice(&self.json[..self.splice]);
         json.extend_from_slice(stamp.as_bytes());
         json.extend_from_slice(&self.json[self.splice..]);
-        Entry { key, revision, meta: self.meta, json: Bytes::from(json), stamp: self.splice..self.splice + stamp.len() }
+        Entry {
+            key,
+            revision,
+            meta: self.meta,
+            json: Bytes::from(json),
+            stamp: self.splice..self.splice + stamp.len(),
+        }
     }
 }
 
@@ -245,7 +279,11 @@ impl Entry {
 
     /// The draft again: the same object without its revision.
     pub fn draft(&self) -> Draft {
-        Draft { meta: self.meta.clone(), json: self.unsealed(), splice: self.stamp.start }
+        Draft {
+            meta: self.meta.clone(),
+            json: self.unsealed(),
+            splice: self.stamp.start,
+        }
     }
 
     /// The JSON without the revision: what [`Draft::bytes`] gave before the seal.
@@ -273,7 +311,9 @@ mod tests {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"},
             "metadata": {"name": "n", "namespace": "d", "uid": "u", "resourceVersion": "7"}});
         let draft = Draft::new(object).unwrap();
-        let entry = draft.clone().seal(Key::new(GroupResource::new("", "configmaps"), "d", "n"), 42);
+        let entry = draft
+            .clone()
+            .seal(Key::new(GroupResource::new("", "configmaps"), "d", "n"), 42);
         assert_eq!(entry.value()["metadata"]["resourceVersion"], "42");
         assert_eq!(entry.value()["data"]["a"], "b");
         assert_eq!(entry.draft(), draft);
@@ -284,7 +324,12 @@ mod tests {
 
     #[test]
     fn what_has_no_metadata_is_refused() {
-        for object in [json!([]), json!({}), json!({"metadata": {}}), json!({"metadata": {"labels": 1}})] {
+        for object in [
+            json!([]),
+            json!({}),
+            json!({"metadata": {}}),
+            json!({"metadata": {"labels": 1}}),
+        ] {
             assert!(Draft::new(object).is_err());
         }
     }

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 pub(crate) use default_rules::{
-    Call, Condition, DefaultRule, Expression, Operation, Segment, Target, Test, default_rules,
+    Call, Condition, DefaultRule, Expression, Operation, ROUNDED_QUANTITIES, Target, Test, TypeRules, default_rules,
 };
 pub use resources::{Body, DeleteAnswer, FieldSelector, GroupFacts, ResourceFacts, SubresourceFacts, VersionFacts};
 pub use rules::{NameFormat, NameRule, RuleAction, RuleCondition, RuleTest, Side, UpdateRule};

@@ -21,3 +21,5 @@ pub mod protobuf;
 pub mod quantity;
 pub mod selector;
 pub mod status;
+pub mod structural;
+pub mod validate;

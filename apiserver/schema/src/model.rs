@@ -251,6 +251,11 @@ impl Shape {
             other => other,
         }
     }
+
+    /// A leaf.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self.bare(), Shape::Scalar(_))
+    }
 }
 
 /// `x-kubernetes-list-type`.
@@ -342,6 +347,10 @@ pub struct Checks {
     pub not: Option<Value>,
     /// CEL rules (`x-kubernetes-validations`), raw.
     pub rules: Vec<Value>,
+    /// Null is an allowed value.
+    pub nullable: bool,
+    /// Keys that must be there without being fields of a struct.
+    pub required: Vec<String>,
 }
 
 /// A place in a type: the arena and the shape together.

@@ -7,8 +7,10 @@
 
 mod field;
 mod label;
+mod names;
 #[cfg(test)]
 mod tests;
 
 pub use field::{FieldRequirement, FieldSelector, field_value};
-pub use label::{LabelSelector, Operator, Requirement, label_key_errors, label_value_errors};
+pub use label::{LabelSelector, Operator, Requirement};
+pub use names::{label_key_errors, label_value_errors};

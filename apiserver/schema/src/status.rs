@@ -172,17 +172,32 @@ impl FieldErrorKind {
 impl FieldError {
     /// A missing value.
     pub fn required(path: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { path: path.into(), kind: FieldErrorKind::Required, value: None, detail: detail.into() }
+        Self {
+            path: path.into(),
+            kind: FieldErrorKind::Required,
+            value: None,
+            detail: detail.into(),
+        }
     }
 
     /// A value that breaks a rule.
     pub fn invalid(path: impl Into<String>, value: serde_json::Value, detail: impl Into<String>) -> Self {
-        Self { path: path.into(), kind: FieldErrorKind::Invalid, value: Some(value), detail: detail.into() }
+        Self {
+            path: path.into(),
+            kind: FieldErrorKind::Invalid,
+            value: Some(value),
+            detail: detail.into(),
+        }
     }
 
     /// A change or value that is not allowed here.
     pub fn forbidden(path: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { path: path.into(), kind: FieldErrorKind::Forbidden, value: None, detail: detail.into() }
+        Self {
+            path: path.into(),
+            kind: FieldErrorKind::Forbidden,
+            value: None,
+            detail: detail.into(),
+        }
     }
 
     fn message(&self) -> String {
@@ -241,7 +256,14 @@ impl Status {
 
     /// 404 for an object: `deployments.apps "hello" not found`.
     pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
-        Self::about(404, Reason::NotFound, group, resource, name, format!("{} \"{name}\" not found", qualified(group, resource)))
+        Self::about(
+            404,
+            Reason::NotFound,
+            group,
+            resource,
+            name,
+            format!("{} \"{name}\" not found", qualified(group, resource)),
+        )
     }
 
     /// 409: there is one of this name.
@@ -252,25 +274,47 @@ impl Status {
 
     /// 409: the object is not what the caller thinks.
     pub fn conflict(group: &str, resource: &str, name: &str, detail: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {detail}", qualified(group, resource));
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {detail}",
+            qualified(group, resource)
+        );
         Self::about(409, Reason::Conflict, group, resource, name, message)
     }
 
     /// 403 for an object: `deployments.apps "hello" is forbidden: …`.
     pub fn forbidden(group: &str, resource: &str, name: &str, detail: &str) -> Self {
-        let subject = if name.is_empty() { qualified(group, resource) } else { format!("{} \"{name}\"", qualified(group, resource)) };
-        Self::about(403, Reason::Forbidden, group, resource, name, format!("{subject} is forbidden: {detail}"))
+        let subject = if name.is_empty() {
+            qualified(group, resource)
+        } else {
+            format!("{} \"{name}\"", qualified(group, resource))
+        };
+        Self::about(
+            403,
+            Reason::Forbidden,
+            group,
+            resource,
+            name,
+            format!("{subject} is forbidden: {detail}"),
+        )
     }
 
     /// 422: one cause per field; `kind` is the Kind, as Kubernetes writes it here.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let list = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
+        let list = if texts.len() == 1 {
+            texts.concat()
+        } else {
+            format!("[{}]", texts.join(", "))
+        };
         let message = format!("{} \"{name}\" is invalid: {list}", qualified(group, kind));
         let mut status = Self::about(422, Reason::Invalid, group, kind, name, message);
         status.details_mut().causes = errors
             .iter()
-            .map(|error| Cause { reason: error.kind.cause().to_owned(), message: error.message(), field: error.path.clone() })
+            .map(|error| Cause {
+                reason: error.kind.cause().to_owned(),
+                message: error.message(),
+                field: error.path.clone(),
+            })
             .collect();
         status
     }
@@ -282,13 +326,21 @@ impl Status {
 
     /// 500: our fault; the text must not carry secrets.
     pub fn internal(message: impl fmt::Display) -> Self {
-        Self::failure(500, Reason::InternalError, format!("Internal error occurred: {message}"))
+        Self::failure(
+            500,
+            Reason::InternalError,
+            format!("Internal error occurred: {message}"),
+        )
     }
 
     fn about(code: u16, reason: Reason, group: &str, kind: &str, name: &str, message: String) -> Self {
         let mut status = Self::failure(code, reason, message);
-        status.details =
-            Some(Box::new(Details { name: name.to_owned(), group: group.to_owned(), kind: kind.to_owned(), ..Details::default() }));
+        status.details = Some(Box::new(Details {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            ..Details::default()
+        }));
         status
     }
 
@@ -300,7 +352,11 @@ impl Status {
 
 /// `deployments.apps`, or just `pods` for the core group.
 fn qualified(group: &str, resource: &str) -> String {
-    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
+    if group.is_empty() {
+        resource.to_owned()
+    } else {
+        format!("{resource}.{group}")
+    }
 }
 
 impl fmt::Display for Status {

@@ -32,7 +32,7 @@ pub(super) struct Node {
 pub enum Step<'a> {
     /// A field or map key.
     Field(&'a str),
-    /// A list item, in FieldsV1 notation: `k:{…}`, `v:…` or `i:…`.
+    /// A list item, in `FieldsV1` notation: `k:{…}`, `v:…` or `i:…`.
     Item(&'a str),
 }
 

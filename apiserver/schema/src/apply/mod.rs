@@ -7,6 +7,7 @@
 //!
 //! Never here: defaulting and validation (the write path does them to the result), and storing anything.
 
+mod conflict;
 mod diff;
 mod fieldset;
 mod manager;
@@ -15,14 +16,13 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::model::TypeRef;
-use crate::status::{Cause, Reason, Status};
+pub use conflict::{ApplyError, Conflict};
 use diff::Diff;
 pub use fieldset::{FieldSet, Step};
 pub use manager::{ManagedFields, ManagerEntry, Operation};
@@ -82,66 +82,6 @@ pub struct ApplyInput<'a> {
     pub force: bool,
 }
 
-/// One field that another manager owns with another value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// The other manager, as messages name it.
-    pub manager: String,
-    /// Path of the field: `.spec.replicas`.
-    pub field: String,
-}
-
-/// Why a configuration was not applied.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ApplyError {
-    /// Others own what the configuration changes, and `force` was not set.
-    #[error("{}", conflict_message(.0))]
-    Conflicts(Vec<Conflict>),
-    /// The configuration cannot be applied to anything.
-    #[error("{0}")]
-    BadRequest(String),
-}
-
-impl From<ApplyError> for Status {
-    fn from(error: ApplyError) -> Self {
-        let message = error.to_string();
-        match error {
-            ApplyError::BadRequest(_) => Self::bad_request(message),
-            ApplyError::Conflicts(conflicts) => {
-                let mut status = Self::failure(409, Reason::Conflict, message);
-                status.details_mut().causes = conflicts
-                    .into_iter()
-                    .map(|conflict| Cause {
-                        reason: "FieldManagerConflict".to_owned(),
-                        message: format!("conflict with {}", conflict.manager),
-                        field: conflict.field,
-                    })
-                    .collect();
-                status
-            }
-        }
-    }
-}
-
-fn conflict_message(conflicts: &[Conflict]) -> String {
-    if let [conflict] = conflicts {
-        return format!(
-            "Apply failed with 1 conflict: conflict with {}: {}",
-            conflict.manager, conflict.field
-        );
-    }
-    let mut managers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for conflict in conflicts {
-        managers.entry(&conflict.manager).or_default().push(&conflict.field);
-    }
-    let mut lines = Vec::new();
-    for (manager, fields) in managers {
-        lines.push(format!("conflicts with {manager}:"));
-        lines.extend(fields.into_iter().map(|field| format!("- {field}")));
-    }
-    format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
-}
-
 /// The object after applying a configuration, with its owners noted. Nothing but the owners' times differs from the live
 /// object when there was nothing to do, and not even those unless somebody's fields changed.
 pub fn apply(input: ApplyInput<'_>) -> Result<Value, ApplyError> {
@@ -155,6 +95,10 @@ pub fn apply(input: ApplyInput<'_>) -> Result<Value, ApplyError> {
     check_config(&config, writer.api_version)?;
     if let Some(strip) = writer.strip {
         walk::remove(&mut config, strip);
+    }
+    if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
+        // Generated manifests say `creationTimestamp: null` and mean nothing by it.
+        metadata.retain(|_, value| !value.is_null());
     }
     walk::check_items(Some(types), &config, "").map_err(|error| {
         ApplyError::BadRequest(format!(
@@ -175,7 +119,7 @@ pub fn apply(input: ApplyInput<'_>) -> Result<Value, ApplyError> {
     let mut object = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
     take_managed(&mut object);
     if live.is_some() && managed.is_empty() {
-        managed.entries.extend(first_owner(types, &object, writer));
+        managed.entries.push(first_owner(types, &object, writer));
     }
     let is_own =
         |entry: &ManagerEntry| entry.is_of(writer.manager, Operation::Apply, writer.api_version, writer.subresource);
@@ -262,7 +206,7 @@ fn describe(object: &Value) -> String {
 }
 
 /// The owner of everything in an object without owners.
-fn first_owner(types: TypeRef<'_>, object: &Value, writer: Writer<'_>) -> Option<ManagerEntry> {
+fn first_owner(types: TypeRef<'_>, object: &Value, writer: Writer<'_>) -> ManagerEntry {
     let mut diff = Diff::between(types, None, object);
     if let Some(strip) = writer.strip {
         diff.ignore_below(strip);
@@ -277,17 +221,17 @@ fn first_owner(types: TypeRef<'_>, object: &Value, writer: Writer<'_>) -> Option
     );
     entry.time = Some(writer.now);
     entry.acquire(diff.changed);
-    Some(entry)
+    entry
 }
 
 fn check_conflicts(
     types: TypeRef<'_>,
-    managed: &ManagedFields,
+    owners: &ManagedFields,
     diff: &Diff,
     live: Option<&Value>,
     manager: &str,
 ) -> Result<(), ApplyError> {
-    let mut disputes: Vec<(String, FieldSet)> = managed
+    let mut disputes: Vec<(String, FieldSet)> = owners
         .entries
         .iter()
         .map(|entry| (entry.to_string(), entry.set().intersection(&diff.changed)))

@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "tables of JSON read better without borrows"
+)]
+
 mod laws;
 mod sets;
 
@@ -631,5 +636,21 @@ fn stripped_fields_are_not_applied() {
         expect![[r#"
             a Apply 00:01Z: {"f:spec":{"f:replicas":{}}}
             {"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":1}}"#]],
+    );
+}
+
+#[test]
+fn null_means_absent_in_built_in_types() {
+    let live =
+        json!({"metadata": {"name": "web", "creationTimestamp": "2020-01-01T00:00:00Z"}, "spec": {"replicas": 1}});
+    let template = json!({"metadata": {"creationTimestamp": null}, "spec": {"containers": null}});
+    let config =
+        json!({"metadata": {"name": "web", "creationTimestamp": null}, "spec": {"paused": null, "template": template}});
+    check(
+        &try_apply("apps.v1.Deployment", Some(&live), config, writer("a", 2), false).unwrap(),
+        expect![[r#"
+            a Apply 00:02Z: {"f:spec":{"f:paused":{},"f:template":{"f:metadata":{"f:creationTimestamp":{}},"f:spec":{"f:containers":{}}}}}
+            before-first-apply Update 00:02Z: {"f:spec":{"f:replicas":{}}}
+            {"metadata":{"creationTimestamp":"2020-01-01T00:00:00Z","name":"web"},"spec":{"replicas":1,"template":{"metadata":{},"spec":{}}}}"#]],
     );
 }

@@ -134,7 +134,6 @@ fn fields_below(place: Option<TypeRef<'_>>, value: &Value) -> FieldSet {
 fn field_node(parent: Option<TypeRef<'_>>, key: &str, value: &Value) -> Node {
     let place = child(parent, key);
     let whole = match (parts(place, value), value) {
-        (Parts::Leaf, _) => true,
         (Parts::Object(_), Value::Object(fields)) => fields.is_empty(),
         (Parts::List(list), Value::Array(values)) => list.items(values).is_none(),
         _ => true,
@@ -184,7 +183,7 @@ pub(super) fn merge(place: Option<TypeRef<'_>>, live: Value, config: &Value) -> 
             Value::Object(live)
         }
         (Parts::List(list), Value::Array(live), Value::Array(config)) => merge_list(list, live, config),
-        (_, _, config) => config.clone(),
+        (_, _, config) => without_nulls(place, config),
     }
 }
 
@@ -206,9 +205,26 @@ fn merge_key(parent: Option<TypeRef<'_>>, live: &mut Map<String, Value>, key: &s
     }
     let merged = match live.remove(key) {
         Some(old) => merge(place, old, value),
-        None => value.clone(),
+        None => without_nulls(place, value),
     };
     live.insert(key.to_owned(), merged);
+}
+
+/// The value as it stands for itself. In built-in types null means absent.
+fn without_nulls(place: Option<TypeRef<'_>>, value: &Value) -> Value {
+    let Some(place) = place.and_then(|place| place.formed(value)) else {
+        return value.clone();
+    };
+    match value {
+        Value::Object(fields) => {
+            let builtin = place.as_struct().is_some_and(|def| !def.custom);
+            let kept = fields.iter().filter(|(_, value)| !(builtin && value.is_null()));
+            kept.map(|(key, value)| (key.clone(), without_nulls(place.child(key), value)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(|item| without_nulls(place.element(), item)).collect(),
+        scalar => scalar.clone(),
+    }
 }
 
 fn merge_list(list: List<'_>, live: Vec<Value>, config: &[Value]) -> Value {
@@ -239,7 +255,7 @@ fn merge_list(list: List<'_>, live: Vec<Value>, config: &[Value]) -> Value {
             let value = &config[taken];
             merged.push(match shared.remove(&taken) {
                 Some(old) => merge(Some(list.element), old, value),
-                None => value.clone(),
+                None => without_nulls(Some(list.element), value),
             });
             taken += 1;
         }
@@ -302,12 +318,12 @@ fn prune_below(
             });
             0 < before && fields.is_empty()
         }
-        (Parts::List(list), Value::Array(values)) => {
+        (Parts::List(items), Value::Array(values)) => {
             let before = values.len();
             values.retain_mut(|value| {
-                let Ok(item) = list.item(value) else { return true };
+                let Ok(item) = items.item(value) else { return true };
                 !prunes(
-                    Some(list.element),
+                    Some(items.element),
                     value,
                     Step::Item(&item),
                     false,

@@ -33,6 +33,8 @@ pub(crate) struct DefaultRule {
     pub(crate) operation: Operation,
     /// When.
     pub(crate) condition: Condition,
+    /// Missing parents of the path are made: rules for new objects.
+    pub(crate) makes_parents: bool,
 }
 
 /// What a rule does.
@@ -144,7 +146,7 @@ pub(crate) fn default_rules() -> &'static HashMap<&'static str, TypeRules> {
                     let create = words.next() == Some("create");
                     current = words.next().map(|name| (name, create, words.next() == Some("root")));
                 } else if let Some((name, create, root)) = current
-                    && let Some(rule) = rule(line)
+                    && let Some(rule) = rule(line, create)
                 {
                     let rules = types.entry(name).or_default();
                     match (create, root) {
@@ -159,7 +161,7 @@ pub(crate) fn default_rules() -> &'static HashMap<&'static str, TypeRules> {
     })
 }
 
-fn rule(line: &'static str) -> Option<DefaultRule> {
+fn rule(line: &'static str, makes_parents: bool) -> Option<DefaultRule> {
     let (text, condition_text) = condition(line);
     let condition = condition_text.map_or(Some(Condition::All(Vec::new())), parse_condition)?;
     let (each, text) = match text.strip_prefix("each ") {
@@ -175,6 +177,7 @@ fn rule(line: &'static str) -> Option<DefaultRule> {
             path: path(place),
             operation: Operation::Drop,
             condition,
+            makes_parents,
         });
     }
     if let Some(rest) = text.strip_prefix("+ ") {
@@ -185,6 +188,7 @@ fn rule(line: &'static str) -> Option<DefaultRule> {
             path: path(place),
             operation,
             condition,
+            makes_parents,
         });
     }
     let (place, operation) = match text.split_once(" := ") {
@@ -199,6 +203,7 @@ fn rule(line: &'static str) -> Option<DefaultRule> {
         path: path(place),
         operation,
         condition,
+        makes_parents,
     })
 }
 

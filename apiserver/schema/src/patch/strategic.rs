@@ -10,7 +10,7 @@
 //!
 //! Places that the types do not describe fall back to a plain merge patch, where directives mean nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -185,9 +185,8 @@ fn order_lists(types: TypeRef<'_>, current: &mut Object, patch: &mut Object) -> 
         let merged = match (old, new) {
             (None, None) => continue,
             (Some(old), None) => old,
-            (None, Some(new)) => plain_list(strategy.place.and_then(TypeRef::element), new),
             (Some(old), Some(new)) if strategy.merges => merge_list(strategy, old, new)?,
-            (Some(_), Some(new)) => plain_list(strategy.place.and_then(TypeRef::element), new),
+            (_, Some(new)) => plain_list(strategy.place.and_then(TypeRef::element), new),
         };
         let ordered = enforce_order(
             merged,
@@ -295,9 +294,9 @@ fn merge_list(strategy: Strategy<'_>, mut old: Vec<Value>, new: Vec<Value>) -> R
 fn merge_scalars(mut old: Vec<Value>, new: Vec<Value>) -> Vec<Value> {
     let server_order = positions(&old, None);
     let patch_order = positions(&new, None);
-    let mut seen: HashMap<String, ()> = HashMap::new();
+    let mut seen = HashSet::new();
     old.extend(new);
-    old.retain(|item| seen.insert(item.to_string(), ()).is_none());
+    old.retain(|item| seen.insert(item.to_string()));
     enforce_order(old, &patch_order, &server_order, None)
 }
 

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "expectations are values")]
+
 use std::collections::BTreeMap;
 
 use expect_test::{Expect, expect};

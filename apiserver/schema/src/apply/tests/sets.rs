@@ -84,6 +84,6 @@ proptest! {
         let mut without = left.clone();
         without.subtract_below(&right);
         prop_assert!(without.within_json(&only.to_json()));
-        left.paths().iter().for_each(|path| assert!(path.starts_with(['.', '['])));
+        prop_assert!(left.paths().iter().all(|path| path.starts_with(['.', '['])));
     }
 }

@@ -1,0 +1,322 @@
+//! Whether values are allowed: types, bounds, formats, names, and what an update may not change.
+//!
+//! [`validate`] checks a value against its type. [`validate_metadata`] and [`check_name`] check what every object has,
+//! [`check_update_rules`] compares an object with its predecessor. What only one kind needs is in [`crate::semantic`].
+//! Messages are those of Kubernetes, because people and tests search for them.
+//!
+//! Never here: rules that need other objects, and CEL.
+
+mod checks;
+mod formats;
+mod metadata;
+mod names;
+mod patterns;
+mod update;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_field};
+use crate::status::{FieldError, FieldErrorKind};
+
+pub use metadata::{check_name, validate_metadata, validate_metadata_update};
+pub use names::{
+    is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,
+    subdomain_problem,
+};
+pub(crate) use patterns::compile;
+pub use update::check_update_rules;
+
+/// How many errors one object may give.
+const MAX_ERRORS: usize = 200;
+
+/// Checks a value against its type. Values of built-in kinds must be in canonical form
+/// ([`crate::decode::normalize`]); those of custom kinds pruned and defaulted.
+pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
+    let mut walk = Walk {
+        errors: Vec::new(),
+        path: String::new(),
+        status: false,
+    };
+    walk.value(place, value);
+    walk.errors
+}
+
+pub(crate) struct Walk {
+    pub(crate) errors: Vec<FieldError>,
+    pub(crate) path: String,
+    /// Inside the status of a built-in kind, which only its controllers write.
+    status: bool,
+}
+
+/// Strings that the schema calls required and servers accept empty.
+const MAY_BE_EMPTY: &[(&str, &str)] = &[
+    ("apps.v1.StatefulSetSpec", "serviceName"),
+    ("core.v1.HTTPHeader", "value"),
+    ("core.v1.Sysctl", "value"),
+];
+
+impl Walk {
+    pub(crate) fn push(&mut self, error: FieldError) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(error);
+        }
+    }
+
+    pub(crate) fn under(&mut self, step: &str, run: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        if !step.starts_with('[') && length > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        run(self);
+        self.path.truncate(length);
+    }
+
+    pub(crate) fn value(&mut self, place: TypeRef<'_>, value: &Value) {
+        let Some(place) = place.formed(value) else { return };
+        if let Shape::Checked { checks, shape } = place.shape {
+            if value.is_null() && checks.nullable {
+                return;
+            }
+            let before = self.errors.len();
+            self.shaped(
+                TypeRef {
+                    types: place.types,
+                    shape,
+                },
+                value,
+            );
+            // A value of the wrong type would only repeat that in other words.
+            if self.errors.len() == before || value.is_object() || value.is_array() {
+                self.checks(checks, value);
+            }
+            return;
+        }
+        self.shaped(place, value);
+    }
+
+    fn shaped(&mut self, place: TypeRef<'_>, value: &Value) {
+        match (place.shape, value) {
+            (Shape::Struct(id), Value::Object(object)) => {
+                let def = place.types.get(*id);
+                for field in &def.fields {
+                    self.required(def, field, object.get(&field.json));
+                }
+                for field in def.fields.iter().filter(|field| field.inline) {
+                    if let Shape::Struct(inner) = field.shape.bare() {
+                        let inner = place.types.get(*inner);
+                        inner
+                            .fields
+                            .iter()
+                            .for_each(|field| self.required(inner, field, object.get(&field.json)));
+                    }
+                }
+                for (key, child) in object {
+                    if let Some(field) = find_field(place.types, def, key) {
+                        self.field(place, def, field, child);
+                    }
+                }
+            }
+            (Shape::List { element, kind }, Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.under(&format!("[{index}]"), |walk| {
+                        walk.value(
+                            TypeRef {
+                                types: place.types,
+                                shape: element,
+                            },
+                            item,
+                        )
+                    });
+                }
+                self.duplicates(place, kind, items);
+            }
+            (Shape::Map { value: shape, .. }, Value::Object(entries)) => {
+                for (key, child) in entries {
+                    self.under(key, |walk| {
+                        walk.value(
+                            TypeRef {
+                                types: place.types,
+                                shape,
+                            },
+                            child,
+                        )
+                    });
+                }
+            }
+            (Shape::Scalar(scalar), value) => self.scalar(*scalar, value),
+            (Shape::Checked { shape, .. }, value) => self.shaped(
+                TypeRef {
+                    types: place.types,
+                    shape,
+                },
+                value,
+            ),
+            (Shape::Struct(_) | Shape::Map { .. }, value) => self.wrong_type("object", value),
+            (Shape::List { .. }, value) => self.wrong_type("array", value),
+        }
+    }
+
+    fn required(&mut self, def: &StructDef, field: &Field, value: Option<&Value>) {
+        if !field.required || field.inline || self.status {
+            return;
+        }
+        let missing = if def.custom {
+            // A null is there, and wrong by type.
+            value.is_none()
+        } else if field.ptr {
+            value.is_none_or(Value::is_null)
+        } else {
+            field.shape == Shape::Scalar(Scalar::String)
+                && value.and_then(Value::as_str).is_none_or(str::is_empty)
+                && !MAY_BE_EMPTY.contains(&(def.name.as_str(), field.json.as_str()))
+        };
+        if missing {
+            self.under(&field.json, |walk| {
+                walk.push(FieldError::required(walk.path.clone(), ""))
+            });
+        }
+    }
+
+    fn field(&mut self, place: TypeRef<'_>, def: &StructDef, field: &Field, child: &Value) {
+        if child.is_null() && (!def.custom || field.nullable) {
+            return;
+        }
+        let outer = self.status;
+        self.status |= !def.custom && field.json == "status" && self.path.is_empty() && !field.shape.bare().is_scalar();
+        self.under(&field.json, |walk| {
+            walk.value(
+                TypeRef {
+                    types: place.types,
+                    shape: &field.shape,
+                },
+                child,
+            );
+            if !field.allowed.is_empty() && !walk.status {
+                walk.allowed(&field.allowed, child);
+            }
+        });
+        self.status = outer;
+    }
+
+    /// The closed sets of built-in kinds; of a list or map each element is meant.
+    fn allowed(&mut self, allowed: &[String], value: &Value) {
+        match value {
+            Value::String(text) if !text.is_empty() && !allowed.contains(text) => {
+                let list: Vec<String> = allowed.iter().map(|item| format!("{item:?}")).collect();
+                self.push(FieldError {
+                    path: self.path.clone(),
+                    kind: FieldErrorKind::NotSupported,
+                    value: Some(value.clone()),
+                    detail: format!("supported values: {}", list.join(", ")),
+                });
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.under(&format!("[{index}]"), |walk| walk.allowed(allowed, item));
+                }
+            }
+            Value::Object(entries) => {
+                for (key, item) in entries {
+                    self.under(key, |walk| walk.allowed(allowed, item));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn scalar(&mut self, scalar: Scalar, value: &Value) {
+        let (fits, expected) = match scalar {
+            Scalar::Any => (true, "any"),
+            Scalar::RawExtension | Scalar::FieldsV1 => (value.is_object() || value.is_null(), "object"),
+            Scalar::Bool => (value.is_boolean(), "boolean"),
+            Scalar::Int32 | Scalar::Int64 | Scalar::Uint32 | Scalar::Uint64 => (is_whole(value), "integer"),
+            Scalar::Double => (value.is_number(), "number"),
+            Scalar::IntOrString => (is_whole(value) || value.is_string(), "integer,string"),
+            Scalar::Quantity => (value.is_number() || value.is_string(), "string"),
+            Scalar::Time | Scalar::MicroTime | Scalar::String | Scalar::Bytes | Scalar::Duration => {
+                (value.is_string(), "string")
+            }
+        };
+        if !fits {
+            self.wrong_type(expected, value);
+        } else if scalar == Scalar::Int32 && value.as_i64().is_some_and(|number| i32::try_from(number).is_err()) {
+            let detail = format!("{} in body must be of type int32: \"int64\"", self.shown_path());
+            self.push(FieldError {
+                path: self.path.clone(),
+                kind: FieldErrorKind::TypeInvalid,
+                value: Some(Value::from("int64")),
+                detail,
+            });
+        }
+    }
+
+    /// The path as messages show it.
+    pub(crate) fn shown_path(&self) -> &str {
+        if self.path.is_empty() { "<nil>" } else { &self.path }
+    }
+
+    pub(crate) fn wrong_type(&mut self, expected: &str, value: &Value) {
+        let found = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) if is_whole(value) => "integer",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let detail = format!("{} in body must be of type {expected}: \"{found}\"", self.shown_path());
+        self.push(FieldError {
+            path: self.path.clone(),
+            kind: FieldErrorKind::TypeInvalid,
+            value: Some(Value::from(found)),
+            detail,
+        });
+    }
+
+    /// Two elements of a set or of a keyed list of a custom kind may not be the same.
+    fn duplicates(&mut self, place: TypeRef<'_>, kind: &ListKind, items: &[Value]) {
+        let element = TypeRef {
+            types: place.types,
+            shape: place.element().map_or(place.shape, |element| element.shape),
+        };
+        let keys = match kind {
+            ListKind::Atomic => return,
+            ListKind::Set => None,
+            ListKind::Map(keys) => Some(keys),
+        };
+        // Built-in lists have rules of their own about this, often laxer.
+        if element.as_struct().map_or(keys.is_some(), |def| !def.custom) {
+            return;
+        }
+        let mut seen = std::collections::HashSet::new();
+        for (index, item) in items.iter().enumerate() {
+            let identity = match keys {
+                None => item.clone(),
+                Some(keys) => Value::Object(
+                    keys.iter()
+                        .filter_map(|key| Some((key.clone(), item.get(key)?.clone())))
+                        .collect(),
+                ),
+            };
+            if !seen.insert(identity.to_string()) {
+                let path = format!("{}[{index}]", self.path);
+                self.push(FieldError {
+                    path,
+                    kind: FieldErrorKind::Duplicate,
+                    value: Some(identity),
+                    detail: String::new(),
+                });
+            }
+        }
+    }
+}
+
+/// Integers, and floats without a fraction, as JSON does not tell them apart.
+pub(crate) fn is_whole(value: &Value) -> bool {
+    value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+}

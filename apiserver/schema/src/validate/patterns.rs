@@ -1,0 +1,31 @@
+//! Regular expressions of schemas, compiled once. The engine is linear in time and bounded in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use regex::{Regex, RegexBuilder};
+
+/// How many patterns are kept; when full, all are dropped and compiled again as needed.
+const KEPT: usize = 2_000;
+/// Memory of one compiled pattern.
+const SIZE_LIMIT: usize = 2 << 20;
+
+/// The compiled pattern, or what is wrong with it.
+pub(crate) fn compile(pattern: &str) -> Result<Arc<Regex>, String> {
+    static CACHE: OnceLock<RwLock<HashMap<String, Arc<Regex>>>> = OnceLock::new();
+    let cache = CACHE.get_or_init(RwLock::default);
+    if let Some(regex) = cache.read().unwrap_or_else(PoisonError::into_inner).get(pattern) {
+        return Ok(Arc::clone(regex));
+    }
+    let regex = RegexBuilder::new(pattern)
+        .size_limit(SIZE_LIMIT)
+        .dfa_size_limit(SIZE_LIMIT)
+        .build();
+    let regex = Arc::new(regex.map_err(|error| error.to_string())?);
+    let mut cache = cache.write().unwrap_or_else(PoisonError::into_inner);
+    if cache.len() >= KEPT {
+        cache.clear();
+    }
+    cache.insert(pattern.to_owned(), Arc::clone(&regex));
+    Ok(regex)
+}
