@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::facts::builtin_types;
 use crate::model::{Field, ListKind, Scalar, Shape, StructDef, Types};
+use crate::status::Status;
 
 /// Calls `run` with the type of a kind: a built-in one by name, or `Widget`, a custom resource made here.
 fn with_types<Out>(kind: &str, run: impl FnOnce(TypeRef<'_>) -> Out) -> Out {

@@ -255,7 +255,7 @@ fn json_patches() {
         current.clone(),
         &json!([{"op": "fly"}]),
         expect![[
-            r#"400: error decoding JSON patch: unknown variant `fly`, expected one of `add`, `remove`, `replace`, `move`, `copy`, `test` at line 1 column 12"#
+            "400: error decoding JSON patch: unknown variant `fly`, expected one of `add`, `remove`, `replace`, `move`, `copy`, `test` at line 1 column 12"
         ]],
     );
     check_json(
