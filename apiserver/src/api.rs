@@ -1,11 +1,20 @@
-//! The state that every part of the API server shares.
+//! The state that every part of the API server shares, and how it comes into being.
+//!
+//! [`Api::open`] makes sure of what a server of its profile must have (system namespaces, its own CRDs) and builds the
+//! registry from what is stored.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use schema::clock::{Clock, Random};
+use schema::entry::GroupResource;
+use schema::status::Status;
+use serde_json::Value;
 
-use crate::registry::Registry;
+use crate::bootstrap;
+use crate::registry::{Registry, ResourceDef, custom_storage};
+use crate::strategy::Addresses;
 
 /// What kind of server this is (design §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,7 +39,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { profile: Profile::Hub, service_range: "10.96.0.0/12".to_owned(), event_ttl_seconds: 3600 }
+        Self {
+            profile: Profile::Hub,
+            service_range: "10.96.0.0/12".to_owned(),
+            event_ttl_seconds: 3600,
+        }
     }
 }
 
@@ -46,4 +59,83 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Where uids and names come from.
     pub random: Arc<dyn Random>,
+    /// Cluster IPs and node ports.
+    pub addresses: Addresses,
+    /// Resources that no stored CRD stands for.
+    fixed: Vec<Arc<ResourceDef>>,
+    /// The revisions of the CRDs that `registry` was built from, held while it is built anew.
+    built_from: Mutex<HashSet<(String, u64)>>,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting makes no sense.
+    #[error("invalid service range {0:?}: not an IPv4 network such as 10.96.0.0/12")]
+    ServiceRange(String),
+    /// What the server must have could not be stored.
+    #[error("cannot store {what}: {status}")]
+    Bootstrap {
+        /// Which object.
+        what: String,
+        /// Why.
+        status: Box<Status>,
+    },
+}
+
+impl Api {
+    /// Opens a server over a store.
+    pub async fn open(
+        config: Config,
+        store: storage::Store,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let addresses = Addresses::new(&config.service_range)
+            .ok_or_else(|| OpenError::ServiceRange(config.service_range.clone()))?;
+        for service in store.snapshot(&GroupResource::new("", "services")).iter() {
+            addresses.adopt(&service.value());
+        }
+        let fixed = bootstrap::fixed_resources(config.profile);
+        let api = Arc::new(Self {
+            config,
+            registry: ArcSwap::from_pointee(Registry::default()),
+            store,
+            clock,
+            random,
+            addresses,
+            fixed,
+            built_from: Mutex::default(),
+        });
+        api.refresh_registry();
+        bootstrap::ensure(&api).await?;
+        Ok(api)
+    }
+
+    /// Makes the registry follow the CRDs that are stored. Cheap when none has changed.
+    pub fn refresh_registry(&self) {
+        let mut built_from = self.built_from.lock().unwrap_or_else(PoisonError::into_inner);
+        let definitions = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
+        let snapshot = self.store.snapshot(&definitions);
+        let now: HashSet<(String, u64)> = snapshot
+            .iter()
+            .map(|entry| (entry.name().to_owned(), entry.revision()))
+            .collect();
+        let current = self.registry.load_full();
+        if now == *built_from && !current.resources.is_empty() {
+            return;
+        }
+        let mut unchanged = HashSet::new();
+        let mut values: Vec<Value> = Vec::new();
+        for entry in snapshot.iter() {
+            let value = entry.value();
+            if built_from.contains(&(entry.name().to_owned(), entry.revision())) {
+                unchanged.insert(custom_storage(&value));
+            }
+            values.push(value);
+        }
+        let registry = Registry::build(&values, &self.fixed, Some((&current, &unchanged)));
+        self.registry.store(Arc::new(registry));
+        *built_from = now;
+    }
 }

@@ -6,8 +6,13 @@
 //!
 //! Never here: what a federation controller decides.
 
+mod admission;
 pub mod api;
+pub mod bootstrap;
 pub mod housekeeping;
+pub mod local;
 pub mod registry;
 pub mod request;
+pub mod strategy;
+pub mod verbs;
 pub mod views;

@@ -4,11 +4,16 @@
 //!
 //! Never here: handlers. A resource is data.
 
-use std::collections::HashMap;
+pub(crate) mod builtin;
+pub(crate) mod custom;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use schema::entry::GroupResource;
-use schema::model::{GroupVersionKind, StructId, TypeRef, Types, Shape};
+use schema::model::{GroupVersionKind, Shape, StructId, TypeRef, Types};
 use serde_json::Value;
 
 /// A resource in one version.
@@ -82,6 +87,8 @@ pub struct CustomVersion {
     pub status: bool,
     /// Deprecation warning.
     pub deprecation: Option<String>,
+    /// The definition is being deleted: nothing new is created.
+    pub terminating: bool,
 }
 
 /// A type with the arena it lies in.
@@ -117,7 +124,10 @@ impl TypesHandle {
 impl TypeTree {
     /// The root as a place to walk from.
     pub fn root(&self) -> TypeRef<'_> {
-        TypeRef { types: self.types.get(), shape: &self.shape }
+        TypeRef {
+            types: self.types.get(),
+            shape: &self.shape,
+        }
     }
 }
 
@@ -129,7 +139,11 @@ impl ResourceDef {
 
     /// Group, version and kind.
     pub fn gvk(&self) -> GroupVersionKind {
-        GroupVersionKind { group: self.group.clone(), version: self.version.clone(), kind: self.kind.clone() }
+        GroupVersionKind {
+            group: self.group.clone(),
+            version: self.version.clone(),
+            kind: self.kind.clone(),
+        }
     }
 
     /// The subresource of this name.
@@ -150,6 +164,8 @@ pub struct Registry {
     pub resources: Vec<Arc<ResourceDef>>,
     by_path: HashMap<(String, String, String), Arc<ResourceDef>>,
     by_kind: HashMap<GroupVersionKind, Arc<ResourceDef>>,
+    /// Documents about this snapshot, made when first asked for.
+    pub(crate) views: crate::views::Cache,
 }
 
 impl Registry {
@@ -157,19 +173,81 @@ impl Registry {
     pub fn new(resources: Vec<Arc<ResourceDef>>) -> Self {
         let by_path = resources
             .iter()
-            .map(|def| ((def.group.clone(), def.version.clone(), def.plural.clone()), def.clone()))
+            .map(|def| {
+                (
+                    (def.group.clone(), def.version.clone(), def.plural.clone()),
+                    def.clone(),
+                )
+            })
             .collect();
         let by_kind = resources.iter().map(|def| (def.gvk(), def.clone())).collect();
-        Self { resources, by_path, by_kind }
+        Self {
+            resources,
+            by_path,
+            by_kind,
+            views: crate::views::Cache::default(),
+        }
     }
 
     /// The resource that a path names.
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<ResourceDef>> {
-        self.by_path.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+        self.by_path
+            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
     /// The resource that serves a kind.
     pub fn kind(&self, gvk: &GroupVersionKind) -> Option<&Arc<ResourceDef>> {
         self.by_kind.get(gvk)
+    }
+
+    /// What a server serves that has these definitions (whole CustomResourceDefinition objects). Resources of `reuse` that
+    /// come out the same way are taken from there: `unchanged` tells which definitions (by `group/plural`).
+    pub fn build(definitions: &[Value], fixed: &[Arc<ResourceDef>], reuse: Option<(&Self, &HashSet<String>)>) -> Self {
+        let mut resources = builtin::resources().to_vec();
+        resources.extend(fixed.iter().cloned());
+        let mut custom: Vec<Arc<ResourceDef>> = Vec::new();
+        for crd in definitions.iter().filter(|crd| custom::is_established(crd)) {
+            let storage = custom_storage(crd);
+            let known = reuse
+                .filter(|(_, unchanged)| unchanged.contains(&storage))
+                .map(|(old, _)| old);
+            if let Some(old) = known {
+                let same = |def: &&Arc<ResourceDef>| def.custom.is_some() && def.storage.to_string() == storage;
+                custom.extend(old.resources.iter().filter(same).cloned());
+            } else {
+                // A stored definition was checked when it was written.
+                custom.extend(custom::resources(crd).unwrap_or_default().into_iter().map(Arc::new));
+            }
+        }
+        custom.sort_by_cached_key(|def| {
+            (
+                def.group.clone(),
+                custom::version_rank(&def.version),
+                def.plural.clone(),
+            )
+        });
+        resources.extend(custom);
+        Self::new(resources)
+    }
+
+    /// The resource whose objects are stored under this name, in its storage version if that is served.
+    pub fn stored(&self, resource: &GroupResource) -> Option<&Arc<ResourceDef>> {
+        let of = || self.resources.iter().filter(|def| def.storage == *resource);
+        of().find(|def| def.is_storage_version()).or_else(|| of().next())
+    }
+}
+
+/// Where the objects of a definition are stored, as [`GroupResource`] prints it.
+pub(crate) fn custom_storage(crd: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    GroupResource::new(text(&crd["spec"]["group"]), text(&crd["spec"]["names"]["plural"])).to_string()
+}
+
+/// `autoscaling/v1 Scale`, the body of every scale subresource.
+pub(crate) fn scale_kind() -> GroupVersionKind {
+    GroupVersionKind {
+        group: "autoscaling".to_owned(),
+        version: "v1".to_owned(),
+        kind: "Scale".to_owned(),
     }
 }

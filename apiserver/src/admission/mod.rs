@@ -1,0 +1,43 @@
+//! Rules about writes that need to know more than the object: its namespace, other objects, who asks.
+//!
+//! Run between defaulting and validation. [`lifecycle`] holds for every server, [`federation`] for the hub.
+//!
+//! Never here: what a user may do (authorisation) and the form of objects (`schema`).
+
+mod federation;
+mod lifecycle;
+
+use schema::status::Status;
+use serde_json::Value;
+
+use crate::api::Profile;
+use crate::verbs::call::Call;
+
+/// Where clusters' leases are.
+pub(crate) const CLUSTER_NAMESPACE: &str = crds::namespaces::CLUSTER;
+
+/// Admits, and may change, a new object.
+pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+    lifecycle::create(call, object)?;
+    if call.api.config.profile == Profile::Hub {
+        federation::create(call, object)?;
+    }
+    Ok(())
+}
+
+/// Admits, and may change, the new state of an object.
+pub(crate) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) -> Result<(), Status> {
+    if call.api.config.profile == Profile::Hub {
+        federation::update(call, subresource, old, object)?;
+    }
+    Ok(())
+}
+
+/// Admits the deletion of an object.
+pub(crate) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {
+    lifecycle::delete(call, old)?;
+    if call.api.config.profile == Profile::Hub {
+        federation::delete(call, old)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What a server must have before it serves: system namespaces, the `kubernetes` Service, and on a hub the federation's
+//! CRDs, which are restored when they are missing or changed.
+//!
+//! Everything goes through the ordinary write path, so that it looks as if a client had made it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schema::entry::{GroupResource, Key};
+use schema::model::GroupVersionKind;
+use schema::status::{Reason, Status};
+use serde_json::{Value, json};
+
+use crate::api::{Api, OpenError, Profile};
+use crate::registry::{ResourceDef, SubresourceDef, custom};
+use crate::request::{ApiRequest, Query, Target, User, Verb};
+use crate::verbs::call::Payload;
+
+/// The kind that is built in although it is described like a custom one: it has a proxy.
+const CLUSTERS: (&str, &str) = ("cluster.karmada.io", "clusters");
+const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+const HUB_NAMESPACES: [&str; 2] = ["karmada-cluster", "karmada-system"];
+
+/// The user that the server is to itself.
+pub fn system_user() -> User {
+    User {
+        name: "system:apiserver".to_owned(),
+        groups: vec!["system:masters".to_owned()],
+        ..User::default()
+    }
+}
+
+/// Resources that no stored CRD stands for.
+pub(crate) fn fixed_resources(profile: Profile) -> Vec<Arc<ResourceDef>> {
+    if profile == Profile::Kubernetes {
+        return Vec::new();
+    }
+    let clusters = crds::definitions().into_iter().filter(is_clusters);
+    let versions = clusters.flat_map(|definition| custom::resources(&definition).unwrap_or_default());
+    versions
+        .map(|mut def| {
+            def.subresources.push(SubresourceDef {
+                name: "proxy".to_owned(),
+                kind: GroupVersionKind {
+                    kind: "ClusterProxyOptions".to_owned(),
+                    ..def.gvk()
+                },
+                verbs: ["create", "delete", "get", "patch", "update"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            });
+            Arc::new(def)
+        })
+        .collect()
+}
+
+fn is_clusters(definition: &Value) -> bool {
+    definition["spec"]["group"] == CLUSTERS.0 && definition["spec"]["names"]["plural"] == CLUSTERS.1
+}
+
+/// Stores what must be there.
+pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
+    let hub = api.config.profile == Profile::Hub;
+    let extra = if hub { HUB_NAMESPACES.as_slice() } else { &[] };
+    for name in SYSTEM_NAMESPACES.iter().chain(extra) {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        create(api, ("", "v1", "namespaces"), "", object).await?;
+    }
+    let address = api.addresses.first().to_string();
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    });
+    create(api, ("", "v1", "services"), "default", service).await?;
+    if hub {
+        for definition in crds::definitions()
+            .into_iter()
+            .filter(|definition| !is_clusters(definition))
+        {
+            restore(api, definition).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Creates a definition, or puts its spec back to what this version of the program has.
+async fn restore(api: &Api, definition: Value) -> Result<(), OpenError> {
+    let resource = ("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let key = Key::new(GroupResource::new(resource.0, resource.2), "", name.as_str());
+    let Some(stored) = api.store.get(&key) else {
+        return create(api, resource, "", definition).await;
+    };
+    let patch = json!({"spec": definition["spec"]});
+    // The write path finds out that nothing changes, and then writes nothing.
+    let _ = stored;
+    let mut request = request(resource, "", &name, Verb::Patch);
+    "application/merge-patch+json".clone_into(&mut request.content_type);
+    done(&name, api.run(&request, Payload::Value(patch)).await.map(drop))
+}
+
+/// Creates an object unless it is there.
+async fn create(api: &Api, resource: (&str, &str, &str), namespace: &str, object: Value) -> Result<(), OpenError> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let key = Key::new(GroupResource::new(resource.0, resource.2), namespace, name.as_str());
+    if api.store.get(&key).is_some() {
+        return Ok(());
+    }
+    let request = request(resource, namespace, "", Verb::Create);
+    match api.run(&request, Payload::Value(object)).await {
+        Err(status) if status.is(&Reason::AlreadyExists) => Ok(()),
+        other => done(&name, other.map(drop)),
+    }
+}
+
+fn done(what: &str, result: Result<(), Status>) -> Result<(), OpenError> {
+    result.map_err(|status| OpenError::Bootstrap {
+        what: what.to_owned(),
+        status: Box::new(status),
+    })
+}
+
+fn request((group, version, plural): (&str, &str, &str), namespace: &str, name: &str, verb: Verb) -> ApiRequest {
+    ApiRequest {
+        user: system_user(),
+        verb,
+        target: Target {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            resource: plural.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+        },
+        query: Query::default(),
+        content_type: "application/json".to_owned(),
+        body: Bytes::new(),
+        agent: "flotilla".to_owned(),
+    }
+}

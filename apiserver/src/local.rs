@@ -1,0 +1,275 @@
+//! The hub as a control loop in the same process sees it: the cache for reads, the write path for writes.
+//!
+//! Nothing is encoded: bodies go in as values, objects come out as the stored entries. Identity, admission and validation
+//! hold as for any client; authorisation does not apply to the server's own loops.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use runtime::hub::{Action, Change, Hub, Propagation, Request, Resource, Signal, Subscription};
+use schema::entry::{Entry, GroupResource, Key};
+use schema::model::{GroupVersionKind, api_version};
+use schema::status::Status;
+use serde_json::{Value, json};
+use storage::{Event, Scope, Store, Watch};
+
+use crate::api::Api;
+use crate::registry::ResourceDef;
+use crate::request::{Answer, AnswerBody, ApiRequest, Query, Target, User, Verb};
+use crate::verbs::call::Payload;
+
+/// A [`Hub`] in this process.
+#[derive(Clone)]
+pub struct LocalHub {
+    /// The server.
+    pub api: Arc<Api>,
+    /// Who the writes are done as.
+    pub user: User,
+}
+
+#[async_trait]
+impl Hub for LocalHub {
+    fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.api.store.get(key)
+    }
+
+    fn list(&self, resource: &GroupResource, namespace: Option<&str>) -> Vec<Arc<Entry>> {
+        let snapshot = self.api.store.snapshot(resource);
+        match namespace {
+            Some(namespace) => snapshot.iter_namespace(namespace).cloned().collect(),
+            None => snapshot.iter().cloned().collect(),
+        }
+    }
+
+    async fn follow(&self, _resources: &[Resource]) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn subscribe(&self, resources: &[GroupResource]) -> Box<dyn Subscription> {
+        Box::new(Following {
+            store: self.api.store.clone(),
+            scope: Scope {
+                resources: resources.to_vec(),
+                namespace: None,
+                name: None,
+            },
+            watch: None,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    async fn write(&self, manager: &str, request: Request) -> Result<Arc<Entry>, Status> {
+        let resource = request.resource.clone();
+        let key = Key::new(
+            resource.group_resource.clone(),
+            request.namespace.clone(),
+            request.name.clone(),
+        );
+        let before = matches!(request.action, Action::Delete { .. })
+            .then(|| self.api.store.get(&key))
+            .flatten();
+        let (call, payload) = self.call(manager, request);
+        let answer = self.api.run(&call, payload).await?;
+        match answer.body {
+            AnswerBody::Entry(_, entry) => Ok(entry),
+            // A deletion that is done answers with a Status: what was there is what it was about.
+            _ => before
+                .or_else(|| self.api.store.get(&key))
+                .ok_or_else(|| Status::not_found(&key.resource.group, &key.resource.resource, &key.name)),
+        }
+    }
+
+    async fn read(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {
+        Ok(self
+            .api
+            .store
+            .get(&Key::new(resource.group_resource.clone(), namespace, name)))
+    }
+
+    async fn discover(&self) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn resource_for(&self, api_version: &str, kind: &str) -> Option<Resource> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        let kind = GroupVersionKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.to_owned(),
+        };
+        self.api.registry.load().kind(&kind).map(|def| resource(def))
+    }
+
+    fn resources(&self) -> Vec<Resource> {
+        let registry = self.api.registry.load();
+        let mut seen = std::collections::HashSet::new();
+        let listed = |def: &&Arc<ResourceDef>| {
+            ["list", "watch"]
+                .iter()
+                .all(|verb| def.verbs.iter().any(|own| own == verb))
+        };
+        let all = registry.resources.iter().filter(listed);
+        all.filter(|def| seen.insert(def.storage.clone()))
+            .map(|def| resource(def))
+            .collect()
+    }
+}
+
+fn resource(def: &ResourceDef) -> Resource {
+    Resource {
+        group_resource: GroupResource::new(def.group.as_str(), def.plural.as_str()),
+        version: def.version.as_str().into(),
+        kind: def.kind.as_str().into(),
+        namespaced: def.namespaced,
+    }
+}
+
+impl LocalHub {
+    /// A hub for loops that act as `user`.
+    pub fn new(api: Arc<Api>, user: User) -> Self {
+        Self { api, user }
+    }
+
+    fn call(&self, manager: &str, request: Request) -> (ApiRequest, Payload) {
+        let mut query = Query {
+            field_manager: Some(manager.to_owned()),
+            ..Query::default()
+        };
+        let api_version = api_version(&request.resource.group_resource.group, &request.resource.version);
+        let kind = &request.resource.kind;
+        let typed = |mut object: Value| {
+            if let Some(root) = object.as_object_mut() {
+                root.entry("apiVersion").or_insert_with(|| json!(api_version));
+                root.entry("kind").or_insert_with(|| json!(**kind));
+            }
+            object
+        };
+        let (verb, content_type, body) = match request.action {
+            Action::Create(object) => (Verb::Create, "application/json", typed(object)),
+            Action::Update(object) => (Verb::Update, "application/json", typed(object)),
+            Action::Merge(patch) => (Verb::Patch, "application/merge-patch+json", patch),
+            Action::Json(patch) => (Verb::Patch, "application/json-patch+json", patch),
+            Action::Apply { object, force } => {
+                query.force = Some(force);
+                (Verb::Patch, "application/apply-patch+yaml", typed(object))
+            }
+            Action::Delete {
+                uid,
+                revision,
+                propagation,
+            } => {
+                let policy = match propagation {
+                    Propagation::Background => "Background",
+                    Propagation::Foreground => "Foreground",
+                    Propagation::Orphan => "Orphan",
+                };
+                let mut options = json!({"propagationPolicy": policy});
+                if let Some(uid) = uid {
+                    options["preconditions"]["uid"] = json!(uid);
+                }
+                if let Some(revision) = revision {
+                    options["preconditions"]["resourceVersion"] = json!(revision.to_string());
+                }
+                (Verb::Delete, "application/json", options)
+            }
+        };
+        // A create names its object in the body.
+        let name = if verb == Verb::Create && request.subresource.is_none() {
+            ""
+        } else {
+            &*request.name
+        };
+        let call = ApiRequest {
+            user: self.user.clone(),
+            verb,
+            target: Target {
+                group: request.resource.group_resource.group.to_string(),
+                version: request.resource.version.to_string(),
+                resource: request.resource.group_resource.resource.to_string(),
+                namespace: request.namespace.to_string(),
+                name: name.to_owned(),
+                subresource: request.subresource.unwrap_or_default().to_owned(),
+            },
+            query,
+            content_type: content_type.to_owned(),
+            body: Bytes::new(),
+            agent: manager.to_owned(),
+        };
+        (call, Payload::Value(body))
+    }
+
+    /// Serves a request as this hub's user, its body given as a value.
+    pub async fn serve(&self, request: &ApiRequest, body: Value) -> Result<Answer, Status> {
+        self.api.run(request, Payload::Value(body)).await
+    }
+}
+
+/// A subscription over the store. When it falls behind, the store closes its watch; then it goes on from the log.
+struct Following {
+    store: Store,
+    scope: Scope,
+    watch: Option<Watch>,
+    waiting: VecDeque<Signal>,
+}
+
+impl Following {
+    fn begin(&mut self) {
+        let (_, entries, watch) = self.store.watch_with_snapshot(self.scope.clone());
+        let all = entries.into_iter().map(|entry| {
+            Signal::Change(Change {
+                entry,
+                previous: None,
+                deleted: false,
+            })
+        });
+        self.waiting.extend(all);
+        self.waiting.push_back(Signal::Synced);
+        self.watch = Some(watch);
+    }
+
+    /// Goes on behind the last change that was handed out. Only a loop that stood still for longer than the log reaches
+    /// back has to begin again.
+    async fn resume(&mut self, from: u64) {
+        match self.store.watch(self.scope.clone(), Some(from)).await {
+            Ok(watch) => self.watch = Some(watch),
+            Err(problem) => {
+                tracing::warn!(%problem, from, "a subscription begins again");
+                self.begin();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Subscription for Following {
+    async fn next(&mut self) -> Option<Signal> {
+        loop {
+            if let Some(signal) = self.waiting.pop_front() {
+                return Some(signal);
+            }
+            let Some(watch) = &mut self.watch else {
+                self.begin();
+                continue;
+            };
+            if let Some(Event {
+                entry,
+                previous,
+                deleted,
+            }) = watch.recv().await
+            {
+                return Some(Signal::Change(Change {
+                    entry,
+                    previous,
+                    deleted,
+                }));
+            }
+            if self.store.is_closed() {
+                return None;
+            }
+            let from = watch.progress();
+            self.resume(from).await;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The built-in resources, made once from the facts tables.
+//!
+//! Served are the versions that are on by default and are stored as they are; a version that only converts to another
+//! stored form (`events.k8s.io`, `autoscaling/v1`) is not.
+
+use std::sync::{Arc, OnceLock};
+
+use schema::entry::GroupResource;
+use schema::facts::{self, DeleteAnswer, ResourceFacts};
+use schema::model::{GroupVersionKind, Shape};
+
+use super::{ResourceDef, SubresourceDef, TypeTree, TypesHandle};
+
+/// Subresources that need a kubelet, a node or a token signer behind them.
+const NOT_SERVED: [&str; 6] = ["attach", "exec", "log", "portforward", "proxy", "token"];
+
+/// All built-in resources in discovery order.
+pub(super) fn resources() -> &'static [Arc<ResourceDef>] {
+    static RESOURCES: OnceLock<Vec<Arc<ResourceDef>>> = OnceLock::new();
+    RESOURCES.get_or_init(|| {
+        let all = facts::resources();
+        all.iter()
+            .filter(|resource| is_served(resource, all))
+            .filter_map(definition)
+            .map(Arc::new)
+            .collect()
+    })
+}
+
+fn is_served(resource: &ResourceFacts, all: &[ResourceFacts]) -> bool {
+    let Some(storage) = &resource.storage else {
+        return false;
+    };
+    let converted = *storage != resource.kind
+        && all
+            .iter()
+            .any(|other| other.enabled && other.kind == *storage && other.plural == resource.plural);
+    resource.enabled && !converted
+}
+
+fn definition(facts: &ResourceFacts) -> Option<ResourceDef> {
+    let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    Some(ResourceDef {
+        group: facts.group.to_owned(),
+        version: facts.version.to_owned(),
+        plural: facts.plural.to_owned(),
+        singular: facts.singular.to_owned(),
+        kind: facts.kind.kind.clone(),
+        list_kind: format!("{}List", facts.kind.kind),
+        namespaced: facts.namespaced,
+        short_names: strings(&facts.short_names),
+        categories: strings(&facts.categories),
+        verbs: strings(&facts.verbs),
+        subresources: facts
+            .subresources
+            .iter()
+            .filter(|subresource| !NOT_SERVED.contains(&subresource.name))
+            .map(|subresource| SubresourceDef {
+                name: subresource.name.to_owned(),
+                kind: subresource.kind.clone(),
+                verbs: strings(&subresource.verbs),
+            })
+            .collect(),
+        storage_hash: facts.storage_hash.to_owned(),
+        selectable_fields: facts
+            .field_selectors
+            .iter()
+            .map(|selector| (selector.label.to_owned(), selector.field.to_owned()))
+            .collect(),
+        upsert: facts.upsert,
+        needs_revision: facts.need_revision,
+        delete_returns_object: facts.delete_answer == DeleteAnswer::Object,
+        strategic: !facts.no_strategic,
+        storage: GroupResource::new(facts.group, facts.plural),
+        storage_version: schema::model::api_version(facts.group, facts.version),
+        types: Arc::new(tree(&facts.kind)?),
+        custom: None,
+    })
+}
+
+/// The type of a built-in kind.
+pub(crate) fn tree(kind: &GroupVersionKind) -> Option<TypeTree> {
+    let root = facts::kind(kind)?;
+    Some(TypeTree {
+        types: TypesHandle::Builtin(facts::builtin_types()),
+        root,
+        shape: Shape::Struct(root),
+    })
+}

@@ -1,0 +1,253 @@
+//! What is special about a kind: what happens to its objects before a create or an update, whether they have a
+//! generation, when they go away, and what has to be allocated for them.
+//!
+//! The general part comes from the facts and the CRD (status isolation, generation); the rest is one small module per
+//! kind. Start with [`prepare_create`].
+//!
+//! Never here: checks that only look at fields (those are in `schema`), and federation kinds (those are in `admission`).
+
+pub(crate) mod addresses;
+pub(crate) mod definition;
+mod kinds;
+mod service;
+
+pub use addresses::Addresses;
+
+use schema::status::Status;
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::registry::ResourceDef;
+use crate::verbs::call::Call;
+use crate::verbs::object::{finalizers, is_terminating, map, set};
+use addresses::Lease;
+
+/// Built-in kinds whose objects have a `metadata.generation`.
+const WITH_GENERATION: [(&str, &[&str]); 13] = [
+    ("", &["pods", "replicationcontrollers"]),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "mutatingadmissionpolicies",
+            "mutatingadmissionpolicybindings",
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        ],
+    ),
+    ("apiextensions.k8s.io", &["customresourcedefinitions"]),
+    ("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"]),
+    ("autoscaling", &[]),
+    ("batch", &["cronjobs", "jobs"]),
+    ("discovery.k8s.io", &["endpointslices"]),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        &["flowschemas", "prioritylevelconfigurations"],
+    ),
+    ("networking.k8s.io", &["ingresses", "ingressclasses", "networkpolicies"]),
+    ("policy", &["poddisruptionbudgets"]),
+    ("resource.k8s.io", &["resourceslices", "deviceclasses"]),
+    ("scheduling.k8s.io", &["priorityclasses"]),
+    ("storage.k8s.io", &["csidrivers"]),
+];
+
+/// Whether it is a built-in resource of this name.
+pub(crate) fn is(def: &ResourceDef, group: &str, plural: &str) -> bool {
+    def.custom.is_none() && def.group == group && def.plural == plural
+}
+
+/// Whether it is CustomResourceDefinition, whose writes change what is served.
+pub(crate) fn is_definition(def: &ResourceDef) -> bool {
+    is(def, "apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+/// Whether objects go away by themselves after the server's Event TTL.
+pub(crate) fn expires(def: &ResourceDef) -> bool {
+    is(def, "", "events")
+}
+
+/// Whether objects have a generation.
+pub(crate) fn has_generation(def: &ResourceDef) -> bool {
+    def.custom.is_some()
+        || WITH_GENERATION
+            .iter()
+            .any(|(group, plurals)| *group == def.group && plurals.contains(&def.plural.as_str()))
+}
+
+/// Whether an update makes a new generation: the desired state is another.
+pub(crate) fn is_new_generation(def: &ResourceDef, old: &Value, new: &Value) -> bool {
+    if !has_generation(def) {
+        return false;
+    }
+    if def.custom.is_none() && (old.get("spec").is_some() || new.get("spec").is_some()) {
+        return old.get("spec") != new.get("spec");
+    }
+    let with_status = def.subresource("status").is_some();
+    let counts = |key: &str| !matches!(key, "metadata" | "apiVersion" | "kind") && !(with_status && key == "status");
+    let differs = |one: &Value, other: &Value| {
+        one.as_object()
+            .into_iter()
+            .flatten()
+            .any(|(key, value)| counts(key) && other.get(key) != Some(value))
+    };
+    differs(old, new) || differs(new, old)
+}
+
+/// Brings a new object into its first state.
+pub(crate) fn prepare_create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+    let def = &call.def;
+    // A node describes itself when it registers.
+    if def.subresource("status").is_some() && !is(def, "", "nodes") {
+        clear_status(def, object);
+    }
+    if def.custom.is_none() {
+        match (def.group.as_str(), def.plural.as_str()) {
+            ("", "namespaces") => kinds::create_namespace(object),
+            ("", "secrets") => kinds::merge_string_data(object),
+            ("", "pods") => kinds::create_pod(object),
+            ("batch", "jobs") => kinds::create_job(object),
+            ("certificates.k8s.io", "certificatesigningrequests") => kinds::create_csr(&call.request.user, object),
+            ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Keeps an update to what its endpoint may change.
+pub(crate) fn prepare_update(
+    call: &Call<'_>,
+    subresource: &str,
+    old: &Value,
+    object: &mut Value,
+) -> Result<(), Status> {
+    let def = &call.def;
+    match subresource {
+        "" => {
+            if def.subresource("status").is_some() {
+                keep(old, object, "status");
+            }
+            if def.custom.is_none() {
+                update_kind(call, old, object)?;
+            }
+        }
+        "status" => {
+            only_status(def, old, object);
+            if is(def, "", "namespaces") {
+                keep(old, object, "spec");
+            }
+        }
+        "approval" => {
+            let conditions = object["status"].get("conditions").cloned();
+            keep(old, object, "spec");
+            keep(old, object, "status");
+            set(crate::verbs::object::member(object, "status"), "conditions", conditions);
+        }
+        // What these write was made by the server itself.
+        "binding" => {}
+        _ => keep(old, object, "status"),
+    }
+    Ok(())
+}
+
+fn update_kind(call: &Call<'_>, old: &Value, object: &mut Value) -> Result<(), Status> {
+    match (call.def.group.as_str(), call.def.plural.as_str()) {
+        ("", "namespaces") => kinds::update_namespace(old, object),
+        ("", "secrets") => kinds::merge_string_data(object),
+        ("", "services") => service::prepare_update(old, object),
+        ("certificates.k8s.io", "certificatesigningrequests") => keep(old, object, "spec"),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Takes a top-level field from the stored object.
+fn keep(old: &Value, object: &mut Value, field: &str) {
+    set(map(object), field, old.get(field).cloned());
+}
+
+fn clear_status(def: &ResourceDef, object: &mut Value) {
+    let root = map(object);
+    if def.custom.is_some() {
+        root.remove("status");
+    } else if root.contains_key("status") {
+        root.insert("status".to_owned(), Value::Object(serde_json::Map::new()));
+    }
+}
+
+/// Everything but the status comes from the stored object. Of built-in kinds a status update may also change metadata.
+fn only_status(def: &ResourceDef, old: &Value, object: &mut Value) {
+    let status = object.get("status").cloned();
+    let metadata = object.get("metadata").cloned();
+    let mut result = old.clone();
+    set(map(&mut result), "status", status);
+    if def.custom.is_some() {
+        let managed = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("managedFields"))
+            .cloned();
+        crate::verbs::object::set_meta(&mut result, "managedFields", managed);
+    } else {
+        set(map(&mut result), "metadata", metadata);
+    }
+    *object = result;
+}
+
+/// Whether an object that was just changed is to go: it is being deleted and nobody holds it any more.
+pub(crate) fn ends(def: &ResourceDef, object: &Value) -> bool {
+    is_terminating(object) && !is_held(def, object)
+}
+
+/// Whether finalizers hold an object.
+pub(crate) fn is_held(def: &ResourceDef, object: &Value) -> bool {
+    let content = is(def, "", "namespaces")
+        && object["spec"]["finalizers"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty());
+    content || !finalizers(object).is_empty()
+}
+
+/// Whether an update only renews a cluster's lease.
+pub(crate) fn is_heartbeat(def: &ResourceDef, old: &Value, new: &Value) -> bool {
+    if !is(def, "coordination.k8s.io", "leases") || old["metadata"]["namespace"] != crate::admission::CLUSTER_NAMESPACE
+    {
+        return false;
+    }
+    let strip = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(spec) = object["spec"].as_object_mut() {
+            spec.remove("renewTime");
+        }
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+            metadata.remove("resourceVersion");
+        }
+        object
+    };
+    strip(old) == strip(new)
+}
+
+/// Allocates what the object needs from the server; given back unless the lease is kept.
+pub(crate) fn reserve<'a>(call: &Call<'a>, object: Value, old: Option<&Value>) -> Result<(Value, Lease<'a>), Status> {
+    if is(&call.def, "", "services") {
+        service::reserve(call, object, old)
+    } else {
+        Ok((object, Lease::empty()))
+    }
+}
+
+/// Gives back what a deleted object had.
+pub(crate) fn release(api: &Api, def: &ResourceDef, object: &Value) {
+    if is(def, "", "services") {
+        api.addresses.release(object, None);
+    }
+}
+
+/// Gives back what an object no longer has after an update.
+pub(crate) fn release_unused(api: &Api, def: &ResourceDef, old: &Value, object: &Value) {
+    if is(def, "", "services") {
+        api.addresses.release(old, Some(object));
+    }
+}

@@ -1,0 +1,221 @@
+//! From the body of a request to an object in canonical form: content types, what the object is, field validation.
+
+use schema::decode::{decode_json, decode_yaml, normalize, prune, unknown_fields};
+use schema::model::{GroupVersionKind, TypeRef};
+use schema::protobuf;
+use schema::status::{Reason, Status};
+use serde_json::Value;
+
+use super::call::{Call, Payload};
+use super::object::{map, set_type};
+use super::options::Validation;
+use crate::registry::builtin;
+
+/// The type of protobuf bodies.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// A body that has been read but not looked at.
+pub(crate) struct Raw {
+    pub(crate) value: Value,
+    /// Keys that stand twice.
+    pub(crate) duplicates: Vec<String>,
+    /// Unknown fields cannot be told from what an older client knows.
+    pub(crate) protobuf: bool,
+}
+
+/// Reads the body of a create, an update or of options.
+pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
+    if let Payload::Value(value) = &call.payload {
+        return Ok(Raw {
+            value: value.clone(),
+            duplicates: Vec::new(),
+            protobuf: false,
+        });
+    }
+    let body = &call.request.body;
+    let decoded = match call.request.content_type.as_str() {
+        "" | "application/json" => decode_json(body)?,
+        "application/yaml" | "application/x-yaml" | "text/yaml" => decode_yaml(body)?,
+        PROTOBUF if call.def.custom.is_none() || call.request.target.subresource == "scale" => {
+            let (_, _, value) = protobuf::decode_envelope(body)?;
+            return Ok(Raw {
+                value,
+                duplicates: Vec::new(),
+                protobuf: true,
+            });
+        }
+        other => return Err(unsupported(other, &accepted(call))),
+    };
+    Ok(Raw {
+        value: decoded.value,
+        duplicates: decoded.duplicates,
+        protobuf: false,
+    })
+}
+
+fn accepted(call: &Call<'_>) -> Vec<&'static str> {
+    let mut list = vec!["application/json", "application/yaml"];
+    if call.def.custom.is_none() {
+        list.push(PROTOBUF);
+    }
+    list
+}
+
+/// 415 with what would be accepted.
+pub(crate) fn unsupported(content_type: &str, accepted: &[&str]) -> Status {
+    let message = if content_type.contains("patch") {
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            accepted.join(", ")
+        )
+    } else {
+        format!(
+            "the body of the request was in an unknown format ({content_type}) - accepted media types include: {}",
+            accepted.join(", ")
+        )
+    };
+    Status::failure(415, Reason::UnsupportedMediaType, message)
+}
+
+/// The object of the request, in canonical form and in the version of the request.
+pub(crate) fn object(call: &Call<'_>, validation: Validation) -> Result<Value, Status> {
+    let raw = read(call)?;
+    settle(call, raw, validation)
+}
+
+/// An object of a built-in kind other than the resource's own: `Scale`, `Binding`, `DeleteOptions`.
+pub(crate) fn other(call: &Call<'_>, kind: &GroupVersionKind) -> Result<Value, Status> {
+    let mut raw = read(call)?;
+    check_object(&raw.value)?;
+    let Some(tree) = builtin::tree(kind) else {
+        return Err(Status::internal(format!("no type for kind {}", kind.kind)));
+    };
+    let sent = raw.value["kind"].as_str().unwrap_or_default().to_owned();
+    if !sent.is_empty() && sent != kind.kind {
+        return Err(mismatch(&raw.value, kind));
+    }
+    normalize(tree.root(), &mut raw.value).map_err(|problem| problem.status(&kind.version, &kind.kind))?;
+    Ok(raw.value)
+}
+
+/// Checks what an object says it is, validates its fields and brings it into form.
+pub(crate) fn settle(call: &Call<'_>, raw: Raw, validation: Validation) -> Result<Value, Status> {
+    let Raw {
+        value: mut object,
+        duplicates,
+        protobuf,
+    } = raw;
+    let kind = call.def.gvk();
+    check_kind(call, &object, &kind)?;
+    let place = call.def.types.root();
+    if !protobuf {
+        check_fields(call, place, &object, &duplicates, validation)?;
+    }
+    if call.def.custom.is_some() {
+        prune(place, &mut object);
+    }
+    normalize(place, &mut object).map_err(|problem| problem.status(&kind.version, &kind.kind))?;
+    set_type(&mut object, &kind);
+    let metadata = map(&mut object).entry("metadata").or_insert(Value::Null);
+    map(metadata);
+    Ok(object)
+}
+
+/// 400 unless the value is an object.
+pub(crate) fn check_object(value: &Value) -> Result<(), Status> {
+    let what = match value {
+        Value::Object(_) => return Ok(()),
+        Value::Null => "null",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+    };
+    Err(Status::bad_request(format!(
+        "couldn't get version/kind; json parse error: json: cannot unmarshal {what} into Go value of type struct \
+         {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    )))
+}
+
+fn check_kind(call: &Call<'_>, object: &Value, kind: &GroupVersionKind) -> Result<(), Status> {
+    check_object(object)?;
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let sent = object["kind"].as_str().unwrap_or_default();
+    if call.def.custom.is_some() && matches!(call.payload, Payload::Wire) {
+        if sent.is_empty() {
+            return Err(Status::bad_request(
+                "Object 'Kind' is missing in the body of the request",
+            ));
+        }
+        if api_version.is_empty() {
+            return Err(Status::bad_request(
+                "Object 'apiVersion' is missing in the body of the request",
+            ));
+        }
+    }
+    if !sent.is_empty() && sent != kind.kind {
+        return Err(mismatch(object, kind));
+    }
+    let expected = kind.api_version();
+    if !api_version.is_empty() && api_version != expected {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )));
+    }
+    Ok(())
+}
+
+fn mismatch(object: &Value, kind: &GroupVersionKind) -> Status {
+    let sent = object["kind"].as_str().unwrap_or_default();
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    Status::bad_request(format!(
+        "{sent} in version \"{version}\" cannot be handled as a {}: converting ({version}.{sent}) to ({}.{}): unknown \
+         conversion",
+        kind.kind, kind.version, kind.kind
+    ))
+}
+
+/// Unknown and duplicate fields: an error, a warning or nothing.
+fn check_fields(
+    call: &Call<'_>,
+    place: TypeRef<'_>,
+    object: &Value,
+    duplicates: &[String],
+    validation: Validation,
+) -> Result<(), Status> {
+    if validation == Validation::Ignore {
+        return Ok(());
+    }
+    let unknown = unknown_fields(place, object);
+    let texts = unknown
+        .iter()
+        .map(|path| format!("unknown field \"{path}\""))
+        .chain(duplicates.iter().map(|path| format!("duplicate field \"{path}\"")));
+    if validation == Validation::Warn {
+        texts.for_each(|text| call.warn(text));
+        return Ok(());
+    }
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let version = &call.def.version;
+    let kind = &call.def.kind;
+    let list = texts.join(", ");
+    // Custom kinds and built-in ones are decoded by different parts of the reference, with different words.
+    Err(Status::bad_request(if call.def.custom.is_some() {
+        format!("strict decoding error: {list}")
+    } else {
+        format!("{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {list}")
+    }))
+}
+
+/// An applied configuration: validated as any body, but left as it was written, because what it says is what it owns.
+pub(crate) fn check_configuration(call: &Call<'_>, raw: Raw, validation: Validation) -> Result<Value, Status> {
+    let Raw { value, duplicates, .. } = raw;
+    let kind = call.def.gvk();
+    check_kind(call, &value, &kind)?;
+    check_fields(call, call.def.types.root(), &value, &duplicates, validation)?;
+    Ok(value)
+}

@@ -1,0 +1,129 @@
+//! One request on its way: what it is about, with what every verb needs at hand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use schema::entry::{Entry, Key};
+use schema::model::GroupVersionKind;
+use schema::status::{Reason, Status};
+use serde_json::Value;
+
+use super::object::set_type;
+use crate::api::Api;
+use crate::registry::{Registry, ResourceDef};
+use crate::request::{Answer, AnswerBody, ApiRequest};
+
+/// The body of a request.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// As it came over the wire: `ApiRequest::body`.
+    Wire,
+    /// Parsed already, by a caller in this process. What it means says the content type.
+    Value(Value),
+}
+
+/// One request.
+pub(crate) struct Call<'a> {
+    /// The server.
+    pub(crate) api: &'a Api,
+    /// What was served when the request came.
+    pub(crate) registry: Arc<Registry>,
+    /// What it is about.
+    pub(crate) def: Arc<ResourceDef>,
+    /// As it came.
+    pub(crate) request: &'a ApiRequest,
+    /// Its body.
+    pub(crate) payload: Payload,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        api: &'a Api,
+        registry: Arc<Registry>,
+        def: Arc<ResourceDef>,
+        request: &'a ApiRequest,
+        payload: Payload,
+    ) -> Self {
+        let warnings = def.custom.as_ref().and_then(|custom| custom.deprecation.clone());
+        Self {
+            api,
+            registry,
+            def,
+            request,
+            payload,
+            warnings: Mutex::new(warnings.into_iter().collect()),
+        }
+    }
+
+    /// Says something to the client beside the answer; the same text once.
+    pub(crate) fn warn(&self, text: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    /// Where the object of the request is stored.
+    pub(crate) fn key(&self) -> Key {
+        self.key_of(&self.request.target.name)
+    }
+
+    /// Where an object of this name is stored.
+    pub(crate) fn key_of(&self, name: &str) -> Key {
+        Key::new(self.def.storage.clone(), self.request.target.namespace.as_str(), name)
+    }
+
+    /// The object of the request as it is stored now.
+    pub(crate) fn current(&self) -> Option<Arc<Entry>> {
+        self.api.store.get(&self.key())
+    }
+
+    /// An object's value in the version of the request.
+    pub(crate) fn present(&self, entry: &Entry) -> Value {
+        let mut value = entry.value();
+        if !self.def.is_storage_version() {
+            set_type(&mut value, &self.def.gvk());
+        }
+        value
+    }
+
+    /// The version that objects of this resource are stored in.
+    pub(crate) fn stored_kind(&self) -> GroupVersionKind {
+        let version = self.def.storage_version.rsplit('/').next().unwrap_or_default();
+        GroupVersionKind {
+            version: version.to_owned(),
+            ..self.def.gvk()
+        }
+    }
+
+    /// An answer with the warnings so far.
+    pub(crate) fn answer(&self, code: u16, body: AnswerBody) -> Answer {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        Answer {
+            code,
+            body,
+            warnings: std::mem::take(&mut warnings),
+        }
+    }
+
+    /// 404 for the object of the request.
+    pub(crate) fn not_found(&self) -> Status {
+        Status::not_found(&self.def.group, &self.def.plural, &self.request.target.name)
+    }
+
+    /// 403 for an object.
+    pub(crate) fn forbidden(&self, name: &str, detail: &str) -> Status {
+        Status::forbidden(&self.def.group, &self.def.plural, name, detail)
+    }
+
+    /// 409 for the object of the request.
+    pub(crate) fn conflict(&self, detail: &str) -> Status {
+        Status::conflict(&self.def.group, &self.def.plural, &self.request.target.name, detail)
+    }
+
+    /// 405 for the request.
+    pub(crate) fn method_not_allowed(&self) -> Status {
+        let what = "the server does not allow this method on the requested resource";
+        Status::failure(405, Reason::MethodNotAllowed, what)
+    }
+}

@@ -1,0 +1,144 @@
+//! What a request does: one handler set over every resource.
+//!
+//! [`Api::serve`] finds the resource, checks that it has the verb and hands over: `read` for get and list, `write` for
+//! everything that stores, with `patch`, `scale`, `delete` and `parts` in front of it. `body` reads what was sent, `typed`
+//! and `managed` are the seams to the schema crate.
+//!
+//! Never here: HTTP, authorisation, forms of an answer, watches (the front streams those).
+
+mod body;
+pub(crate) mod call;
+pub(crate) mod delete;
+mod managed;
+pub(crate) mod object;
+mod options;
+mod parts;
+mod patch;
+mod read;
+mod scale;
+mod select;
+#[cfg(test)]
+mod tests;
+mod token;
+pub(crate) mod typed;
+pub(crate) mod write;
+
+use schema::status::{Reason, Status};
+
+use crate::api::Api;
+use crate::request::{Answer, ApiRequest, Verb};
+use call::{Call, Payload};
+use options::{OptionsKind, WriteOptions};
+use write::{Step, Write};
+
+pub use read::read_error;
+pub use select::Selection;
+
+impl Api {
+    /// Does what a request asks for. Watches are not answered here.
+    pub async fn serve(&self, request: ApiRequest) -> Result<Answer, Status> {
+        self.run(&request, Payload::Wire).await
+    }
+
+    pub(crate) async fn run(&self, request: &ApiRequest, payload: Payload) -> Result<Answer, Status> {
+        let registry = self.registry.load_full();
+        let target = &request.target;
+        let def = registry
+            .resource(&target.group, &target.version, &target.resource)
+            .cloned();
+        let def = def.ok_or_else(unknown_path)?;
+        if !def.namespaced && !target.namespace.is_empty() {
+            return Err(unknown_path());
+        }
+        let call = Call::new(self, registry, def, request, payload);
+        check_verb(&call)?;
+        let subresource = target.subresource.as_str();
+        match (request.verb, subresource) {
+            (Verb::Get, "scale") => scale::get(&call),
+            (Verb::Get, _) => read::get(&call).await,
+            (Verb::List, _) => read::list(&call).await,
+            (Verb::Create, "") => create(&call).await,
+            (Verb::Create, "binding") => parts::bind(&call).await,
+            (Verb::Create, "eviction") => parts::evict(&call).await,
+            (Verb::Update, "scale") => scale::update(&call).await,
+            (Verb::Update, "finalize") => parts::finalize(&call).await,
+            (Verb::Update, _) => update(&call).await,
+            (Verb::Patch, "scale") => scale::patch(&call).await,
+            (Verb::Patch, _) => patch::patch(&call).await,
+            (Verb::Delete, "") => delete::delete(&call).await,
+            (Verb::DeleteCollection, "") => delete::delete_collection(&call).await,
+            _ => Err(call.method_not_allowed()),
+        }
+    }
+}
+
+/// 404 for a path that names nothing that is served.
+pub fn unknown_path() -> Status {
+    let mut status = Status::failure(
+        404,
+        Reason::NotFound,
+        "the server could not find the requested resource",
+    );
+    status.details_mut();
+    status
+}
+
+/// 405 unless the resource, or its subresource, has the verb.
+fn check_verb(call: &Call<'_>) -> Result<(), Status> {
+    let target = &call.request.target;
+    let verb = call.request.verb;
+    let named = matches!(verb, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete);
+    let verbs = if target.subresource.is_empty() {
+        &call.def.verbs
+    } else {
+        &call
+            .def
+            .subresource(&target.subresource)
+            .ok_or_else(unknown_path)?
+            .verbs
+    };
+    let placed = !call.def.namespaced || !target.namespace.is_empty() || matches!(verb, Verb::List | Verb::Watch);
+    let addressed = !named || !target.name.is_empty();
+    if placed && addressed && verbs.iter().any(|own| own == verb.as_str()) {
+        return Ok(());
+    }
+    Err(call.method_not_allowed())
+}
+
+async fn create(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Create)?;
+    if call.def.custom.as_ref().is_some_and(|custom| custom.terminating) {
+        let text = "create not allowed while custom resource definition is terminating";
+        return Err(Status::failure(405, Reason::MethodNotAllowed, text));
+    }
+    let object = body::object(call, options.validation)?;
+    Write {
+        call,
+        options,
+        subresource: "",
+    }
+    .create(object, false)
+    .await
+}
+
+async fn update(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Update)?;
+    let object = body::object(call, options.validation)?;
+    let subresource = call.request.target.subresource.as_str();
+    let upsert = call.def.upsert && subresource.is_empty();
+    let write = Write {
+        call,
+        options,
+        subresource,
+    };
+    write
+        .modify(|current| match current {
+            Some(_) => {
+                typed::check_revision(call, &object)?;
+                Ok(Step::Store(object.clone()))
+            }
+            None if upsert => Ok(Step::Store(object.clone())),
+            None => Err(call.not_found()),
+        })
+        .await
+}

@@ -1,0 +1,131 @@
+//! Small readers and writers of the metadata of an object that is still a JSON value.
+//!
+//! All of them take what is malformed for absent: decoding has refused it before, and nothing here may panic.
+
+use jiff::Timestamp;
+use schema::model::GroupVersionKind;
+use serde_json::{Map, Value, json};
+
+/// The members of `metadata`, made if there are none.
+pub(crate) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
+    member(object, "metadata")
+}
+
+/// The members of an object-valued field, made if there are none.
+pub(crate) fn member<'a>(object: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
+    map(map(object).entry(name).or_insert_with(|| json!({})))
+}
+
+/// The members of a value; what is not an object becomes an empty one.
+pub(crate) fn map(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    match value {
+        Value::Object(map) => map,
+        _ => unreachable!("made an object above"),
+    }
+}
+
+/// A text field of `metadata`, or nothing.
+pub(crate) fn meta_text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object["metadata"][name].as_str().unwrap_or_default()
+}
+
+/// A field of `metadata` that is there and not null.
+pub(crate) fn meta<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.get("metadata")?.get(name).filter(|value| !value.is_null())
+}
+
+/// Sets a field of `metadata`, or removes it.
+pub(crate) fn set_meta(object: &mut Value, name: &str, value: Option<Value>) {
+    set(metadata(object), name, value);
+}
+
+/// Sets a member, or removes it.
+pub(crate) fn set(map: &mut Map<String, Value>, name: &str, value: Option<Value>) {
+    match value {
+        Some(value) => drop(map.insert(name.to_owned(), value)),
+        None => drop(map.remove(name)),
+    }
+}
+
+/// The finalizers of an object.
+pub(crate) fn finalizers(object: &Value) -> Vec<String> {
+    texts(&object["metadata"]["finalizers"])
+}
+
+/// Sets the finalizers of an object; an empty list goes away.
+pub(crate) fn set_finalizers(object: &mut Value, finalizers: &[String]) {
+    set_meta(
+        object,
+        "finalizers",
+        (!finalizers.is_empty()).then(|| json!(finalizers)),
+    );
+}
+
+/// The texts of a list.
+pub(crate) fn texts(list: &Value) -> Vec<String> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A label of an object.
+pub(crate) fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object["metadata"]["labels"].get(key)?.as_str()
+}
+
+/// Sets a label.
+pub(crate) fn set_label(object: &mut Value, key: &str, value: &str) {
+    let labels = map(metadata(object).entry("labels").or_insert_with(|| json!({})));
+    labels.insert(key.to_owned(), Value::String(value.to_owned()));
+}
+
+/// Whether the object is being deleted.
+pub(crate) fn is_terminating(object: &Value) -> bool {
+    meta(object, "deletionTimestamp").is_some()
+}
+
+/// `metadata.generation`, 0 when there is none.
+pub(crate) fn generation(object: &Value) -> i64 {
+    object["metadata"]["generation"].as_i64().unwrap_or_default()
+}
+
+/// Writes what an object is.
+pub(crate) fn set_type(object: &mut Value, kind: &GroupVersionKind) {
+    let root = map(object);
+    root.insert("apiVersion".to_owned(), Value::String(kind.api_version()));
+    root.insert("kind".to_owned(), Value::String(kind.kind.clone()));
+}
+
+/// A time as `metadata` writes it: RFC 3339 to the second, UTC.
+pub(crate) fn time(now: Timestamp) -> Value {
+    Value::String(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Sets a condition; the time of transition moves only when its status does.
+pub(crate) fn set_condition(object: &mut Value, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) {
+    let list = member(object, "status")
+        .entry("conditions")
+        .or_insert_with(|| json!([]));
+    if !list.is_array() {
+        *list = json!([]);
+    }
+    let Some(list) = list.as_array_mut() else { return };
+    let mut condition = json!({
+        "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time(now),
+    });
+    match list.iter_mut().find(|known| known["type"] == kind) {
+        Some(known) => {
+            if known["status"] == status {
+                condition["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            *known = condition;
+        }
+        None => list.push(condition),
+    }
+}

@@ -1,0 +1,97 @@
+//! Subresources with a rule of their own: a namespace's `finalize`, a Pod's `binding` and `eviction`.
+
+use schema::model::GroupVersionKind;
+use schema::status::{Details, Status};
+use serde_json::json;
+
+use super::body;
+use super::call::Call;
+use super::object::{member, meta_text, set, set_condition, set_meta};
+use super::options::{OptionsKind, WriteOptions};
+use super::write::{Step, Write};
+use crate::request::{Answer, AnswerBody};
+
+/// PUT of a namespace's finalizers; the last one to go takes the namespace with it.
+pub(super) async fn finalize(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Update)?;
+    let sent = body::object(call, options.validation)?;
+    let write = Write {
+        call,
+        options,
+        subresource: "finalize",
+    };
+    write
+        .modify(|current| {
+            let mut object = current.ok_or_else(|| call.not_found())?.clone();
+            let list = sent["spec"]
+                .get("finalizers")
+                .filter(|list| list.as_array().is_some_and(|list| !list.is_empty()));
+            set(member(&mut object, "spec"), "finalizers", list.cloned());
+            set_meta(
+                &mut object,
+                "resourceVersion",
+                Some(json!(meta_text(&sent, "resourceVersion"))),
+            );
+            set_meta(&mut object, "name", Some(json!(meta_text(&sent, "name"))));
+            Ok(Step::Store(object))
+        })
+        .await
+}
+
+/// POST of a Pod's node.
+pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Create)?;
+    let kind = GroupVersionKind {
+        group: String::new(),
+        version: "v1".to_owned(),
+        kind: "Binding".to_owned(),
+    };
+    let binding = body::other(call, &kind)?;
+    let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
+    if node.is_empty() {
+        let problem = schema::status::FieldError::required("target.name", "");
+        return Err(Status::invalid("", "Binding", &call.request.target.name, &[problem]));
+    }
+    let now = call.api.clock.now();
+    let write = Write {
+        call,
+        options,
+        subresource: "binding",
+    };
+    write
+        .modify(|current| {
+            let mut object = current.ok_or_else(|| call.not_found())?.clone();
+            let bound = object["spec"]["nodeName"].as_str().unwrap_or_default();
+            if !bound.is_empty() {
+                return Err(call.conflict(&format!(
+                    "pod {} is already assigned to node \"{bound}\"",
+                    call.request.target.name
+                )));
+            }
+            member(&mut object, "spec").insert("nodeName".to_owned(), json!(node));
+            set_condition(&mut object, "PodScheduled", "True", "", "", now);
+            set_meta(&mut object, "resourceVersion", None);
+            Ok(Step::Store(object))
+        })
+        .await?;
+    Ok(created(call))
+}
+
+/// POST of an eviction: nothing here runs Pods, so no budget is asked.
+pub(super) async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
+    let kind = GroupVersionKind {
+        group: "policy".to_owned(),
+        version: "v1".to_owned(),
+        kind: "Eviction".to_owned(),
+    };
+    body::other(call, &kind)?;
+    super::delete::delete_plainly(call).await?;
+    Ok(created(call))
+}
+
+fn created(call: &Call<'_>) -> Answer {
+    let mut status = Status::success(Details::default());
+    status.details = None;
+    status.code = 201;
+    call.answer(201, AnswerBody::Status(Box::new(status)))
+}

@@ -1,0 +1,211 @@
+//! PATCH in its four forms. A patch is read once and applied to whatever is stored when it is its turn.
+
+use schema::patch::Patch;
+use schema::status::{Reason, Status};
+use serde_json::Value;
+
+use super::body::{self, Raw};
+use super::call::{Call, Payload};
+use super::managed;
+use super::object::meta_text;
+use super::options::{OptionsKind, Validation, WriteOptions};
+use super::write::{Step, Write};
+use crate::request::Answer;
+
+/// Server-side apply.
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
+const JSON: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+/// Answers PATCH of an object or of a subresource that is a part of it.
+pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
+    if call.request.content_type == APPLY {
+        return apply(call).await;
+    }
+    let options = WriteOptions::parse(call.request, OptionsKind::Patch)?;
+    let patch = read(call, call.def.strategic)?;
+    let duplicates = duplicates(call, options.validation);
+    let write = Write {
+        call,
+        options,
+        subresource: &call.request.target.subresource,
+    };
+    write
+        .modify(|current| {
+            let current = current.ok_or_else(|| call.not_found())?;
+            let value = patch.apply(call.def.types.root(), current.clone())?;
+            check_type(current, &value)?;
+            let raw = Raw {
+                value,
+                duplicates: duplicates.clone(),
+                protobuf: false,
+            };
+            let object = body::settle(call, raw, write.options.validation)?;
+            check_name(call, current, &object)?;
+            Ok(Step::Store(object))
+        })
+        .await
+}
+
+/// Reads the patch of a request; 415 when its form is none that the resource takes.
+pub(super) fn read(call: &Call<'_>, strategic: bool) -> Result<Patch, Status> {
+    let media_type = call.request.content_type.as_str();
+    let refused = || {
+        let mut list = vec![JSON, MERGE, APPLY];
+        if strategic {
+            list.insert(2, STRATEGIC);
+        }
+        body::unsupported("patch", &list)
+    };
+    if media_type == STRATEGIC && !strategic {
+        return Err(refused());
+    }
+    match &call.payload {
+        Payload::Value(value) if media_type == MERGE => Ok(Patch::Merge(value.clone())),
+        Payload::Value(value) if media_type == STRATEGIC => Ok(Patch::Strategic(value.clone())),
+        Payload::Value(value) => {
+            let bytes = serde_json::to_vec(value).map_err(Status::internal)?;
+            Patch::parse(media_type, &bytes).ok_or_else(refused)?
+        }
+        Payload::Wire => Patch::parse(media_type, &call.request.body).ok_or_else(refused)?,
+    }
+}
+
+/// Keys that stand twice in the patch itself.
+fn duplicates(call: &Call<'_>, validation: Validation) -> Vec<String> {
+    let looked_at = validation != Validation::Ignore && matches!(call.payload, Payload::Wire);
+    if !looked_at || call.request.content_type == JSON {
+        return Vec::new();
+    }
+    schema::decode::decode_json(&call.request.body)
+        .map(|decoded| decoded.duplicates)
+        .unwrap_or_default()
+}
+
+/// A patch cannot make another kind of an object.
+fn check_type(current: &Value, patched: &Value) -> Result<(), Status> {
+    body::check_object(patched)?;
+    for field in ["apiVersion", "kind"] {
+        if !patched[field].is_null() && patched[field] != current[field] {
+            return Err(Status::bad_request(format!(
+                "the {field} in the data ({}) does not match the expected {field} ({})",
+                patched[field].as_str().unwrap_or_default(),
+                current[field].as_str().unwrap_or_default()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_name(call: &Call<'_>, current: &Value, object: &Value) -> Result<(), Status> {
+    for field in ["name", "namespace"] {
+        let (old, new) = (meta_text(current, field), meta_text(object, field));
+        if old != new {
+            let path = format!("metadata.{field}");
+            let problem =
+                schema::status::FieldError::invalid(path, Value::String(new.to_owned()), "field is immutable");
+            let def = &call.def;
+            return Err(Status::invalid(
+                &def.group,
+                &def.kind,
+                meta_text(current, "name"),
+                &[problem],
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Server-side apply: makes the object when there is none.
+async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Apply)?;
+    let config = configuration(call, options.validation)?;
+    let subresource = call.request.target.subresource.as_str();
+    let revision = meta_text(&config, "resourceVersion").to_owned();
+    let uid = meta_text(&config, "uid").to_owned();
+    let write = Write {
+        call,
+        options,
+        subresource,
+    };
+    write
+        .modify(|current| {
+            if current.is_none() {
+                if !subresource.is_empty() {
+                    return Err(call.not_found());
+                }
+                if !revision.is_empty() || !uid.is_empty() {
+                    return Err(call.conflict(&format!(
+                        "Precondition failed: UID in precondition: {uid}, UID in object meta: "
+                    )));
+                }
+            }
+            let mut object = managed::apply(&write, current, &config)?;
+            if !revision.is_empty() {
+                super::object::set_meta(&mut object, "resourceVersion", Some(Value::String(revision.clone())));
+            }
+            let raw = Raw {
+                value: object,
+                duplicates: Vec::new(),
+                protobuf: true,
+            };
+            Ok(Step::Applied(body::settle(call, raw, Validation::Ignore)?))
+        })
+        .await
+}
+
+/// The applied configuration: only what this endpoint owns.
+fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Status> {
+    let raw = match &call.payload {
+        Payload::Value(value) => Raw {
+            value: value.clone(),
+            duplicates: Vec::new(),
+            protobuf: false,
+        },
+        Payload::Wire => {
+            let decoded = schema::decode::decode_yaml(&call.request.body)
+                .map_err(|problem| Status::bad_request(format!("error decoding YAML: {problem}")))?;
+            Raw {
+                value: decoded.value,
+                duplicates: decoded.duplicates,
+                protobuf: false,
+            }
+        }
+    };
+    body::check_object(&raw.value)?;
+    if super::object::meta(&raw.value, "managedFields").is_some() {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    for field in ["apiVersion", "kind"] {
+        if raw.value[field].as_str().unwrap_or_default().is_empty() {
+            return Err(Status::bad_request(format!(
+                "invalid object type: {field} must be set in an applied configuration"
+            )));
+        }
+    }
+    let mut config = body::check_configuration(call, raw, validation)?;
+    let name = meta_text(&config, "name").to_owned();
+    if !name.is_empty() && name != call.request.target.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.request.target.name
+        )));
+    }
+    let root = super::object::map(&mut config);
+    match call.request.target.subresource.as_str() {
+        "" if call.def.subresource("status").is_some() => drop(root.remove("status")),
+        "status" => root.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status")),
+        _ => {}
+    }
+    Ok(config)
+}
+
+/// 415 for apply on what has no typed form.
+pub(super) fn refuse_apply(call: &Call<'_>) -> Result<(), Status> {
+    if call.request.content_type == APPLY {
+        let text = "server-side apply is not supported on this subresource";
+        return Err(Status::failure(415, Reason::UnsupportedMediaType, text));
+    }
+    Ok(())
+}

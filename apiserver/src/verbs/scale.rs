@@ -1,0 +1,193 @@
+//! The scale subresource: an `autoscaling/v1 Scale` that is a view of an object's replicas.
+
+use schema::model::TypeRef;
+use schema::patch::Patch;
+use schema::selector::LabelSelector;
+use schema::status::{FieldError, Status};
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::object::{map, meta_text};
+use super::options::{OptionsKind, WriteOptions};
+use super::write::{Step, Write};
+use super::{body, patch};
+use crate::registry::{builtin, scale_kind};
+use crate::request::{Answer, AnswerBody};
+
+/// Where an object keeps what a Scale shows.
+struct Paths {
+    spec_replicas: Vec<String>,
+    status_replicas: Vec<String>,
+    /// Absent when the object has none.
+    selector: Option<Vec<String>>,
+    /// The selector is text already.
+    text_selector: bool,
+}
+
+fn paths(call: &Call<'_>) -> Paths {
+    let split = |path: &str| {
+        path.trim_start_matches('.')
+            .split('.')
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let scale = call.def.custom.as_ref().and_then(|custom| custom.scale.as_ref());
+    match scale {
+        Some(scale) => Paths {
+            spec_replicas: split(scale["specReplicasPath"].as_str().unwrap_or(".spec.replicas")),
+            status_replicas: split(scale["statusReplicasPath"].as_str().unwrap_or(".status.replicas")),
+            selector: scale["labelSelectorPath"]
+                .as_str()
+                .filter(|path| !path.is_empty())
+                .map(split),
+            text_selector: true,
+        },
+        None => Paths {
+            spec_replicas: split("spec.replicas"),
+            status_replicas: split("status.replicas"),
+            selector: Some(split("spec.selector")),
+            text_selector: false,
+        },
+    }
+}
+
+fn read<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(object, |place, key| place.get(key))
+}
+
+fn write(object: &mut Value, path: &[String], value: Value) {
+    let Some((last, parents)) = path.split_last() else {
+        return;
+    };
+    let mut place = object;
+    for key in parents {
+        place = map(place).entry(key.clone()).or_insert_with(|| json!({}));
+    }
+    map(place).insert(last.clone(), value);
+}
+
+/// The Scale of an object.
+fn view(call: &Call<'_>, object: &Value) -> Value {
+    let paths = paths(call);
+    let number = |path: &[String]| read(object, path).and_then(Value::as_i64).unwrap_or_default();
+    let selector = paths
+        .selector
+        .as_ref()
+        .and_then(|path| read(object, path))
+        .map(|selector| match selector {
+            Value::String(text) if paths.text_selector => text.clone(),
+            // A ReplicationController's selector is a plain map of labels.
+            plain if plain.get("matchLabels").is_none() && plain.get("matchExpressions").is_none() => {
+                let pairs = plain.as_object().into_iter().flatten();
+                let pairs = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+                pairs.collect::<Vec<_>>().join(",")
+            }
+            structured => LabelSelector::from_json(structured)
+                .map(|selector| selector.to_string())
+                .unwrap_or_default(),
+        });
+    let mut metadata = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = super::object::meta(object, field) {
+            metadata[field] = value.clone();
+        }
+    }
+    let mut status = json!({"replicas": number(&paths.status_replicas)});
+    if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
+        status["selector"] = json!(selector);
+    }
+    let replicas = number(&paths.spec_replicas);
+    let spec = if replicas == 0 {
+        json!({})
+    } else {
+        json!({"replicas": replicas})
+    };
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+}
+
+/// Answers GET.
+pub(super) fn get(call: &Call<'_>) -> Result<Answer, Status> {
+    let entry = call.current().ok_or_else(|| call.not_found())?;
+    let scale = view(call, &call.present(&entry));
+    Ok(call.answer(200, AnswerBody::Object(call.def.clone(), scale)))
+}
+
+/// Answers PUT.
+pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Update)?;
+    let scale = body::other(call, &scale_kind())?;
+    store(call, options, |_| Ok(scale.clone())).await
+}
+
+/// Answers PATCH.
+pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
+    patch::refuse_apply(call)?;
+    let options = WriteOptions::parse(call.request, OptionsKind::Patch)?;
+    let patch: Patch = patch::read(call, call.def.strategic)?;
+    let tree = builtin::tree(&scale_kind()).ok_or_else(|| Status::internal("no type for Scale"))?;
+    store(call, options, |current| {
+        let place: TypeRef<'_> = tree.root();
+        let mut patched = patch.apply(place, current.clone())?;
+        body::check_object(&patched)?;
+        schema::decode::normalize(place, &mut patched).map_err(|problem| problem.status("v1", "Scale"))?;
+        Ok(patched)
+    })
+    .await
+}
+
+async fn store<F>(call: &Call<'_>, options: WriteOptions, mut change: F) -> Result<Answer, Status>
+where
+    F: FnMut(&Value) -> Result<Value, Status> + Send,
+{
+    let paths = paths(call);
+    let write_under_way = Write {
+        call,
+        options,
+        subresource: "scale",
+    };
+    let answer = write_under_way
+        .modify(|current| {
+            let current = current.ok_or_else(|| call.not_found())?;
+            let scale = change(&view(call, current))?;
+            check(call, &scale)?;
+            let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
+            let mut object = current.clone();
+            write(&mut object, &paths.spec_replicas, json!(replicas));
+            let revision = meta_text(&scale, "resourceVersion");
+            let uid = meta_text(&scale, "uid");
+            super::object::set_meta(&mut object, "resourceVersion", Some(json!(revision)));
+            if !uid.is_empty() {
+                super::object::set_meta(&mut object, "uid", Some(json!(uid)));
+            }
+            Ok(Step::Store(object))
+        })
+        .await?;
+    let object = match &answer.body {
+        AnswerBody::Entry(_, entry) => call.present(entry),
+        AnswerBody::Object(_, object) => object.clone(),
+        _ => Value::Null,
+    };
+    Ok(Answer {
+        body: AnswerBody::Object(call.def.clone(), view(call, &object)),
+        ..answer
+    })
+}
+
+fn check(call: &Call<'_>, scale: &Value) -> Result<(), Status> {
+    let target = &call.request.target;
+    for (field, own) in [("name", &target.name), ("namespace", &target.namespace)] {
+        let sent = meta_text(scale, field);
+        if !sent.is_empty() && sent != own {
+            return Err(Status::bad_request(format!(
+                "the {field} of the object ({sent}) does not match the {field} on the URL ({own})"
+            )));
+        }
+    }
+    let replicas = &scale["spec"]["replicas"];
+    if replicas.as_i64().is_some_and(|number| number < 0) {
+        let text = "must be greater than or equal to 0";
+        let problem = FieldError::invalid("spec.replicas", replicas.clone(), text);
+        return Err(Status::invalid("autoscaling", "Scale", &target.name, &[problem]));
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Label and field selectors of a request, applied to stored objects.
+
+use schema::entry::Entry;
+use schema::selector::{FieldSelector, LabelSelector, field_value};
+use schema::status::Status;
+
+use crate::registry::ResourceDef;
+use crate::request::Query;
+
+/// What a list or watch selects.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    labels: LabelSelector,
+    fields: FieldSelector,
+    /// Labels of fields and where they are read, when they differ from each other.
+    paths: Vec<(String, String)>,
+}
+
+impl Selection {
+    /// Reads the selectors of a request; 400 when they cannot be understood.
+    pub fn parse(def: &ResourceDef, query: &Query) -> Result<Self, Status> {
+        let allowed: Vec<&str> = def.selectable_fields.iter().map(|(label, _)| label.as_str()).collect();
+        Ok(Self {
+            labels: LabelSelector::parse(&query.label_selector)?,
+            fields: FieldSelector::parse(&query.field_selector, &allowed)?,
+            paths: def
+                .selectable_fields
+                .iter()
+                .filter(|(label, path)| label != path)
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// Whether nothing is left out.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// The one name that can match, if the fields ask for one.
+    pub fn name(&self) -> Option<&str> {
+        self.fields.requires_exact("metadata.name")
+    }
+
+    /// The one namespace that can match, if the fields ask for one.
+    pub fn namespace(&self) -> Option<&str> {
+        self.fields.requires_exact("metadata.namespace")
+    }
+
+    /// Whether an object is selected.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        if !self.labels.matches(&entry.meta().labels) {
+            return false;
+        }
+        if self.fields.is_everything() {
+            return true;
+        }
+        let own = |label: &str| match label {
+            "metadata.name" => Some(entry.name().to_owned()),
+            "metadata.namespace" => Some(entry.namespace().to_owned()),
+            _ => None,
+        };
+        if self.fields.only_metadata() {
+            return self.fields.matches(own);
+        }
+        let object = entry.value();
+        self.fields
+            .matches(|label| own(label).or_else(|| Some(field_value(&object, self.path(label)))))
+    }
+
+    fn path<'a>(&'a self, label: &'a str) -> &'a str {
+        self.paths
+            .iter()
+            .find(|(own, _)| own == label)
+            .map_or(label, |(_, path)| path)
+    }
+}

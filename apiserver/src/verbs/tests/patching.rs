@@ -1,0 +1,192 @@
+//! Patches, apply and scale.
+
+use serde_json::{Value, json};
+
+use super::Server;
+use super::writing::deployment;
+use crate::api::Profile;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+
+async fn with_map() -> Server {
+    let server = Server::start(Profile::Hub).await;
+    server
+        .ok(
+            &format!("POST {MAPS}"),
+            json!({"metadata": {"name": "m"}, "data": {"a": "1"}}),
+        )
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn each_form_of_patch_changes_the_object() {
+    let server = with_map().await;
+    let line = format!("PATCH {MAPS}/m");
+    let merged = server.ok(&line, json!({"data": {"b": "2", "a": null}})).await;
+    assert_eq!(merged["data"], json!({"b": "2"}));
+    let patch =
+        json!([{"op": "test", "path": "/data/b", "value": "2"}, {"op": "add", "path": "/data/c", "value": "3"}]);
+    let patched = server.ok(&format!("@json {line}"), patch).await;
+    assert_eq!(patched["data"], json!({"b": "2", "c": "3"}));
+    let strategic = server
+        .ok(
+            &format!("@strategic {line}"),
+            json!({"data": {"$retainKeys": ["c"], "c": "4"}}),
+        )
+        .await;
+    assert_eq!(strategic["data"], json!({"c": "4"}));
+
+    let none = server.ok(&line, json!({"data": {"c": "4"}})).await;
+    assert_eq!(
+        none["metadata"]["resourceVersion"],
+        strategic["metadata"]["resourceVersion"]
+    );
+}
+
+#[tokio::test]
+async fn what_patch_refuses() {
+    let server = with_map().await;
+    let line = format!("PATCH {MAPS}/m");
+    server
+        .check(
+            &format!("PATCH {MAPS}/none"),
+            json!({}),
+            r#"404 NotFound: configmaps "none" not found"#,
+        )
+        .await;
+    let stale = json!({"metadata": {"resourceVersion": "1"}});
+    assert_eq!(server.send(&line, stale).await.unwrap_err().code, 409);
+    let failed = server
+        .send(
+            &format!("@json {line}"),
+            json!([{"op": "test", "path": "/data/a", "value": "x"}]),
+        )
+        .await;
+    assert_eq!(failed.unwrap_err().code, 422);
+    assert_eq!(
+        server
+            .send(&format!("@json {line}"), json!({"not": "a list"}))
+            .await
+            .unwrap_err()
+            .code,
+        400
+    );
+    assert_eq!(
+        server
+            .send(&format!("@text/plain {line}"), json!({}))
+            .await
+            .unwrap_err()
+            .code,
+        415
+    );
+    assert_eq!(
+        server
+            .send(&line, json!({"metadata": {"name": "other"}}))
+            .await
+            .unwrap_err()
+            .code,
+        422
+    );
+    let forced = server.send(&format!("{line}?force=true"), json!({})).await.unwrap_err();
+    assert_eq!(
+        forced.message,
+        r#"PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch"#
+    );
+    let list = server
+        .send(
+            &format!("@json {line}"),
+            json!([{"op": "replace", "path": "", "value": []}]),
+        )
+        .await;
+    assert_eq!(list.unwrap_err().code, 400);
+    let policies = "/apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies";
+    let custom = server
+        .send(&format!("@strategic PATCH {policies}/p"), json!({}))
+        .await
+        .unwrap_err();
+    assert_eq!(custom.code, 415);
+}
+
+fn config(data: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": data})
+}
+
+#[tokio::test]
+async fn apply_makes_owns_and_conflicts() {
+    let server = with_map().await;
+    let line = format!("@apply PATCH {MAPS}/applied?fieldManager=");
+    server
+        .check(&format!("{line}one"), config(json!({"a": "1", "b": "1"})), "201")
+        .await;
+    let same = server
+        .ok(&format!("{line}one"), config(json!({"a": "1", "b": "1"})))
+        .await;
+    let again = server
+        .ok(&format!("{line}one"), config(json!({"a": "1", "b": "1"})))
+        .await;
+    assert_eq!(same, again);
+    let conflict = server
+        .send(&format!("{line}two"), config(json!({"a": "2"})))
+        .await
+        .unwrap_err();
+    assert_eq!(conflict.code, 409);
+    assert_eq!(conflict.details.unwrap().causes[0].field, ".data.a");
+    let forced = server
+        .ok(&format!("{line}two&force=true"), config(json!({"a": "2"})))
+        .await;
+    assert_eq!(forced["data"], json!({"a": "2", "b": "1"}));
+    let less = server.ok(&format!("{line}one"), config(json!({}))).await;
+    assert_eq!(less["data"], json!({"a": "2"}));
+    let anonymous = server
+        .send(&format!("@apply PATCH {MAPS}/applied"), config(json!({})))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        anonymous.message,
+        r#"PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch"#
+    );
+}
+
+#[tokio::test]
+async fn scale_is_a_view_of_replicas() {
+    let server = Server::start(Profile::Hub).await;
+    server.ok(&format!("POST {DEPLOYMENTS}"), deployment("hello", 3)).await;
+    let scale = server.ok(&format!("GET {DEPLOYMENTS}/hello/scale"), ()).await;
+    assert_eq!(scale["kind"], "Scale");
+    assert_eq!(scale["spec"], json!({"replicas": 3}));
+    assert_eq!(scale["status"], json!({"replicas": 0, "selector": "app=hello"}));
+    let mut more = scale.clone();
+    more["spec"]["replicas"] = json!(10);
+    let answer = server.ok(&format!("PUT {DEPLOYMENTS}/hello/scale"), more.clone()).await;
+    assert_eq!(answer["spec"]["replicas"], 10);
+    let stored = server.ok(&format!("GET {DEPLOYMENTS}/hello"), ()).await;
+    assert_eq!(
+        (&stored["spec"]["replicas"], &stored["metadata"]["generation"]),
+        (&json!(10), &json!(2))
+    );
+    more["spec"]["replicas"] = json!(11);
+    assert_eq!(
+        server
+            .send(&format!("PUT {DEPLOYMENTS}/hello/scale"), more)
+            .await
+            .unwrap_err()
+            .code,
+        409
+    );
+    let patched = server
+        .ok(
+            &format!("PATCH {DEPLOYMENTS}/hello/scale"),
+            json!({"spec": {"replicas": 4}}),
+        )
+        .await;
+    assert_eq!(patched["spec"]["replicas"], 4);
+    server
+        .check(
+            &format!("PATCH {DEPLOYMENTS}/hello/scale"),
+            json!({"spec": {"replicas": -1}}),
+            r#"422 Invalid: Scale.autoscaling "hello" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0"#,
+        )
+        .await;
+}

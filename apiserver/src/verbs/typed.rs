@@ -1,0 +1,64 @@
+//! What the schema crate knows about a kind, applied to an object on its way in: defaults, and whether it is valid.
+
+use schema::defaults::{self, Context};
+use schema::status::{FieldError, Status};
+use schema::validate;
+use serde_json::Value;
+
+use super::call::Call;
+use super::object::meta_text;
+use crate::registry::ResourceDef;
+
+/// Gives values to what was left unset.
+pub(crate) fn default(call: &Call<'_>, object: &mut Value, creating: bool) {
+    let place = call.def.types.root();
+    let now = call.api.clock.now();
+    defaults::apply_defaults(place, object, now);
+    if creating && call.def.custom.is_none() {
+        defaults::apply_create_rules(place, object, &Context::at(now));
+    }
+}
+
+/// 422 unless a new object is valid.
+pub(crate) fn check_create(call: &Call<'_>, object: &Value) -> Result<(), Status> {
+    let def = &call.def;
+    let mut errors = validate::validate_metadata(&def.gvk(), object);
+    errors.extend(validate::validate(def.types.root(), object));
+    report(def, object, &errors)
+}
+
+/// 422 unless a change is allowed and what it leads to is valid.
+pub(crate) fn check_update(call: &Call<'_>, subresource: &str, old: &Value, object: &Value) -> Result<(), Status> {
+    let def = &call.def;
+    let mut errors = validate::validate_metadata(&def.gvk(), object);
+    errors.extend(validate::validate_metadata_update(old, object));
+    errors.extend(validate::check_update_rules(&def.gvk(), subresource, old, object));
+    errors.extend(validate::validate(def.types.root(), object));
+    report(def, object, &errors)
+}
+
+/// 422 when a kind wants to know which state an update replaces and the object does not say.
+pub(crate) fn check_revision(call: &Call<'_>, object: &Value) -> Result<(), Status> {
+    if !call.def.needs_revision || !meta_text(object, "resourceVersion").is_empty() {
+        return Ok(());
+    }
+    let problem = FieldError::invalid(
+        "metadata.resourceVersion",
+        Value::from(0),
+        "must be specified for an update",
+    );
+    report(&call.def, object, &[problem])
+}
+
+/// The errors as a `Status`.
+pub(crate) fn report(def: &ResourceDef, object: &Value, errors: &[FieldError]) -> Result<(), Status> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(
+        &def.group,
+        &def.kind,
+        meta_text(object, "name"),
+        errors,
+    ))
+}

@@ -1,0 +1,375 @@
+//! What every write has in common: metadata that the server keeps, strategies, defaults, admission, validation,
+//! managedFields, and the commit with its retries.
+//!
+//! A write is judged against the committed state: when another writer was faster, the whole of it (merge, admission,
+//! validation) runs again. Start with [`Write::create`] and [`Write::modify`].
+
+use std::sync::Arc;
+
+use schema::entry::{Draft, Entry, Key};
+use schema::status::{Reason, Status};
+use serde_json::{Value, json};
+use storage::{CommitError, Op, Outcome, Precondition};
+
+use super::call::Call;
+use super::object::{
+    finalizers, generation, is_terminating, meta, meta_text, metadata, set_finalizers, set_meta, set_type, time,
+};
+use super::options::WriteOptions;
+use super::{managed, typed};
+use crate::admission;
+use crate::request::{Answer, AnswerBody};
+use crate::strategy;
+
+/// How often a write is tried against a state that keeps changing.
+const ATTEMPTS: usize = 6;
+/// How often a generated name is tried.
+const NAMES: usize = 8;
+/// The longest base that a generated name keeps.
+const NAME_BASE: usize = 58;
+
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+
+/// One write under way.
+pub(crate) struct Write<'a, 'c> {
+    pub(crate) call: &'a Call<'c>,
+    pub(crate) options: WriteOptions,
+    /// `status`, `scale` …, or empty.
+    pub(crate) subresource: &'a str,
+}
+
+/// What a change is to do, given the current object.
+pub(crate) enum Step {
+    /// Store this object; fields that changed belong to the manager of the request.
+    Store(Value),
+    /// Store this object, whose managedFields are up to date.
+    Applied(Value),
+}
+
+impl Write<'_, '_> {
+    /// Creates an object; `managed` tells that its managedFields are up to date.
+    pub(crate) async fn create(&self, object: Value, managed: bool) -> Result<Answer, Status> {
+        let (entry, draft) = self.create_entry(object, managed).await?;
+        Ok(self.answer(201, entry, draft))
+    }
+
+    async fn create_entry(&self, mut object: Value, managed: bool) -> Result<(Option<Arc<Entry>>, Value), Status> {
+        let call = self.call;
+        self.place(&mut object)?;
+        if !meta_text(&object, "resourceVersion").is_empty() {
+            return Err(Status::bad_request(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        let base = meta_text(&object, "generateName").to_owned();
+        let generated = meta_text(&object, "name").is_empty() && !base.is_empty();
+        let mut left = if generated { NAMES } else { 1 };
+        loop {
+            left -= 1;
+            let mut attempt = if left == 0 { object.take() } else { object.clone() };
+            if generated {
+                let base: String = base.chars().take(NAME_BASE).collect();
+                set_meta(
+                    &mut attempt,
+                    "name",
+                    Some(json!(format!("{base}{}", call.api.random.suffix(5)))),
+                );
+            }
+            let attempt = self.prepare_create(attempt, managed)?;
+            let key = call.key_of(meta_text(&attempt, "name"));
+            let (attempt, lease) = strategy::reserve(call, attempt, None)?;
+            if self.options.dry_run {
+                return match call.api.store.get(&key) {
+                    Some(_) if left == 0 => Err(self.already_exists(&key)),
+                    Some(_) => continue,
+                    None => Ok((None, attempt)),
+                };
+            }
+            let write = self.storage_write(None, &attempt)?;
+            let op = Op {
+                key: key.clone(),
+                precondition: Precondition::Absent,
+                write,
+            };
+            match self.commit(op).await {
+                Ok(outcome) => {
+                    lease.keep();
+                    return Ok((Some(outcome.entry().clone()), attempt));
+                }
+                Err(Lost::Race) if left == 0 => return Err(self.already_exists(&key)),
+                Err(Lost::Race) => {}
+                Err(Lost::Failed(status)) => return Err(status),
+            }
+        }
+    }
+
+    /// Changes the object of the request. `build` makes the new object of the current one (in the version of the request);
+    /// it runs again when another writer was faster. Without a current object it is asked with `None` and may give one to
+    /// create.
+    pub(crate) async fn modify<F>(&self, mut build: F) -> Result<Answer, Status>
+    where
+        F: FnMut(Option<&Value>) -> Result<Step, Status> + Send,
+    {
+        let call = self.call;
+        let key = call.key();
+        for _ in 0..ATTEMPTS {
+            let Some(current) = call.api.store.get(&key) else {
+                let (object, managed) = match build(None)? {
+                    Step::Store(object) => (object, false),
+                    Step::Applied(object) => (object, true),
+                };
+                match self.create_entry(object, managed).await {
+                    Err(status) if status.is(&Reason::AlreadyExists) => continue,
+                    Err(status) => return Err(status),
+                    Ok((entry, draft)) => return Ok(self.answer(201, entry, draft)),
+                }
+            };
+            let old = call.present(&current);
+            let (object, managed) = match build(Some(&old))? {
+                Step::Store(object) => (object, false),
+                Step::Applied(object) => (object, true),
+            };
+            let object = self.prepare_update(&current, &old, object, managed)?;
+            let (object, lease) = strategy::reserve(call, object, Some(&old))?;
+            if self.options.dry_run {
+                return Ok(self.answer(200, None, object));
+            }
+            let ends = strategy::ends(&call.def, &object);
+            let write = if ends {
+                storage::Write::Delete(Some(self.draft(&object)?))
+            } else {
+                self.storage_write(Some(&old), &object)?
+            };
+            let op = Op {
+                key: key.clone(),
+                precondition: Precondition::Revision(current.revision()),
+                write,
+            };
+            match self.commit(op).await {
+                Ok(outcome) => {
+                    lease.keep();
+                    if ends {
+                        strategy::release(call.api, &call.def, &old);
+                    } else {
+                        strategy::release_unused(call.api, &call.def, &old, &object);
+                    }
+                    return Ok(self.answer(200, Some(outcome.entry().clone()), object));
+                }
+                Err(Lost::Race) => {}
+                Err(Lost::Failed(status)) => return Err(status),
+            }
+        }
+        Err(call.conflict(MODIFIED))
+    }
+
+    fn answer(&self, code: u16, entry: Option<Arc<Entry>>, object: Value) -> Answer {
+        let def = self.call.def.clone();
+        let body = match entry {
+            Some(entry) => AnswerBody::Entry(def, entry),
+            None => AnswerBody::Object(def, object),
+        };
+        self.call.answer(code, body)
+    }
+
+    /// Puts the object where the URL says; 400 when it says something else.
+    fn place(&self, object: &mut Value) -> Result<(), Status> {
+        let target = &self.call.request.target;
+        let namespace = meta_text(object, "namespace");
+        if target.namespace.is_empty() {
+            set_meta(object, "namespace", None);
+        } else if namespace.is_empty() {
+            set_meta(object, "namespace", Some(json!(target.namespace)));
+        } else if namespace != target.namespace {
+            return Err(Status::bad_request(format!(
+                "the namespace of the provided object does not match the namespace sent on the request ({namespace} != {})",
+                target.namespace
+            )));
+        }
+        if target.name.is_empty() {
+            return Ok(());
+        }
+        let name = meta_text(object, "name");
+        if name.is_empty() {
+            set_meta(object, "name", Some(json!(target.name)));
+        } else if name != target.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                target.name
+            )));
+        }
+        Ok(())
+    }
+
+    fn prepare_create(&self, mut object: Value, managed: bool) -> Result<Value, Status> {
+        let call = self.call;
+        let api = call.api;
+        let fields = metadata(&mut object);
+        for field in [
+            "resourceVersion",
+            "selfLink",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+        ] {
+            fields.remove(field);
+        }
+        fields.insert("uid".to_owned(), json!(api.random.uuid()));
+        fields.insert("creationTimestamp".to_owned(), time(api.clock.now()));
+        if strategy::has_generation(&call.def) {
+            fields.insert("generation".to_owned(), json!(1));
+        }
+        typed::default(call, &mut object, true);
+        strategy::prepare_create(call, &mut object)?;
+        admission::create(call, &mut object)?;
+        typed::check_create(call, &object)?;
+        if !managed {
+            managed::update(self, None, &mut object);
+        }
+        Ok(object)
+    }
+
+    fn prepare_update(&self, current: &Entry, old: &Value, mut object: Value, managed: bool) -> Result<Value, Status> {
+        let call = self.call;
+        self.place(&mut object)?;
+        self.check_identity(current, &object)?;
+        let fields = metadata(&mut object);
+        for field in [
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "uid",
+        ] {
+            super::object::set(fields, field, meta(old, field).cloned());
+        }
+        fields.remove("selfLink");
+        // The writer leaves the revision out; until then the object compares equal to the old one when nothing changes.
+        super::object::set(fields, "resourceVersion", meta(old, "resourceVersion").cloned());
+        typed::default(call, &mut object, false);
+        strategy::prepare_update(call, self.subresource, old, &mut object)?;
+        admission::update(call, self.subresource, old, &mut object)?;
+        if strategy::is_new_generation(&call.def, old, &object) {
+            set_meta(&mut object, "generation", Some(json!(generation(old) + 1)));
+        }
+        if !managed {
+            managed::update(self, Some(old), &mut object);
+        }
+        schema::apply::settle_times(old, &mut object);
+        // What did not change was valid when it came in.
+        if object != *old {
+            typed::check_update(call, self.subresource, old, &object)?;
+        }
+        Ok(object)
+    }
+
+    /// The uid and the revision that the object carries are preconditions.
+    fn check_identity(&self, current: &Entry, object: &Value) -> Result<(), Status> {
+        let call = self.call;
+        let uid = meta_text(object, "uid");
+        if !uid.is_empty() && uid != current.meta().uid {
+            return Err(call.conflict(&format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                current.meta().uid
+            )));
+        }
+        let revision = meta_text(object, "resourceVersion");
+        if revision.is_empty() || revision == "0" {
+            return Ok(());
+        }
+        match revision.parse::<u64>() {
+            Ok(number) if number == current.revision() => Ok(()),
+            Ok(_) => Err(call.conflict(MODIFIED)),
+            Err(_) => Err(Status::bad_request(format!(
+                "resourceVersion: invalid value {revision:?}"
+            ))),
+        }
+    }
+
+    /// The form in which an object is stored.
+    pub(crate) fn draft(&self, object: &Value) -> Result<Draft, Status> {
+        let mut object = object.clone();
+        if !self.call.def.is_storage_version() {
+            set_type(&mut object, &self.call.stored_kind());
+        }
+        Draft::new(object).map_err(Status::internal)
+    }
+
+    fn storage_write(&self, old: Option<&Value>, object: &Value) -> Result<storage::Write, Status> {
+        let draft = self.draft(object)?;
+        let call = self.call;
+        Ok(if strategy::expires(&call.def) {
+            let at = call.api.clock.now().as_second() + call.api.config.event_ttl_seconds;
+            storage::Write::PutExpiring(draft, at)
+        } else if old.is_some_and(|old| strategy::is_heartbeat(&call.def, old, object)) {
+            storage::Write::Heartbeat(draft)
+        } else {
+            storage::Write::Put(draft)
+        })
+    }
+
+    async fn commit(&self, op: Op) -> Result<Outcome, Lost> {
+        commit(self.call, op).await
+    }
+
+    fn already_exists(&self, key: &Key) -> Status {
+        let def = &self.call.def;
+        Status::already_exists(&def.group, &def.plural, &key.name)
+    }
+}
+
+/// Why a commit did nothing.
+pub(crate) enum Lost {
+    /// The object is not what it was; begin again.
+    Race,
+    /// It cannot be done.
+    Failed(Status),
+}
+
+/// Stores one change, and what it means for what is served.
+pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
+    match call.api.store.commit(vec![op]).await {
+        Ok(outcomes) => {
+            let outcome = outcomes.into_iter().next();
+            let outcome = outcome.ok_or_else(|| Lost::Failed(Status::internal("storage gave no answer")))?;
+            if strategy::is_definition(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
+                call.api.refresh_registry();
+            }
+            Ok(outcome)
+        }
+        Err(CommitError::Precondition { .. }) => Err(Lost::Race),
+        Err(CommitError::Storage(text)) => Err(Lost::Failed(Status::internal(text))),
+        Err(CommitError::Closed) => Err(Lost::Failed(Status::failure(
+            503,
+            Reason::ServiceUnavailable,
+            "the server is shutting down",
+        ))),
+    }
+}
+
+/// Marks an object as being deleted from now on.
+pub(crate) fn mark_deleted(call: &Call<'_>, object: &mut Value) {
+    if is_terminating(object) {
+        return;
+    }
+    set_meta(object, "deletionTimestamp", Some(time(call.api.clock.now())));
+    set_meta(object, "deletionGracePeriodSeconds", Some(json!(0)));
+    let generation = generation(object);
+    if generation > 0 {
+        set_meta(object, "generation", Some(json!(generation + 1)));
+    }
+}
+
+/// Adds or removes a finalizer.
+pub(crate) fn change_finalizer(object: &mut Value, name: &str, present: bool) {
+    let mut list = finalizers(object);
+    let known = list.iter().any(|own| own == name);
+    if known == present {
+        return;
+    }
+    if present {
+        list.push(name.to_owned());
+    } else {
+        list.retain(|own| own != name);
+    }
+    set_finalizers(object, &list);
+}
