@@ -1,4 +1,5 @@
-//! One ordered subscription over everything that can be listed; resources of new definitions join as they appear.
+//! One ordered subscription over everything that can be listed, Events aside; resources of new definitions join as they
+//! appear.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +56,11 @@ impl Awaited {
     }
 }
 
+/// Events are many, own nothing and are owned by nobody.
+fn is_events(resource: &GroupResource) -> bool {
+    &*resource.resource == "events" && matches!(&*resource.group, "" | "events.k8s.io")
+}
+
 /// Feeds the observers until cancelled.
 pub(super) async fn run(hub: Arc<dyn Hub>, observers: Vec<Arc<dyn Observer>>, shutdown: CancellationToken) {
     let observers: Arc<[Arc<dyn Observer>]> = observers.into();
@@ -66,7 +72,7 @@ pub(super) async fn run(hub: Arc<dyn Hub>, observers: Vec<Arc<dyn Observer>>, sh
         let fresh: Vec<Resource> = hub
             .resources()
             .into_iter()
-            .filter(|resource| !followed.contains(&resource.group_resource))
+            .filter(|resource| !is_events(&resource.group_resource) && !followed.contains(&resource.group_resource))
             .collect();
         if !fresh.is_empty() {
             match hub.follow(&fresh).await {

@@ -13,6 +13,8 @@ mod gc;
 mod namespaces;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
