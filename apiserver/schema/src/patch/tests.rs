@@ -230,6 +230,7 @@ fn json_patches() {
         current.clone(),
         &json!([
             {"op": "test", "path": "/metadata/labels/a~1b", "value": "1"},
+            {"op": "test", "path": "/metadata/annotations", "value": null},
             {"op": "add", "path": "/list/-", "value": 3},
             {"op": "replace", "path": "/list/0", "value": 0},
             {"op": "remove", "path": "/list/1"},

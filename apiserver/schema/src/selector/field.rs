@@ -169,7 +169,8 @@ fn unescape(value: &str) -> Result<String, String> {
 /// Events are read in either form, core (`involvedObject`) or events.k8s.io (`regarding`), whichever the label names.
 pub fn field_value(object: &Value, label: &str) -> String {
     let found = match label {
-        // The label is older than the field's name.
+        // Labels older than the fields' names.
+        "spec.host" => lookup(object, "spec.nodeName"),
         "status.successful" => lookup(object, "status.succeeded"),
         "source" => return event_source(object),
         "reportingComponent" | "reportingController" => {

@@ -176,6 +176,7 @@ fn selectable_fields() {
         (&node, "spec.unschedulable", "true"),
         (&event, "spec.unschedulable", "false"),
         (&node, "status.replicas", "0"),
+        (&json!({"spec": {"nodeName": "ams"}}), "spec.host", "ams"),
         (&json!({"status": {"succeeded": 3}}), "status.successful", "3"),
     ] {
         assert_eq!(field_value(object, label), value, "{label}");
