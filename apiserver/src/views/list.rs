@@ -81,3 +81,58 @@ pub(super) fn write_meta(out: &mut Vec<u8>, meta: &ListMeta) {
     out.extend_from_slice(fields.join(",").as_bytes());
     out.push(b'}');
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::views::partial::{partial_json, partial_list_json};
+    use crate::views::testing::{entry, resource};
+
+    fn answer(def: ResourceDef, names: &[&str]) -> ListAnswer {
+        let object = |name: &&str| json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {}});
+        let items = names.iter().map(|name| entry(&def, object(name))).collect();
+        ListAnswer {
+            resource: Arc::new(def),
+            items,
+            revision: 9,
+            continue_token: "to\"ken".to_owned(),
+            remaining: Some(3),
+        }
+    }
+
+    #[test]
+    fn lists_hold_their_items_as_they_are_stored_or_in_the_version_asked_for() {
+        let check = |version: &str| {
+            let mut def = resource("example.com", version, "widgets", "Widget", true);
+            def.storage_version = "example.com/v1".to_owned();
+            let list: Value = serde_json::from_slice(&list_json(&answer(def, &["a", "b"]))).unwrap();
+            assert_eq!(list["kind"], "WidgetList");
+            assert_eq!(
+                list["metadata"],
+                json!({"resourceVersion": "9", "continue": "to\"ken", "remainingItemCount": 3})
+            );
+            for (item, name) in list["items"].as_array().unwrap().iter().zip(["a", "b"]) {
+                assert_eq!(item["metadata"]["name"], name);
+                assert_eq!(item["apiVersion"], format!("example.com/{version}"));
+            }
+        };
+        check("v1");
+        check("v2");
+    }
+
+    #[test]
+    fn metadata_only_leaves_the_rest_out() {
+        let answer = answer(resource("example.com", "v1", "widgets", "Widget", true), &["a"]);
+        let object = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": {"name": "a", "resourceVersion": "7"}});
+        let one: Value = serde_json::from_slice(&partial_json(&answer.items[0])).unwrap();
+        assert_eq!(one, object);
+        let list: Value = serde_json::from_slice(&partial_list_json(&answer.items, &ListMeta::from(&answer))).unwrap();
+        assert_eq!(list["kind"], "PartialObjectMetadataList");
+        assert_eq!(list["items"], json!([object]));
+    }
+}

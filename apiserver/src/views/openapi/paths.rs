@@ -1,12 +1,13 @@
 //! The operations of a resource: what kubectl reads to learn which parameters and patch types a server takes.
 
 use schema::model::GroupVersionKind;
+use schema::openapi::reference;
 use serde_json::{Map, Value, json};
 
 use super::schemas;
 use crate::registry::{ResourceDef, SubresourceDef};
 
-const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// Everything an operation needs to know about its place.
 struct Place<'a> {
@@ -292,11 +293,6 @@ impl<'a> Place<'a> {
         }
         rendered
     }
-}
-
-/// A `$ref` to a component.
-pub(super) fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 fn json_body(schema: &Value, required: bool) -> Value {
