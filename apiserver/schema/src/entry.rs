@@ -267,6 +267,17 @@ impl Entry {
         &self.json
     }
 
+    /// The JSON as if the object were at another revision: what a watcher is told of an object that left its selection.
+    pub fn json_at(&self, revision: u64) -> Vec<u8> {
+        let stamp = format!("\"resourceVersion\":\"{revision}\",");
+        [
+            &self.json[..self.stamp.start],
+            stamp.as_bytes(),
+            &self.json[self.stamp.end..],
+        ]
+        .concat()
+    }
+
     /// The JSON parsed into a value. An entry is always valid JSON: `Null` never comes out of a sealed draft.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json).unwrap_or_default()
@@ -316,6 +327,10 @@ mod tests {
             .seal(Key::new(GroupResource::new("", "configmaps"), "d", "n"), 42);
         assert_eq!(entry.value()["metadata"]["resourceVersion"], "42");
         assert_eq!(entry.value()["data"]["a"], "b");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&entry.json_at(50)).unwrap()["metadata"]["resourceVersion"],
+            "50"
+        );
         assert_eq!(entry.draft(), draft);
         assert!(entry.equals(&draft));
         assert!(!entry.equals(&Draft::new(json!({"metadata": {"name": "n"}})).unwrap()));

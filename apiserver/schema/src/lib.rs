@@ -16,6 +16,7 @@ pub mod entry;
 pub mod facts;
 pub mod leaves;
 pub mod model;
+pub mod openapi;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;
