@@ -179,10 +179,9 @@ impl Dispatcher {
         }
         let trigger = match &change.previous {
             None if initial => Trigger::Seen,
-            None => Trigger::User,
             Some(previous) if !content_changed(previous, entry) => return,
             Some(previous) if changed_by_federation(previous, entry) => Trigger::Federation,
-            Some(_) => Trigger::User,
+            None | Some(_) => Trigger::User,
         };
         queues.template(entry.key().clone(), trigger);
     }
@@ -193,7 +192,7 @@ impl Dispatcher {
         if change.deleted {
             // Its finalizer was taken off by somebody else: claims are still there.
             for key in before.iter().flat_map(|policy| index.claimed(&policy.id)) {
-                queues.template(key, Trigger::Federation);
+                queues.template(key, Trigger::Policy);
             }
             return;
         }

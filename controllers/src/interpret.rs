@@ -10,7 +10,7 @@ use crate::bind::plan::Replicas;
 use crate::render::plan::Target;
 
 /// Replicas of a template, for kinds that have them.
-pub(crate) fn replicas(interpreter: &Interpreter, template: &Value) -> Option<Replicas> {
+pub(crate) fn replicas(interpreter: Interpreter, template: &Value) -> Option<Replicas> {
     let replicas = interpreter.replicas(template)?;
     Some(Replicas {
         count: replicas.count,
@@ -25,7 +25,7 @@ pub(crate) fn pruned(mut template: Value) -> Value {
 }
 
 /// The template with its status added up from what the clusters report; `None` when that changes nothing.
-pub(crate) fn aggregated(interpreter: &Interpreter, template: &Value, items: &[Item]) -> Option<Value> {
+pub(crate) fn aggregated(interpreter: Interpreter, template: &Value, items: &[Item]) -> Option<Value> {
     let items: Vec<ClusterStatus> = items
         .iter()
         .map(|item| ClusterStatus {

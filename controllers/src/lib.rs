@@ -66,7 +66,7 @@ impl Default for Config {
         Self {
             cluster_monitor_period: Duration::from_secs(5),
             cluster_monitor_grace_period: Duration::from_secs(40),
-            cluster_startup_grace_period: Duration::from_secs(60),
+            cluster_startup_grace_period: Duration::from_mins(1),
             skipped_namespaces: skipped_namespaces(["kube-.*"]).unwrap_or_default(),
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
             workers: 16,

@@ -89,6 +89,11 @@ impl Interpreter {
         }
     }
 
+    /// Whether the kind has a rule for `AggregateStatus` at all.
+    pub fn aggregates(&self, template: &Value) -> bool {
+        rules::of(template).is_some_and(|rule| rule.aggregate.is_some())
+    }
+
     /// `AggregateStatus`: the status of the template from those of the clusters; `None` when the kind has no rule, or when
     /// nothing changes.
     pub fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Option<Value> {

@@ -62,7 +62,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         .write_status(MANAGER, resource, &entry, &have, &want)
         .await?
         .is_some();
-    let reflected = reflect(&context, &entry, &binding.spec.resource, &items).await?;
+    let reflected = reflect(&context, &entry, &binding.spec.resource, &items, wrote).await?;
     if wrote || reflected {
         context.metrics.lag("aggregate", since.elapsed());
     }
@@ -85,30 +85,37 @@ fn items(context: &Context, binding: &Entry) -> Result<Vec<Item>, Error> {
     Ok(plan::sorted(items))
 }
 
-/// Writes the template's status; answers whether it changed.
-async fn reflect(context: &Context, binding: &Entry, reference: &Reference, items: &[Item]) -> Result<bool, Error> {
-    let Some((resource, template)) = context.resolve(
-        &reference.api_version,
-        &reference.kind,
-        &reference.namespace,
-        &reference.name,
-    ) else {
+/// Writes the template's status and tells its reader; answers whether it changed. `news` says that members reported
+/// something new: a kind whose status is nobody's sum (a Service, say) shows it by the Event alone.
+async fn reflect(
+    context: &Context,
+    binding: &Entry,
+    reference: &Reference,
+    items: &[Item],
+    news: bool,
+) -> Result<bool, Error> {
+    let (namespace, name) = (&reference.namespace, &reference.name);
+    let Some((resource, template)) = context.resolve(&reference.api_version, &reference.kind, namespace, name) else {
         return Ok(false);
     };
     if template.meta().uid != reference.uid || template.meta().deletion_timestamp.is_some() {
         return Ok(false);
     }
     let have = template.value();
-    let Some(want) = interpret::aggregated(&context.interpreter, &have, items) else {
-        return Ok(false);
+    let outcome = match interpret::aggregated(context.interpreter, &have, items) {
+        Some(want) => {
+            let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;
+            outcome.map(|stored| stored.is_some())
+        }
+        None if news && items.iter().any(|item| item.applied) && context.interpreter.aggregates(&have) => Ok(false),
+        None => return Ok(false),
     };
-    let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;
-    let binding_resource = kinds::binding(resource.namespaced);
-    let (news, message) = match &outcome {
+    let (outcome_news, message) = match &outcome {
         Ok(_) => (
             Outcome::normal("AggregateStatusSucceed"),
             "Update Resource with AggregatedStatus successfully.".to_owned(),
         ),
+        // Somebody else was quicker, or it is gone: the retry sees.
         Err(status) if status.code == 409 || status.code == 404 => return Err(Error::Hub(status.clone())),
         Err(status) => (Outcome::warning("AggregateStatusFailed"), status.to_string()),
     };
@@ -117,8 +124,13 @@ async fn reflect(context: &Context, binding: &Entry, reference: &Reference, item
     } else {
         "cluster-resource-binding-status-controller"
     };
-    context.tell(source, binding_resource, binding, news, message.clone());
-    context.tell(source, &resource, &template, news, message);
-    outcome?;
-    Ok(true)
+    context.tell(
+        source,
+        kinds::binding(resource.namespaced),
+        binding,
+        outcome_news,
+        message.clone(),
+    );
+    context.tell(source, &resource, &template, outcome_news, message);
+    Ok(outcome?)
 }

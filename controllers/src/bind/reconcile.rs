@@ -40,19 +40,17 @@ pub(crate) async fn ensure(
         api_version: &api_version,
         kind: &resource.kind,
         policy,
-        replicas: interpret::replicas(&context.interpreter, &template.value()),
+        replicas: interpret::replicas(context.interpreter, &template.value()),
         priority: priority(context, policy)?,
     };
     let have = existing.as_ref().map(|entry| entry.value());
     let want = plan::binding(have.as_ref(), &source, follow_revision, || context.random.uuid())
         .map_err(|error| Error::Waiting(error.to_string()))?;
-    match (existing, have) {
-        (Some(entry), Some(have)) => Ok(context.write(MANAGER, binding, &entry, &have, &want).await?.is_some()),
-        _ => {
-            context.create(MANAGER, binding, want).await?;
-            Ok(true)
-        }
+    if let (Some(entry), Some(have)) = (existing, have) {
+        return Ok(context.write(MANAGER, binding, &entry, &have, &want).await?.is_some());
     }
+    context.create(MANAGER, binding, want).await?;
+    Ok(true)
 }
 
 fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {

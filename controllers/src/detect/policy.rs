@@ -60,7 +60,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
             meta: template.meta(),
         };
         if policy.selects(&view) {
-            context.queues.template(key.clone(), Trigger::Federation);
+            context.queues.template(key.clone(), Trigger::Policy);
         } else {
             release(&context, &resource, &template).await?;
         }
@@ -96,7 +96,7 @@ fn offer(context: &Context, policy: &Policy) {
                 meta: template.meta(),
             };
             if plan::claim_of(template.meta()).is_none() && policy.selects(&view) {
-                context.queues.template(key, Trigger::Federation);
+                context.queues.template(key, Trigger::Policy);
             }
         }
     }

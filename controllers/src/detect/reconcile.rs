@@ -20,7 +20,9 @@ const SOURCE: &str = "resource-detector";
 pub(crate) enum Trigger {
     /// It was there when this process began.
     Seen,
-    /// A policy has changed, or a claim.
+    /// Its policy has changed, or a policy that may take it.
+    Policy,
+    /// A controller changed it: its claim, mostly.
     Federation,
     /// A user created or changed it.
     User,
@@ -83,16 +85,14 @@ async fn template(context: &Context, key: &Key, trigger: Trigger) -> Result<bool
         .or_else(|| plan::best(&cluster_wide, &template))
         .cloned();
     context.metrics.matched(started.elapsed());
-    match policy {
-        Some(policy) => apply(context, entry.clone(), &resource, &policy, trigger).await,
-        None => {
-            if (news || trigger == Trigger::User) && worth_telling(&entry, &key.resource) {
-                let outcome = Outcome::warning("ApplyPolicyFailed").once();
-                context.tell(SOURCE, &resource, &entry, outcome, "No policy match for resource");
-            }
-            Ok(false)
-        }
+    if let Some(policy) = policy {
+        return apply(context, entry.clone(), &resource, &policy, trigger).await;
     }
+    if (news || trigger == Trigger::User) && worth_telling(&entry, &key.resource) {
+        let outcome = Outcome::warning("ApplyPolicyFailed").once();
+        context.tell(SOURCE, &resource, &entry, outcome, "No policy match for resource");
+    }
+    Ok(false)
 }
 
 async fn apply(
@@ -150,10 +150,11 @@ async fn try_apply(
         wrote = true;
     }
     context.index.set_waiting(entry.key(), false);
-    if policy.lazy && trigger == Trigger::Federation {
+    if policy.lazy && matches!(trigger, Trigger::Policy | Trigger::Federation) {
         return Ok(wrote);
     }
-    let follow = trigger != Trigger::Seen;
+    // Without a change of the template a newer revision is its status, which is no reason to render again.
+    let follow = wrote || trigger >= Trigger::Federation;
     Ok(bind::reconcile::ensure(context, &entry, resource, policy, follow).await? || wrote)
 }
 
@@ -208,7 +209,9 @@ fn worth_telling(entry: &Entry, resource: &GroupResource) -> bool {
         "internal.apiserver.k8s.io",
     ];
     let meta = entry.meta();
-    let bootstrapped = meta.labels.keys().any(|label| label == "kubernetes.io/bootstrapping");
+    let bootstrapped = meta.labels.contains_key("kubernetes.io/bootstrapping")
+        // The Service of the hub's own address.
+        || meta.labels.get("provider").is_some_and(|provider| provider == "kubernetes");
     let system = meta.name.starts_with("system:") || meta.name.starts_with("system-") || meta.name.starts_with("kube-");
     let cluster_scoped = meta.namespace.is_empty();
     let namespace = cluster_scoped && resource.group.is_empty() && &*resource.resource == "namespaces";

@@ -82,6 +82,10 @@ async fn the_tutorial() {
             "SyncSucceed",
             "Successfully applied resource(default/hello) to cluster us",
         ),
+        (
+            "AggregateStatusSucceed",
+            "Update Resource with AggregatedStatus successfully.",
+        ),
     ];
     for (reason, message) in news {
         federation
