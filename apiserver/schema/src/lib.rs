@@ -21,6 +21,7 @@ pub mod patch;
 pub mod protobuf;
 pub mod quantity;
 pub mod selector;
+mod semantic;
 pub mod status;
 pub mod structural;
 pub mod validate;

@@ -19,9 +19,12 @@ mod tests;
 use serde_json::Value;
 
 use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_field};
+use crate::semantic;
 use crate::status::{FieldError, FieldErrorKind};
 
+pub(crate) use metadata::check_labels;
 pub use metadata::{check_name, validate_metadata, validate_metadata_update};
+pub(crate) use names::data_key_problem;
 pub use names::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,
     subdomain_problem,
@@ -41,7 +44,11 @@ pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
         status: false,
     };
     walk.value(place, value);
-    walk.errors
+    let mut errors = walk.errors;
+    if let Some(def) = place.as_struct().filter(|def| !def.custom) {
+        errors.extend(semantic::check(&def.name, value));
+    }
+    errors
 }
 
 pub(crate) struct Walk {

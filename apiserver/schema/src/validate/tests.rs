@@ -193,7 +193,7 @@ fn built_in_values_are_checked_for_what_their_types_say() {
     assert_eq!(
         builtin(
             &gvk("", "v1", "Pod"),
-            json!({"spec": {"containers": [{"name": "a"}]}, "status": {"phase": "Odd", "conditions": [{"type": ""}]}})
+            json!({"spec": {"containers": [{"name": "a", "image": "i"}]}, "status": {"phase": "Odd", "conditions": [{"type": ""}]}})
         ),
         Vec::<String>::new()
     );
