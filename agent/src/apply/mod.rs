@@ -11,12 +11,12 @@ pub(crate) mod report;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crds::{finalizers, labels};
+use crds::finalizers;
 use interpreter::Interpreter;
 use runtime::hub::{Action, Hub, Propagation, Request, Resource};
 use schema::clock::Clock;
 use schema::entry::{Entry, GroupResource, Key};
-use schema::status::{Reason, Status};
+use schema::status::Reason;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -25,7 +25,7 @@ use plan::{Applied, Step};
 use report::Fate;
 
 /// The field manager of everything that an agent applies.
-pub const FIELD_MANAGER: &str = "flotilla-agent";
+pub(crate) const FIELD_MANAGER: &str = "flotilla-agent";
 
 /// Keeps a member in step with the Works of its execution namespace.
 pub(crate) struct Applier {
@@ -49,7 +49,11 @@ pub(crate) struct Applier {
 impl Applier {
     /// One round for one Work. Errors are retried by the queue with backoff.
     pub(crate) async fn reconcile(&self, work_name: &Arc<str>) -> Result<(), AgentError> {
-        let key = Key::new(self.works.group_resource.clone(), self.execution_namespace.clone(), work_name.clone());
+        let key = Key::new(
+            self.works.group_resource.clone(),
+            self.execution_namespace.clone(),
+            work_name.clone(),
+        );
         let Some(entry) = self.hub.get(&key) else {
             self.forget(work_name);
             return Ok(());
@@ -63,7 +67,12 @@ impl Applier {
             let status = report::suspended(entry.meta().generation, &work["status"], self.clock.now());
             return self.write_status(&entry, &work, status).await;
         }
-        if !entry.meta().finalizers.iter().any(|finalizer| finalizer == finalizers::EXECUTION_CONTROLLER) {
+        if !entry
+            .meta()
+            .finalizers
+            .iter()
+            .any(|finalizer| finalizer == finalizers::EXECUTION_CONTROLLER)
+        {
             // Without the finalizer the Work could vanish before its objects do; the renderer sets it at once.
             self.set_finalizers(&entry, true).await?;
         }
@@ -79,8 +88,14 @@ impl Applier {
             }
         }
         self.delete_left(&entry, &work, manifests).await?;
-        let status =
-            report::status(&self.interpreter, entry.meta().generation, manifests, &fates, &work["status"], self.clock.now());
+        let status = report::status(
+            &self.interpreter,
+            entry.meta().generation,
+            manifests,
+            &fates,
+            &work["status"],
+            self.clock.now(),
+        );
         self.write_status(&entry, &work, status).await?;
         retry.map_or(Ok(()), Err)
     }
@@ -90,11 +105,17 @@ impl Applier {
         let resource = self.resource_of(manifest).await?;
         self.ensure_followed(&resource).await?;
         let (namespace, name) = namespaced_name(manifest)?;
-        let cached = self.member.get(&Key::new(resource.group_resource.clone(), namespace, name));
+        let cached = self
+            .member
+            .get(&Key::new(resource.group_resource.clone(), namespace, name));
         let observed = match cached {
             Some(entry) => Some(entry),
             // The cache holds managed objects only, and may lag: an object of somebody else must not be taken over.
-            None => self.member.read(&resource, namespace, name).await.map_err(AgentError::Member)?,
+            None => self
+                .member
+                .read(&resource, namespace, name)
+                .await
+                .map_err(AgentError::Member)?,
         };
         let observed = observed.map(|entry| entry.value());
         let last = self.lock_applied().get(&(work_name.clone(), ordinal)).copied();
@@ -112,10 +133,21 @@ impl Applier {
             namespace: namespace.into(),
             name: name.into(),
             subresource: None,
-            action: Action::Apply { object: desired, force: true },
+            action: Action::Apply {
+                object: desired,
+                force: true,
+            },
         };
-        let result = self.member.write(FIELD_MANAGER, request).await.map_err(AgentError::Member)?.value();
-        let applied = Applied { manifest: plan::hash(manifest), object: plan::fingerprint(&result) };
+        let result = self
+            .member
+            .write(FIELD_MANAGER, request)
+            .await
+            .map_err(AgentError::Member)?
+            .value();
+        let applied = Applied {
+            manifest: plan::hash(manifest),
+            object: plan::fingerprint(&result),
+        };
         self.lock_applied().insert((work_name.clone(), ordinal), applied);
         Ok(Some(result))
     }
@@ -140,7 +172,12 @@ impl Applier {
 
     /// The Work is being deleted: deletes its objects, or takes our marks off them, and lets the Work go.
     async fn remove(&self, entry: &Entry, work: &Value, manifests: &[Value]) -> Result<(), AgentError> {
-        if !entry.meta().finalizers.iter().any(|finalizer| finalizer == finalizers::EXECUTION_CONTROLLER) {
+        if !entry
+            .meta()
+            .finalizers
+            .iter()
+            .any(|finalizer| finalizer == finalizers::EXECUTION_CONTROLLER)
+        {
             return Ok(());
         }
         for manifest in manifests {
@@ -163,7 +200,14 @@ impl Applier {
             Err(error) => return Err(error),
         };
         let (namespace, name) = namespaced_name(manifest)?;
-        let Some(found) = self.member.read(&resource, namespace, name).await.map_err(AgentError::Member)? else { return Ok(()) };
+        let Some(found) = self
+            .member
+            .read(&resource, namespace, name)
+            .await
+            .map_err(AgentError::Member)?
+        else {
+            return Ok(());
+        };
         let object = found.value();
         if found.meta().deletion_timestamp.is_some() || !plan::may_delete(&object, work.namespace(), work.name()) {
             return Ok(());
@@ -173,7 +217,13 @@ impl Applier {
             revision: None,
             propagation: Propagation::Background,
         };
-        let request = Request { resource, namespace: namespace.into(), name: name.into(), subresource: None, action };
+        let request = Request {
+            resource,
+            namespace: namespace.into(),
+            name: name.into(),
+            subresource: None,
+            action,
+        };
         match self.member.write(FIELD_MANAGER, request).await {
             Ok(_) => Ok(()),
             Err(status) if status.is(&Reason::NotFound) => Ok(()),
@@ -190,9 +240,22 @@ impl Applier {
             Err(error) => return Err(error),
         };
         let (namespace, name) = namespaced_name(manifest)?;
-        let Some(found) = self.member.read(&resource, namespace, name).await.map_err(AgentError::Member)? else { return Ok(()) };
+        let Some(found) = self
+            .member
+            .read(&resource, namespace, name)
+            .await
+            .map_err(AgentError::Member)?
+        else {
+            return Ok(());
+        };
         let action = Action::Merge(plan::release_patch(&found.value()));
-        let request = Request { resource, namespace: namespace.into(), name: name.into(), subresource: None, action };
+        let request = Request {
+            resource,
+            namespace: namespace.into(),
+            name: name.into(),
+            subresource: None,
+            action,
+        };
         match self.member.write(FIELD_MANAGER, request).await {
             Ok(_) => Ok(()),
             Err(status) if status.is(&Reason::NotFound) => Ok(()),
@@ -207,9 +270,12 @@ impl Applier {
             wanted.push(finalizers::EXECUTION_CONTROLLER);
         }
         // The revision makes the list ours: a finalizer that somebody adds meanwhile is not lost.
-        let patch =
-            json!({"metadata": {"finalizers": wanted, "resourceVersion": entry.revision().to_string()}});
-        match self.hub.write(FIELD_MANAGER, self.work_request(entry, None, Action::Merge(patch))).await {
+        let patch = json!({"metadata": {"finalizers": wanted, "resourceVersion": entry.revision().to_string()}});
+        match self
+            .hub
+            .write(FIELD_MANAGER, self.work_request(entry, None, Action::Merge(patch)))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(status) if status.is(&Reason::NotFound) => Ok(()),
             Err(status) => Err(AgentError::Hub(status)),
@@ -221,7 +287,14 @@ impl Applier {
             return Ok(());
         }
         let patch = json!({"status": status});
-        match self.hub.write(FIELD_MANAGER, self.work_request(entry, Some("status"), Action::Merge(patch))).await {
+        match self
+            .hub
+            .write(
+                FIELD_MANAGER,
+                self.work_request(entry, Some("status"), Action::Merge(patch)),
+            )
+            .await
+        {
             Ok(_) => Ok(()),
             Err(status) if status.is(&Reason::NotFound) => Ok(()),
             Err(status) => Err(AgentError::Hub(status)),
@@ -248,7 +321,10 @@ impl Applier {
         self.member.discover().await.map_err(AgentError::Member)?;
         self.member
             .resource_for(api_version, kind)
-            .ok_or_else(|| AgentError::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() })
+            .ok_or_else(|| AgentError::UnknownKind {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+            })
     }
 
     async fn ensure_followed(&self, resource: &Resource) -> Result<(), AgentError> {
@@ -258,7 +334,10 @@ impl Applier {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(resource.group_resource.clone());
         if new {
-            self.follow.send(resource.clone()).await.map_err(|_| AgentError::Stopping)?;
+            self.follow
+                .send(resource.clone())
+                .await
+                .map_err(|_| AgentError::Stopping)?;
         }
         Ok(())
     }
@@ -272,18 +351,18 @@ impl Applier {
     }
 }
 
-/// Every member object that an agent may touch carries this label; caches of the member hold only these.
-pub(crate) fn managed_selector() -> String {
-    format!("{}=true", labels::MANAGED)
-}
-
 fn manifests(work: &Value) -> &[Value] {
-    work["spec"]["workload"]["manifests"].as_array().map_or(&[], Vec::as_slice)
+    work["spec"]["workload"]["manifests"]
+        .as_array()
+        .map_or(&[], Vec::as_slice)
 }
 
 fn namespaced_name(manifest: &Value) -> Result<(&str, &str), AgentError> {
     let metadata = &manifest["metadata"];
-    let name = metadata["name"].as_str().filter(|name| !name.is_empty()).ok_or(AgentError::Nameless)?;
+    let name = metadata["name"]
+        .as_str()
+        .filter(|name| !name.is_empty())
+        .ok_or(AgentError::Nameless)?;
     Ok((metadata["namespace"].as_str().unwrap_or_default(), name))
 }
 
@@ -296,9 +375,4 @@ fn left_behind(identifier: &Value) -> Value {
         "kind": identifier["kind"],
         "metadata": {"name": identifier["name"], "namespace": identifier["namespace"]},
     })
-}
-
-/// A conflict that the next round will not meet again.
-pub(crate) fn is_conflict(status: &Status) -> bool {
-    status.is(&Reason::Conflict)
 }

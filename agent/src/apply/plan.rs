@@ -54,7 +54,10 @@ pub(crate) fn is_managed(object: &Value) -> bool {
 /// Whether a member object may be deleted on behalf of this Work: it is managed, and it does not name another Work as its
 /// source. (Karmada looks at the label alone; two Works must not delete each other's object.)
 pub(crate) fn may_delete(object: &Value, work_namespace: &str, work_name: &str) -> bool {
-    let source = (annotation(object, annotations::WORK_NAMESPACE), annotation(object, annotations::WORK_NAME));
+    let source = (
+        annotation(object, annotations::WORK_NAMESPACE),
+        annotation(object, annotations::WORK_NAME),
+    );
     is_managed(object)
         && match source {
             (Some(namespace), Some(name)) => namespace == work_namespace && name == work_name,
@@ -63,7 +66,10 @@ pub(crate) fn may_delete(object: &Value, work_namespace: &str, work_name: &str) 
 }
 
 /// The Work that a member object came from: its name, when it came from this execution namespace.
-pub(crate) fn source_work<'a>(found: &'a std::collections::BTreeMap<String, String>, execution_namespace: &str) -> Option<&'a str> {
+pub(crate) fn source_work<'a>(
+    found: &'a std::collections::BTreeMap<String, String>,
+    execution_namespace: &str,
+) -> Option<&'a str> {
     let namespace = found.get(annotations::WORK_NAMESPACE)?;
     (namespace == execution_namespace).then(|| found.get(annotations::WORK_NAME).map(String::as_str))?
 }
@@ -91,7 +97,10 @@ pub(crate) fn fingerprint(object: &Value) -> u64 {
             "status" => {}
             "metadata" => {
                 for (key, value) in value.as_object().into_iter().flatten() {
-                    if !matches!(key.as_str(), "resourceVersion" | "managedFields" | "generation" | "ownerReferences" | "finalizers") {
+                    if !matches!(
+                        key.as_str(),
+                        "resourceVersion" | "managedFields" | "generation" | "ownerReferences" | "finalizers"
+                    ) {
                         hasher.field(key, value);
                     }
                 }
@@ -170,7 +179,10 @@ mod tests {
 
     #[test]
     fn what_was_applied_and_did_not_change_is_kept() {
-        let last = Applied { manifest: hash(&manifest()), object: fingerprint(&observed()) };
+        let last = Applied {
+            manifest: hash(&manifest()),
+            object: fingerprint(&observed()),
+        };
         let mut later = observed();
         later["status"] = json!({"replicas": 3});
         later["metadata"]["resourceVersion"] = json!("9");
@@ -179,7 +191,10 @@ mod tests {
 
     #[test]
     fn a_changed_manifest_and_a_drifted_object_are_applied() {
-        let last = Applied { manifest: hash(&manifest()), object: fingerprint(&observed()) };
+        let last = Applied {
+            manifest: hash(&manifest()),
+            object: fingerprint(&observed()),
+        };
         let mut changed = manifest();
         changed["data"]["k"] = json!("w");
         assert_eq!(decide(&changed, Some(&observed()), Some(last)), Step::Apply);
@@ -214,6 +229,9 @@ mod tests {
         object["metadata"]["labels"]["app"] = json!("a");
         let patch = release_patch(&object);
         assert_eq!(patch["metadata"]["labels"], json!({"karmada.io/managed": null}));
-        assert_eq!(patch["metadata"]["annotations"], json!({"work.karmada.io/name": null, "work.karmada.io/namespace": null}));
+        assert_eq!(
+            patch["metadata"]["annotations"],
+            json!({"work.karmada.io/name": null, "work.karmada.io/namespace": null})
+        );
     }
 }

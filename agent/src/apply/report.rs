@@ -32,14 +32,27 @@ pub(crate) fn status(
         })
         .collect();
     let applied = if failures.is_empty() {
-        condition("Applied", true, reasons::APPLIED_SUCCESSFUL, "Manifest has been successfully applied")
+        condition(
+            "Applied",
+            true,
+            reasons::APPLIED_SUCCESSFUL,
+            "Manifest has been successfully applied",
+        )
     } else {
-        let message =
-            format!("Failed to apply all manifests ({}/{}): {}", fates.len() - failures.len(), fates.len(), failures.join("; "));
+        let message = format!(
+            "Failed to apply all manifests ({}/{}): {}",
+            fates.len() - failures.len(),
+            fates.len(),
+            failures.join("; ")
+        );
         condition("Applied", false, reasons::APPLIED_FAILED, &message)
     };
-    let dispatching =
-        condition("Dispatching", true, reasons::DISPATCHING, "Work is being dispatched to member clusters.");
+    let dispatching = condition(
+        "Dispatching",
+        true,
+        reasons::DISPATCHING,
+        "Work is being dispatched to member clusters.",
+    );
     let manifest_statuses: Vec<Value> = manifests
         .iter()
         .zip(fates)
@@ -57,8 +70,12 @@ pub(crate) fn status(
 
 /// The `status` of a Work that must not be dispatched.
 pub(crate) fn suspended(generation: i64, before: &Value, now: Timestamp) -> Value {
-    let dispatching =
-        condition("Dispatching", false, reasons::SUSPEND_DISPATCHING, "Work dispatching is in a suspended state.");
+    let dispatching = condition(
+        "Dispatching",
+        false,
+        reasons::SUSPEND_DISPATCHING,
+        "Work dispatching is in a suspended state.",
+    );
     let mut status = before.clone();
     if !status.is_object() {
         status = json!({});
@@ -100,7 +117,10 @@ pub(crate) fn group_version(object: &Value) -> (&str, &str) {
 
 fn previous_status(before: &Value, ordinal: usize) -> Option<Value> {
     let statuses = before["manifestStatuses"].as_array()?;
-    statuses.iter().find(|status| status["identifier"]["ordinal"] == ordinal).cloned()
+    statuses
+        .iter()
+        .find(|status| status["identifier"]["ordinal"] == ordinal)
+        .cloned()
 }
 
 fn condition(kind: &str, holds: bool, reason: &str, message: &str) -> Value {
@@ -119,7 +139,9 @@ pub(crate) fn merge_conditions<const N: usize>(
         if 0 < generation {
             condition["observedGeneration"] = json!(generation);
         }
-        let existing = conditions.iter_mut().find(|existing| existing["type"] == condition["type"]);
+        let existing = conditions
+            .iter_mut()
+            .find(|existing| existing["type"] == condition["type"]);
         let since = existing
             .as_ref()
             .filter(|existing| existing["status"] == condition["status"])
@@ -161,17 +183,36 @@ mod tests {
     fn failures_are_counted_and_keep_what_was_known() {
         let manifests = [json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "d"}})];
         let interpreter = Interpreter::default();
-        let good = status(&interpreter, 1, &manifests, &[Fate::Applied(Some(manifests[0].clone()))], &Value::Null, time(1));
+        let good = status(
+            &interpreter,
+            1,
+            &manifests,
+            &[Fate::Applied(Some(manifests[0].clone()))],
+            &Value::Null,
+            time(1),
+        );
         assert_eq!(good["conditions"][0]["status"], "True");
         assert_eq!(good["manifestStatuses"][0]["health"], "Healthy");
-        let bad = status(&interpreter, 2, &manifests, &[Fate::Failed("no".into())], &good, time(2));
-        assert_eq!(bad["conditions"][0]["message"], "Failed to apply all manifests (0/1): no");
+        let bad = status(
+            &interpreter,
+            2,
+            &manifests,
+            &[Fate::Failed("no".into())],
+            &good,
+            time(2),
+        );
+        assert_eq!(
+            bad["conditions"][0]["message"],
+            "Failed to apply all manifests (0/1): no"
+        );
         assert_eq!(bad["manifestStatuses"], good["manifestStatuses"]);
     }
 
     #[test]
     fn the_same_round_twice_gives_the_same_status() {
-        let manifests = [json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}})];
+        let manifests = [
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}}),
+        ];
         let fates = [Fate::Applied(Some(manifests[0].clone()))];
         let interpreter = Interpreter::default();
         let once = status(&interpreter, 1, &manifests, &fates, &Value::Null, time(1));

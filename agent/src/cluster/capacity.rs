@@ -2,12 +2,8 @@
 //!
 //! Karmada semantics §6.2: allocated = requests of running pods that have a node, allocating = of pods that wait for one.
 
-use std::collections::BTreeMap;
-
+use interpreter::requests::{self, Amounts};
 use serde_json::{Value, json};
-
-/// Quantities in thousandths, by resource name.
-type Amounts = BTreeMap<String, i128>;
 
 /// The two summaries of a Cluster's status.
 #[derive(Debug, Default, PartialEq)]
@@ -27,7 +23,7 @@ pub(crate) fn sum<'a>(nodes: impl Iterator<Item = &'a Value>, pods: impl Iterato
         if is_ready(node) {
             ready += 1;
         }
-        add(&mut allocatable, &node["status"]["allocatable"]);
+        add(&mut allocatable, requests::amounts(&node["status"]["allocatable"]));
     }
     let mut allocated = Amounts::new();
     let mut allocating = Amounts::new();
@@ -37,30 +33,50 @@ pub(crate) fn sum<'a>(nodes: impl Iterator<Item = &'a Value>, pods: impl Iterato
         }
         let has_node = pod["spec"]["nodeName"].as_str().is_some_and(|name| !name.is_empty());
         let sums = if has_node { &mut allocated } else { &mut allocating };
-        for (name, amount) in interpreter::requests::pod(&pod["spec"]) {
-            *sums.entry(name).or_default() += amount;
-        }
+        add(sums, requests::pod(&pod["spec"]));
         *sums.entry("pods".to_owned()).or_default() += 1000;
     }
     Capacity {
         nodes: json!({"totalNum": total, "readyNum": ready}),
-        resources: json!({"allocatable": render(&allocatable), "allocated": render(&allocated), "allocating": render(&allocating)}),
+        resources: json!({
+            "allocatable": requests::render(&allocatable),
+            "allocated": requests::render(&allocated),
+            "allocating": requests::render(&allocating),
+        }),
     }
 }
 
 fn is_ready(node: &Value) -> bool {
     let conditions = node["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-fn add(sums: &mut Amounts, list: &Value) {
-    for (name, quantity) in list.as_object().into_iter().flatten() {
-        if let Some(amount) = quantity.as_str().and_then(crds::quantity::milli) {
-            *sums.entry(name.clone()).or_default() += amount;
-        }
+fn add(sums: &mut Amounts, amounts: Amounts) {
+    for (name, amount) in amounts {
+        *sums.entry(name).or_default() += amount;
     }
 }
 
-fn render(amounts: &Amounts) -> Value {
-    amounts.iter().map(|(name, amount)| (name.clone(), json!(interpreter::requests::quantity(*amount)))).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_pods_use_and_waiting_pods_claim() {
+        let node = |ready: &str| json!({"status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "10"}, "conditions": [{"type": "Ready", "status": ready}]}});
+        let pod = |node: &str, phase: &str| json!({"spec": {"nodeName": node, "containers": [{"resources": {"requests": {"cpu": "250m"}}}]}, "status": {"phase": phase}});
+        let nodes = [node("True"), node("False")];
+        let pods = [pod("a", "Running"), pod("", "Pending"), pod("a", "Succeeded")];
+        let capacity = sum(nodes.iter(), pods.iter());
+        assert_eq!(capacity.nodes, json!({"totalNum": 2, "readyNum": 1}));
+        assert_eq!(
+            capacity.resources["allocatable"],
+            json!({"cpu": "4", "memory": "2147483648", "pods": "20"})
+        );
+        assert_eq!(capacity.resources["allocated"], json!({"cpu": "250m", "pods": "1"}));
+        assert_eq!(capacity.resources["allocating"], json!({"cpu": "250m", "pods": "1"}));
+    }
 }

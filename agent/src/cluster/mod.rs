@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crds::namespaces;
 use runtime::hub::{Action, Hub, Request, Resource};
 use schema::clock::Clock;
-use schema::entry::{GroupResource, Key};
+use schema::entry::GroupResource;
 use schema::status::Reason;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,12 @@ fn lease_resource() -> Resource {
 
 /// A resource of the hub that an agent knows without discovery.
 pub(crate) fn resource(group: &str, version: &str, plural: &str, kind: &str, namespaced: bool) -> Resource {
-    Resource { group_resource: GroupResource::new(group, plural), version: version.into(), kind: kind.into(), namespaced }
+    Resource {
+        group_resource: GroupResource::new(group, plural),
+        version: version.into(),
+        kind: kind.into(),
+        namespaced,
+    }
 }
 
 impl Heart {
@@ -122,7 +127,10 @@ impl Heart {
             Err(status) if status.is(&Reason::NotFound) => {
                 let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
                     "metadata": {"name": &*self.cluster_name, "namespace": namespaces::CLUSTER}, "spec": spec});
-                let created = self.hub.write(FIELD_MANAGER, self.lease_request(Action::Create(lease))).await;
+                let created = self
+                    .hub
+                    .write(FIELD_MANAGER, self.lease_request(Action::Create(lease)))
+                    .await;
                 created.map(drop).map_err(AgentError::Hub)
             }
             Err(status) => Err(AgentError::Hub(status)),
@@ -144,7 +152,11 @@ impl Heart {
         let Some(cluster) = cluster? else { return Ok(()) };
         let now = self.clock.now();
         let believed = memory.belief.observe(seen, now, self.threshold);
-        let facts = if believed == Observation::Healthy && seen == Observation::Healthy { self.facts().await } else { None };
+        let facts = if believed == Observation::Healthy && seen == Observation::Healthy {
+            self.facts().await
+        } else {
+            None
+        };
         let status = plan::status(&cluster["status"], believed, facts.as_ref(), now);
         if status == cluster["status"] {
             return Ok(());
@@ -152,14 +164,22 @@ impl Heart {
         // A merge patch would keep lists and maps that have shrunk: nothing here is keyed by name, so replacing is right.
         let patch = Action::Merge(json!({"status": replaced(&cluster["status"], status)}));
         let request = self.cluster_request(Some("status"), patch);
-        self.hub.write(FIELD_MANAGER, request).await.map(drop).map_err(AgentError::Hub)
+        self.hub
+            .write(FIELD_MANAGER, request)
+            .await
+            .map(drop)
+            .map_err(AgentError::Hub)
     }
 
     /// The Cluster on the hub. It is created when a process starts, as Karmada's agent does; afterwards a Cluster that is
     /// gone was deleted by somebody, and an agent must not bring it back: `None`, as while it is being deleted.
     async fn ensure_registered(&self, registered: &mut bool) -> Result<Option<Value>, AgentError> {
         let resource = cluster_resource();
-        let found = self.hub.read(&resource, "", &self.cluster_name).await.map_err(AgentError::Hub)?;
+        let found = self
+            .hub
+            .read(&resource, "", &self.cluster_name)
+            .await
+            .map_err(AgentError::Hub)?;
         if let Some(found) = found {
             if found.meta().deletion_timestamp.is_some() {
                 return Ok(None);
@@ -180,14 +200,23 @@ impl Heart {
         }
         let cluster = json!({"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster",
             "metadata": {"name": &*self.cluster_name}, "spec": spec});
-        let created = self.hub.write(FIELD_MANAGER, self.cluster_request(None, Action::Create(cluster))).await;
+        let created = self
+            .hub
+            .write(FIELD_MANAGER, self.cluster_request(None, Action::Create(cluster)))
+            .await;
         let created = created.map_err(AgentError::Hub)?;
         *registered = true;
         Ok(Some(created.value()))
     }
 
     fn cluster_request(&self, subresource: Option<&'static str>, action: Action) -> Request {
-        Request { resource: cluster_resource(), namespace: "".into(), name: self.cluster_name.clone(), subresource, action }
+        Request {
+            resource: cluster_resource(),
+            namespace: "".into(),
+            name: self.cluster_name.clone(),
+            subresource,
+            action,
+        }
     }
 
     /// Uid of the member's kube-system namespace: the identity of a cluster in Karmada's terms.
@@ -214,25 +243,36 @@ impl Heart {
             .resources()
             .into_iter()
             .map(|resource| {
-                (resource.api_version(), resource.group_resource.resource.to_string(), resource.kind.to_string())
+                (
+                    resource.api_version(),
+                    resource.group_resource.resource.to_string(),
+                    resource.kind.to_string(),
+                )
             })
             .collect();
         let values = |plural: &str| -> Vec<Value> {
-            self.member.list(&GroupResource::new("", plural), None).iter().map(|entry| entry.value()).collect()
+            self.member
+                .list(&GroupResource::new("", plural), None)
+                .iter()
+                .map(|entry| entry.value())
+                .collect()
         };
         let (nodes, pods) = (values("nodes"), values("pods"));
         let capacity = capacity::sum(nodes.iter(), pods.iter());
-        Some(Facts { version, resources, nodes: capacity.nodes, capacity: capacity.resources })
+        Some(Facts {
+            version,
+            resources,
+            nodes: capacity.nodes,
+            capacity: capacity.resources,
+        })
     }
 
     /// The member objects that capacity is summed from.
     pub(crate) fn capacity_resources() -> [Resource; 2] {
-        [resource("", "v1", "nodes", "Node", false), resource("", "v1", "pods", "Pod", true)]
-    }
-
-    /// The key of this member's Cluster on the hub.
-    pub(crate) fn cluster_key(&self) -> Key {
-        Key::new(cluster_resource().group_resource, "", self.cluster_name.clone())
+        [
+            resource("", "v1", "nodes", "Node", false),
+            resource("", "v1", "pods", "Pod", true),
+        ]
     }
 }
 
@@ -266,11 +306,17 @@ mod tests {
     fn a_patch_that_replaces_removes_what_is_gone() {
         let before = json!({"a": {"b": 1, "c": 2}, "d": [1]});
         let after = json!({"a": {"b": 3}, "e": true});
-        assert_eq!(replaced(&before, after), json!({"a": {"b": 3, "c": null}, "d": null, "e": true}));
+        assert_eq!(
+            replaced(&before, after),
+            json!({"a": {"b": 3, "c": null}, "d": null, "e": true})
+        );
     }
 
     #[test]
     fn times_have_six_digits() {
-        assert_eq!(micros(jiff::Timestamp::from_second(0).unwrap()), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(
+            micros(jiff::Timestamp::from_second(0).unwrap()),
+            "1970-01-01T00:00:00.000000Z"
+        );
     }
 }

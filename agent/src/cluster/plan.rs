@@ -28,10 +28,16 @@ impl Observation {
 
     fn condition(self) -> Value {
         let (status, reason, message) = match self {
-            Self::Healthy => ("True", reasons::CLUSTER_READY, "cluster is healthy and ready to accept workloads"),
-            Self::Unhealthy => {
-                ("False", reasons::CLUSTER_NOT_READY, "cluster is reachable but health endpoint responded without ok")
-            }
+            Self::Healthy => (
+                "True",
+                reasons::CLUSTER_READY,
+                "cluster is healthy and ready to accept workloads",
+            ),
+            Self::Unhealthy => (
+                "False",
+                reasons::CLUSTER_NOT_READY,
+                "cluster is reachable but health endpoint responded without ok",
+            ),
             Self::Unreachable => ("False", reasons::CLUSTER_NOT_REACHABLE, "cluster is not reachable"),
         };
         json!({"type": "Ready", "status": status, "reason": reason, "message": message})
@@ -110,8 +116,10 @@ fn enablements(resources: &[(String, String, String)]) -> Value {
     by_version
         .into_iter()
         .map(|(group_version, resources)| {
-            let resources: Vec<Value> =
-                resources.into_iter().map(|(name, kind)| json!({"name": name, "kind": kind})).collect();
+            let resources: Vec<Value> = resources
+                .into_iter()
+                .map(|(name, kind)| json!({"name": name, "kind": kind}))
+                .collect();
             json!({"groupVersion": group_version, "resources": resources})
         })
         .collect()
@@ -130,7 +138,11 @@ mod tests {
     fn check(probes: &[(i64, Observation, Observation)]) {
         let mut belief = Belief::default();
         for (second, seen, believed) in probes {
-            assert_eq!(belief.observe(*seen, at(*second), Duration::from_secs(30)), *believed, "at {second}");
+            assert_eq!(
+                belief.observe(*seen, at(*second), Duration::from_secs(30)),
+                *believed,
+                "at {second}"
+            );
         }
     }
 
@@ -143,8 +155,18 @@ mod tests {
     #[test]
     fn a_change_is_believed_only_after_it_has_held() {
         use Observation::{Healthy, Unreachable};
-        check(&[(0, Healthy, Healthy), (10, Unreachable, Healthy), (30, Unreachable, Healthy), (40, Unreachable, Unreachable)]);
-        check(&[(0, Healthy, Healthy), (10, Unreachable, Healthy), (20, Healthy, Healthy), (45, Unreachable, Healthy)]);
+        check(&[
+            (0, Healthy, Healthy),
+            (10, Unreachable, Healthy),
+            (30, Unreachable, Healthy),
+            (40, Unreachable, Unreachable),
+        ]);
+        check(&[
+            (0, Healthy, Healthy),
+            (10, Unreachable, Healthy),
+            (20, Healthy, Healthy),
+            (45, Unreachable, Healthy),
+        ]);
     }
 
     #[test]
@@ -157,7 +179,10 @@ mod tests {
     fn a_second_probe_that_finds_the_same_writes_the_same() {
         let facts = Facts {
             version: "v1.36.0".into(),
-            resources: vec![("v1".into(), "pods".into(), "Pod".into()), ("apps/v1".into(), "deployments".into(), "Deployment".into())],
+            resources: vec![
+                ("v1".into(), "pods".into(), "Pod".into()),
+                ("apps/v1".into(), "deployments".into(), "Deployment".into()),
+            ],
             nodes: json!({"totalNum": 1}),
             capacity: json!({}),
         };
