@@ -131,10 +131,14 @@ impl Walk<'_> {
         match (shape.bare(), value) {
             (Shape::Struct(id), value) => self.structure(*id, value, root),
             (Shape::List { element, .. }, Value::Array(items)) => {
-                items.iter_mut().for_each(|item| self.value(element, item, false));
+                for item in items {
+                    self.value(element, item, false);
+                }
             }
             (Shape::Map { value: shape, .. }, Value::Object(entries)) => {
-                entries.values_mut().for_each(|entry| self.value(shape, entry, false));
+                for entry in entries.values_mut() {
+                    self.value(shape, entry, false);
+                }
             }
             _ => {}
         }

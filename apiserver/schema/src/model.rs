@@ -87,6 +87,10 @@ pub fn api_version(group: &str, version: &str) -> String {
 
 /// A struct: an object with named fields.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent fact of the schema language"
+)]
 pub struct StructDef {
     /// Unique name in its arena: `core.v1.Pod` for built-in types, a dotted path for the parts of a custom resource.
     pub name: String,
@@ -148,6 +152,10 @@ pub enum Form {
 
 /// One field of a struct.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent fact of the schema language"
+)]
 pub struct Field {
     /// JSON name; empty for an inlined struct without a key of its own.
     pub json: String,
@@ -363,6 +371,15 @@ pub struct TypeRef<'a> {
 }
 
 impl<'a> TypeRef<'a> {
+    /// Another place of the same arena.
+    #[must_use]
+    pub fn at(self, shape: &'a Shape) -> Self {
+        Self {
+            types: self.types,
+            shape,
+        }
+    }
+
     /// The struct behind this place, if it is one.
     pub fn as_struct(self) -> Option<&'a StructDef> {
         match self.shape.bare() {

@@ -33,7 +33,7 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "batch.v1.Job" => workloads::job(&mut found, "spec", &object["spec"]),
         "batch.v1.CronJob" => workloads::cron_job(&mut found, &object["spec"]),
         "autoscaling.v1.HorizontalPodAutoscaler" | "autoscaling.v2.HorizontalPodAutoscaler" => {
-            autoscaler(&mut found, &object["spec"])
+            autoscaler(&mut found, &object["spec"]);
         }
         "policy.v1.PodDisruptionBudget" => disruption_budget(&mut found, &object["spec"]),
         "rbac.v1.Role" => role(&mut found, object, true),

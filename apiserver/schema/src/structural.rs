@@ -160,19 +160,18 @@ impl Reader {
     }
 
     fn list(&mut self, schema: &Map<String, Value>, path: &mut String, name: &str, depth: usize) -> Shape {
-        let element = match schema.get("items") {
-            Some(items) => self.under(path, "items", |reader, path| {
+        let element = if let Some(items) = schema.get("items") {
+            self.under(path, "items", |reader, path| {
                 reader.shape(items, path, &format!("{name}[]"), depth - 1)
-            }),
-            None => {
-                self.error(
-                    &join(path, "items"),
-                    FieldErrorKind::Required,
-                    None,
-                    "must be specified",
-                );
-                Shape::Scalar(Scalar::Any)
-            }
+            })
+        } else {
+            self.error(
+                &join(path, "items"),
+                FieldErrorKind::Required,
+                None,
+                "must be specified",
+            );
+            Shape::Scalar(Scalar::Any)
         };
         let kind = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
             Some("set") => ListKind::Set,

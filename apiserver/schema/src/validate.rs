@@ -89,13 +89,7 @@ impl Walk {
                 return;
             }
             let before = self.errors.len();
-            self.shaped(
-                TypeRef {
-                    types: place.types,
-                    shape,
-                },
-                value,
-            );
+            self.shaped(place.at(shape), value);
             // A value of the wrong type would only repeat that in other words.
             if self.errors.len() == before || value.is_object() || value.is_array() {
                 self.checks(checks, value);
@@ -129,39 +123,17 @@ impl Walk {
             }
             (Shape::List { element, kind }, Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.under(&format!("[{index}]"), |walk| {
-                        walk.value(
-                            TypeRef {
-                                types: place.types,
-                                shape: element,
-                            },
-                            item,
-                        )
-                    });
+                    self.under(&format!("[{index}]"), |walk| walk.value(place.at(element), item));
                 }
                 self.duplicates(place, kind, items);
             }
             (Shape::Map { value: shape, .. }, Value::Object(entries)) => {
                 for (key, child) in entries {
-                    self.under(key, |walk| {
-                        walk.value(
-                            TypeRef {
-                                types: place.types,
-                                shape,
-                            },
-                            child,
-                        )
-                    });
+                    self.under(key, |walk| walk.value(place.at(shape), child));
                 }
             }
             (Shape::Scalar(scalar), value) => self.scalar(*scalar, value),
-            (Shape::Checked { shape, .. }, value) => self.shaped(
-                TypeRef {
-                    types: place.types,
-                    shape,
-                },
-                value,
-            ),
+            (Shape::Checked { shape, .. }, value) => self.shaped(place.at(shape), value),
             (Shape::Struct(_) | Shape::Map { .. }, value) => self.wrong_type("object", value),
             (Shape::List { .. }, value) => self.wrong_type("array", value),
         }
@@ -183,7 +155,7 @@ impl Walk {
         };
         if missing {
             self.under(&field.json, |walk| {
-                walk.push(FieldError::required(walk.path.clone(), ""))
+                walk.push(FieldError::required(walk.path.clone(), ""));
             });
         }
     }
@@ -195,13 +167,7 @@ impl Walk {
         let outer = self.status;
         self.status |= !def.custom && field.json == "status" && self.path.is_empty() && !field.shape.bare().is_scalar();
         self.under(&field.json, |walk| {
-            walk.value(
-                TypeRef {
-                    types: place.types,
-                    shape: &field.shape,
-                },
-                child,
-            );
+            walk.value(place.at(&field.shape), child);
             if !field.allowed.is_empty() && !walk.status {
                 walk.allowed(&field.allowed, child);
             }

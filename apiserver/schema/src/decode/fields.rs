@@ -1,5 +1,7 @@
 //! Fields that a type does not have: named for field validation, or dropped.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 use crate::model::{Shape, StructDef, TypeRef, find_field};
@@ -23,15 +25,7 @@ fn collect(place: TypeRef<'_>, value: &Value, path: &mut String, unknown: &mut V
             for (key, child) in object {
                 push_key(path, key);
                 match find_field(place.types, def, key) {
-                    Some(field) => collect(
-                        TypeRef {
-                            types: place.types,
-                            shape: &field.shape,
-                        },
-                        child,
-                        path,
-                        unknown,
-                    ),
+                    Some(field) => collect(place.at(&field.shape), child, path, unknown),
                     None if known(def, key) || unknown.len() >= MAX_UNKNOWN => {}
                     None => unknown.push(path.clone()),
                 }
@@ -41,30 +35,14 @@ fn collect(place: TypeRef<'_>, value: &Value, path: &mut String, unknown: &mut V
         (Shape::Map { value: shape, .. }, Value::Object(object)) => {
             for (key, child) in object {
                 push_key(path, key);
-                collect(
-                    TypeRef {
-                        types: place.types,
-                        shape,
-                    },
-                    child,
-                    path,
-                    unknown,
-                );
+                collect(place.at(shape), child, path, unknown);
                 path.truncate(length);
             }
         }
         (Shape::List { element, .. }, Value::Array(items)) => {
             for (index, child) in items.iter().enumerate() {
-                path.push_str(&format!("[{index}]"));
-                collect(
-                    TypeRef {
-                        types: place.types,
-                        shape: element,
-                    },
-                    child,
-                    path,
-                    unknown,
-                );
+                let _ = write!(path, "[{index}]");
+                collect(place.at(element), child, path, unknown);
                 path.truncate(length);
             }
         }
@@ -92,26 +70,14 @@ pub fn prune(place: TypeRef<'_>, value: &mut Value) {
     match (place.shape.bare(), value) {
         (Shape::Struct(id), Value::Object(object)) => prune_struct(place, place.types.get(*id), object),
         (Shape::Map { value: shape, .. }, Value::Object(object)) => {
-            object.values_mut().for_each(|child| {
-                prune(
-                    TypeRef {
-                        types: place.types,
-                        shape,
-                    },
-                    child,
-                )
-            });
+            for child in object.values_mut() {
+                prune(place.at(shape), child);
+            }
         }
         (Shape::List { element, .. }, Value::Array(items)) => {
-            items.iter_mut().for_each(|child| {
-                prune(
-                    TypeRef {
-                        types: place.types,
-                        shape: element,
-                    },
-                    child,
-                )
-            });
+            for child in items {
+                prune(place.at(element), child);
+            }
         }
         _ => {}
     }
@@ -120,13 +86,7 @@ pub fn prune(place: TypeRef<'_>, value: &mut Value) {
 fn prune_struct(place: TypeRef<'_>, def: &StructDef, object: &mut Map<String, Value>) {
     object.retain(|key, child| match find_field(place.types, def, key) {
         Some(field) => {
-            prune(
-                TypeRef {
-                    types: place.types,
-                    shape: &field.shape,
-                },
-                child,
-            );
+            prune(place.at(&field.shape), child);
             true
         }
         None => known(def, key),

@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
     fn scalar(&self, scalar: Scalar, value: Value) -> Result<Value, Mismatch> {
         let fits = match (scalar, &value) {
             (Scalar::Any | Scalar::RawExtension, _)
-            | (Scalar::String, Value::String(_))
+            | (Scalar::String | Scalar::IntOrString, Value::String(_))
             | (Scalar::Bool, Value::Bool(_))
             | (Scalar::Double, Value::Number(_))
             | (Scalar::FieldsV1, Value::Object(_)) => true,
@@ -181,15 +181,14 @@ impl<'a> Walk<'a> {
                 number.as_u64().is_some_and(|number| u32::try_from(number).is_ok())
             }
             (Scalar::Uint64, Value::Number(number)) => number.is_u64(),
-            (Scalar::IntOrString, Value::String(_)) => true,
             (Scalar::IntOrString, Value::Number(number)) => {
-                if !number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) {
+                if number.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
                     return Err(self.wrong(&format!("number {number}"), "int32"));
                 }
                 true
             }
-            (Scalar::Quantity, Value::String(text)) => return self.quantity(text),
-            (Scalar::Quantity, Value::Number(number)) => return self.quantity(&number.to_string()),
+            (Scalar::Quantity, Value::String(text)) => return quantity(text),
+            (Scalar::Quantity, Value::Number(number)) => return quantity(&number.to_string()),
             (Scalar::Bytes, Value::String(text)) => {
                 let bytes = leaves::decode_base64(text).ok_or_else(|| Mismatch("illegal base64 data".to_owned()))?;
                 return Ok(Value::String(leaves::encode_base64(&bytes)));
@@ -219,12 +218,6 @@ impl<'a> Walk<'a> {
         } else {
             Err(self.mismatch(&Shape::Scalar(scalar), &value))
         }
-    }
-
-    fn quantity(&self, text: &str) -> Result<Value, Mismatch> {
-        Quantity::parse(text)
-            .map(|quantity| Value::String(quantity.to_string()))
-            .map_err(|error| Mismatch(error.to_string()))
     }
 
     fn mismatch(&self, shape: &Shape, value: &Value) -> Mismatch {
@@ -257,6 +250,12 @@ impl<'a> Walk<'a> {
             self.owner
         ))
     }
+}
+
+fn quantity(text: &str) -> Result<Value, Mismatch> {
+    Quantity::parse(text)
+        .map(|quantity| Value::String(quantity.to_string()))
+        .map_err(|error| Mismatch(error.to_string()))
 }
 
 fn short_name(name: &str) -> &str {
@@ -296,19 +295,19 @@ fn go_name(types: &Types, shape: &Shape) -> String {
 
 /// Whether a value counts as unset where presence does not count.
 fn is_zero(value: &Value, shape: &Shape) -> bool {
-    match (shape.bare(), value) {
-        // These are always written: a struct without presence is there even when it is empty.
-        (
-            Shape::Struct(_)
-            | Shape::Scalar(Scalar::Quantity | Scalar::IntOrString | Scalar::RawExtension | Scalar::Any),
-            _,
-        ) => false,
-        (_, Value::Null | Value::Bool(false)) => true,
-        (_, Value::String(text)) => text.is_empty(),
-        (_, Value::Number(number)) => number.as_f64() == Some(0.0),
-        (_, Value::Array(items)) => items.is_empty(),
-        (_, Value::Object(entries)) => entries.is_empty(),
-        (_, Value::Bool(true)) => false,
+    // These are always written: a struct without presence is there even when it is empty.
+    if let Shape::Struct(_)
+    | Shape::Scalar(Scalar::Quantity | Scalar::IntOrString | Scalar::RawExtension | Scalar::Any) = shape.bare()
+    {
+        return false;
+    }
+    match value {
+        Value::Null => true,
+        Value::Bool(set) => !set,
+        Value::String(text) => text.is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
     }
 }
 

@@ -64,7 +64,7 @@ fn yaml_aliases_do_not_explode() {
     let mut body = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let refs = vec![format!("*a{}", level - 1); 10].join(", ");
-        body.push_str(&format!("a{level}: &a{level} [{refs}]\n"));
+        body += &["a", &level.to_string(), ": &a", &level.to_string(), " [", &refs, "]\n"].concat();
     }
     assert!(decode_yaml(body.as_bytes()).is_err());
     assert_eq!(

@@ -70,7 +70,7 @@ impl Start<'_> {
                     }
                 }
             }
-            Operation::Append(element) => self.append(rule, element, value),
+            Operation::Append(element) => append(rule, element, value),
             Operation::Set(expression) => {
                 if let Some(result) = self.evaluate(expression, &rule.path, value) {
                     assign(value, &rule.path, result);
@@ -90,16 +90,6 @@ impl Start<'_> {
                 }
                 assign(value, &rule.path, result);
             }
-        }
-    }
-
-    fn append(&self, rule: &DefaultRule, element: &Value, value: &mut Value) {
-        if let Some((last, Value::Object(parent))) = parent_mut(value, &rule.path)
-            && let list = parent.entry(last).or_insert_with(|| Value::Array(Vec::new()))
-            && let Value::Array(items) = list
-            && !items.contains(element)
-        {
-            items.push(element.clone());
         }
     }
 
@@ -144,6 +134,16 @@ impl Start<'_> {
                 .iter()
                 .all(|field| value.get(&field.json).is_none_or(Value::is_null)),
         }
+    }
+}
+
+fn append(rule: &DefaultRule, element: &Value, value: &mut Value) {
+    if let Some((last, Value::Object(parent))) = parent_mut(value, &rule.path)
+        && let list = parent.entry(last).or_insert_with(|| Value::Array(Vec::new()))
+        && let Value::Array(items) = list
+        && !items.contains(element)
+    {
+        items.push(element.clone());
     }
 }
 

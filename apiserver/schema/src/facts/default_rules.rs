@@ -191,12 +191,11 @@ fn rule(line: &'static str, makes_parents: bool) -> Option<DefaultRule> {
             makes_parents,
         });
     }
-    let (place, operation) = match text.split_once(" := ") {
-        Some((place, value)) => (place, Operation::Set(expression(value)?)),
-        None => {
-            let (place, value) = text.split_once(" = ")?;
-            (place, Operation::Default(expression(value)?))
-        }
+    let (place, operation) = if let Some((place, value)) = text.split_once(" := ") {
+        (place, Operation::Set(expression(value)?))
+    } else {
+        let (place, value) = text.split_once(" = ")?;
+        (place, Operation::Default(expression(value)?))
     };
     Some(DefaultRule {
         each,

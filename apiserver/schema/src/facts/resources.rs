@@ -31,6 +31,10 @@ pub struct VersionFacts {
 
 /// A resource in one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent fact about the resource"
+)]
 pub struct ResourceFacts {
     /// API group, empty for core.
     pub group: &'static str,

@@ -218,15 +218,15 @@ fn update(line: &'static str) -> UpdateRule {
     }
 }
 
-fn rule_condition(text: &'static str) -> Option<RuleCondition> {
-    let (place, test) = if let Some(place) = text.strip_prefix("set(").and_then(|text| text.strip_suffix(')')) {
+fn rule_condition(line: &'static str) -> Option<RuleCondition> {
+    let (place, asked) = if let Some(place) = line.strip_prefix("set(").and_then(|rest| rest.strip_suffix(')')) {
         (place, RuleTest::Set)
-    } else if let Some(place) = text.strip_prefix("unset(").and_then(|text| text.strip_suffix(')')) {
+    } else if let Some(place) = line.strip_prefix("unset(").and_then(|rest| rest.strip_suffix(')')) {
         (place, RuleTest::Unset)
-    } else if let Some((place, value)) = text.split_once(" == ") {
+    } else if let Some((place, value)) = line.split_once(" == ") {
         (place, RuleTest::Equal(serde_json::from_str(value).ok()?))
     } else {
-        let (place, value) = text.split_once(" != ")?;
+        let (place, value) = line.split_once(" != ")?;
         (place, RuleTest::NotEqual(serde_json::from_str(value).ok()?))
     };
     let (side, place) = match place.split_once('.')? {
@@ -236,6 +236,6 @@ fn rule_condition(text: &'static str) -> Option<RuleCondition> {
     Some(RuleCondition {
         side,
         path: path(place),
-        test,
+        test: asked,
     })
 }

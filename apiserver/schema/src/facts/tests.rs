@@ -11,6 +11,16 @@ fn gvk(group: &str, version: &str, kind: &str) -> GroupVersionKind {
     }
 }
 
+fn collect(shape: &Shape, used: &mut HashSet<crate::model::StructId>) {
+    match shape {
+        Shape::Struct(id) => drop(used.insert(*id)),
+        Shape::List { element, .. } => collect(element, used),
+        Shape::Map { value, .. } => collect(value, used),
+        Shape::Checked { shape, .. } => collect(shape, used),
+        Shape::Scalar(_) => {}
+    }
+}
+
 #[test]
 fn every_type_is_defined() {
     let types = builtin_types();
@@ -24,15 +34,6 @@ fn every_type_is_defined() {
         3290
     );
     let mut used = HashSet::new();
-    fn collect(shape: &Shape, used: &mut HashSet<crate::model::StructId>) {
-        match shape {
-            Shape::Struct(id) => drop(used.insert(*id)),
-            Shape::List { element, .. } => collect(element, used),
-            Shape::Map { value, .. } => collect(value, used),
-            Shape::Checked { shape, .. } => collect(shape, used),
-            Shape::Scalar(_) => {}
-        }
-    }
     for (_, def) in types.iter() {
         def.fields.iter().for_each(|field| collect(&field.shape, &mut used));
     }

@@ -26,10 +26,8 @@ pub(super) fn parse(texts: &[&'static str]) -> (Types, HashMap<&'static str, &'s
             } else if first == "package" {
                 package = words.next().unwrap_or_default();
                 prefixes.insert(package, words.next().map_or("", |word| pair(word).1));
-            } else {
-                if let Some(def) = current.replace(structure(package, first, words)) {
-                    types.insert(def);
-                }
+            } else if let Some(def) = current.replace(structure(package, first, words)) {
+                types.insert(def);
             }
         }
         if let Some(def) = current {

@@ -138,10 +138,9 @@ impl<'a> Reader<'a> {
         }
         let second = object.remove("second");
         Ok(match form {
-            Form::Unwrap => Value::Array(list),
             Form::SchemaOrBool => second.or(first).unwrap_or(Value::Bool(false)),
             Form::SchemaOrList | Form::SchemaOrStrings if list.is_empty() => first.unwrap_or(Value::Null),
-            Form::SchemaOrList | Form::SchemaOrStrings => Value::Array(list),
+            Form::Unwrap | Form::SchemaOrList | Form::SchemaOrStrings => Value::Array(list),
             Form::Object => Value::Object(Map::new()),
             Form::Alias | Form::Scalar(_) => first.unwrap_or(Value::Null),
         })
@@ -158,7 +157,7 @@ impl<'a> Reader<'a> {
             while !packed.is_empty() {
                 self.spend()?;
                 let number = varint(&mut packed)?;
-                values.push(self.scalar(*scalar, Wire::Varint(number))?);
+                values.push(scalar_value(*scalar, Wire::Varint(number))?);
             }
             return Ok(());
         }
@@ -178,63 +177,61 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
         }
-        match value {
-            Some(value) => Ok((key, value)),
-            // An absent value is the zero value: an empty message, text or number.
-            None => {
-                let wire = match shape.bare() {
-                    Shape::Scalar(Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::Uint32 | Scalar::Uint64) => {
-                        Wire::Varint(0)
-                    }
-                    Shape::Scalar(Scalar::Double) => Wire::Fixed64(0),
-                    _ => Wire::Bytes(&[]),
-                };
-                Ok((key, self.value(shape, wire, depth)?))
-            }
+        if let Some(value) = value {
+            return Ok((key, value));
         }
+        // An absent value is the zero value: an empty message, text or number.
+        let wire = match shape.bare() {
+            Shape::Scalar(Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::Uint32 | Scalar::Uint64) => {
+                Wire::Varint(0)
+            }
+            Shape::Scalar(Scalar::Double) => Wire::Fixed64(0),
+            _ => Wire::Bytes(&[]),
+        };
+        Ok((key, self.value(shape, wire, depth)?))
     }
 
     fn value(&mut self, shape: &'a Shape, wire: Wire<'_>, depth: usize) -> Read<Value> {
         match (shape.bare(), wire) {
-            (Shape::Scalar(scalar), wire) => self.scalar(*scalar, wire),
+            (Shape::Scalar(scalar), wire) => scalar_value(*scalar, wire),
             (Shape::Struct(id), Wire::Bytes(message)) => self.structure(self.types.get(*id), message, depth),
             _ => Err(ProtobufError::Malformed("wire type of a message")),
         }
     }
+}
 
-    fn scalar(&mut self, scalar: Scalar, wire: Wire<'_>) -> Read<Value> {
-        Ok(match (scalar, wire) {
-            (Scalar::String, Wire::Bytes(bytes)) => Value::from(text(bytes)?),
-            (Scalar::Bytes, Wire::Bytes(bytes)) => Value::from(leaves::encode_base64(bytes)),
-            (Scalar::Bool, Wire::Varint(number)) => Value::Bool(number != 0),
-            (Scalar::Int64, Wire::Varint(number)) => Value::from(number.cast_signed()),
-            (Scalar::Uint64, Wire::Varint(number)) => Value::from(number),
-            (Scalar::Int32, Wire::Varint(number)) => Value::from(low_bits(number).cast_signed()),
-            (Scalar::Uint32, Wire::Varint(number)) => Value::from(low_bits(number)),
-            (Scalar::Double, Wire::Fixed64(bits)) => {
-                Number::from_f64(f64::from_bits(bits)).map_or(Value::Null, Value::Number)
-            }
-            (Scalar::Double, Wire::Fixed32(bits)) => {
-                Number::from_f64(f64::from(f32::from_bits(bits))).map_or(Value::Null, Value::Number)
-            }
-            (Scalar::Time | Scalar::MicroTime, Wire::Bytes(message)) => time(scalar, message)?,
-            (Scalar::Duration, Wire::Bytes(message)) => {
-                Value::from(leaves::format_duration(number(message, 1)?.cast_signed()))
-            }
-            (Scalar::Quantity, Wire::Bytes(message)) => {
-                let amount = text(bytes(message, 1)?)?;
-                let amount = if amount.is_empty() { "0" } else { amount };
-                let quantity = Quantity::parse(amount).map_err(|_| ProtobufError::Malformed("quantity"))?;
-                Value::from(quantity.to_string())
-            }
-            (Scalar::IntOrString, Wire::Bytes(message)) => match number(message, 1)? {
-                1 => Value::from(text(bytes(message, 3)?)?),
-                _ => Value::from(low_bits(number(message, 2)?).cast_signed()),
-            },
-            (Scalar::RawExtension | Scalar::FieldsV1 | Scalar::Any, Wire::Bytes(message)) => json(bytes(message, 1)?)?,
-            _ => return Err(ProtobufError::Malformed("wire type of a scalar")),
-        })
-    }
+fn scalar_value(scalar: Scalar, wire: Wire<'_>) -> Read<Value> {
+    Ok(match (scalar, wire) {
+        (Scalar::String, Wire::Bytes(bytes)) => Value::from(text(bytes)?),
+        (Scalar::Bytes, Wire::Bytes(bytes)) => Value::from(leaves::encode_base64(bytes)),
+        (Scalar::Bool, Wire::Varint(number)) => Value::Bool(number != 0),
+        (Scalar::Int64, Wire::Varint(number)) => Value::from(number.cast_signed()),
+        (Scalar::Uint64, Wire::Varint(number)) => Value::from(number),
+        (Scalar::Int32, Wire::Varint(number)) => Value::from(low_bits(number).cast_signed()),
+        (Scalar::Uint32, Wire::Varint(number)) => Value::from(low_bits(number)),
+        (Scalar::Double, Wire::Fixed64(bits)) => {
+            Number::from_f64(f64::from_bits(bits)).map_or(Value::Null, Value::Number)
+        }
+        (Scalar::Double, Wire::Fixed32(bits)) => {
+            Number::from_f64(f64::from(f32::from_bits(bits))).map_or(Value::Null, Value::Number)
+        }
+        (Scalar::Time | Scalar::MicroTime, Wire::Bytes(message)) => time(scalar, message)?,
+        (Scalar::Duration, Wire::Bytes(message)) => {
+            Value::from(leaves::format_duration(number(message, 1)?.cast_signed()))
+        }
+        (Scalar::Quantity, Wire::Bytes(message)) => {
+            let amount = text(bytes(message, 1)?)?;
+            let amount = if amount.is_empty() { "0" } else { amount };
+            let quantity = Quantity::parse(amount).map_err(|_| ProtobufError::Malformed("quantity"))?;
+            Value::from(quantity.to_string())
+        }
+        (Scalar::IntOrString, Wire::Bytes(message)) => match number(message, 1)? {
+            1 => Value::from(text(bytes(message, 3)?)?),
+            _ => Value::from(low_bits(number(message, 2)?).cast_signed()),
+        },
+        (Scalar::RawExtension | Scalar::FieldsV1 | Scalar::Any, Wire::Bytes(message)) => json(bytes(message, 1)?)?,
+        _ => return Err(ProtobufError::Malformed("wire type of a scalar")),
+    })
 }
 
 #[allow(

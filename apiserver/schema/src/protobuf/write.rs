@@ -85,14 +85,13 @@ fn formed(types: &Types, def: &StructDef, form: Form, value: &Value, message: &m
         None => Ok(()),
     };
     match (form, value) {
-        (Form::Unwrap | Form::Alias, value) => write(0, Some(value)),
         (Form::SchemaOrBool, Value::Bool(_)) => write(0, Some(value)),
         (Form::SchemaOrBool, value) => {
             write(0, Some(&Value::Bool(true)))?;
             write(1, Some(value))
         }
         (Form::SchemaOrList | Form::SchemaOrStrings, Value::Array(_)) => write(1, Some(value)),
-        (Form::SchemaOrList | Form::SchemaOrStrings, value) => write(0, Some(value)),
+        (Form::Unwrap | Form::Alias | Form::SchemaOrList | Form::SchemaOrStrings, value) => write(0, Some(value)),
         (Form::Object | Form::Scalar(_), _) => Ok(()),
     }
 }

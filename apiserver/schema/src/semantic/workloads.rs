@@ -15,7 +15,7 @@ fn selector(found: &mut Found, spec: &Value, what: &str) {
     }
     let is_empty = |key: &str| {
         selector.get(key).is_none_or(|value| {
-            value.as_object().is_some_and(|map| map.is_empty()) || value.as_array().is_some_and(Vec::is_empty)
+            value.as_object().is_some_and(serde_json::Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
         })
     };
     if is_empty("matchLabels") && is_empty("matchExpressions") {

@@ -238,11 +238,12 @@ fn bundle_problem(name: &str, signer: &str) -> Option<String> {
 
 /// A base for generated names ends where more will follow.
 fn base_problem(gvk: &GroupVersionKind, base: &str) -> Option<String> {
-    let masked = if base.len() > 1 && base.ends_with('-') {
-        format!("{}a", &base[..base.len() - 2])
-    } else {
-        base.to_owned()
-    };
+    let mut masked = base.to_owned();
+    if base.len() > 1 && base.ends_with('-') {
+        masked.pop();
+        masked.pop();
+        masked.push('a');
+    }
     form_problem(facts::name_rule(gvk).format, &masked)
 }
 

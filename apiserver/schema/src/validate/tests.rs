@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "tables of literals read better by value")]
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -31,6 +33,7 @@ fn custom(schema: Value, value: Value) -> Vec<String> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn custom_values_are_checked_in_kubernetes_words() {
     for (schema, value, errors) in [
         (

@@ -69,7 +69,7 @@ fn check(gvk: &GroupVersionKind, rule: &UpdateRule, old_object: &Value, new_obje
             {
                 return None;
             }
-            return fixed_error(gvk, rule, &path, except, new);
+            return Some(fixed_error(gvk, rule, &path, except, new));
         }
         RuleAction::Once => is_unset(old) || same(old, new),
         RuleAction::Keep | RuleAction::Add => is_part(old, new),
@@ -94,15 +94,9 @@ fn check(gvk: &GroupVersionKind, rule: &UpdateRule, old_object: &Value, new_obje
     if fine { None } else { immutable() }
 }
 
-fn fixed_error(
-    gvk: &GroupVersionKind,
-    rule: &UpdateRule,
-    path: &str,
-    except: &[&str],
-    new: &Value,
-) -> Option<FieldError> {
+fn fixed_error(gvk: &GroupVersionKind, rule: &UpdateRule, path: &str, except: &[&str], new: &Value) -> FieldError {
     let when_immutable = rule.conditions.iter().any(|condition| condition.path == ["immutable"]);
-    Some(match (gvk.kind.as_str(), path) {
+    match (gvk.kind.as_str(), path) {
         (_, _) if when_immutable => FieldError::forbidden(path, "field is immutable when `immutable` is set"),
         ("StatefulSet", "spec") => FieldError::forbidden(
             path,
@@ -127,7 +121,7 @@ fn fixed_error(
             path,
             format!("updates to fields other than {} are forbidden", except.join(", ")),
         ),
-    })
+    }
 }
 
 /// Equal, leaving out some fields; of lists each element is compared.
