@@ -31,15 +31,23 @@ pub enum Error {
     /// A stored object is not what its kind promises.
     #[error("{0} cannot be read: {1}")]
     Unreadable(Key, serde_json::Error),
-    /// Something else must happen first.
+    /// Something else that is under way must happen first; users need not hear of it.
     #[error("waiting for {0}")]
     Waiting(String),
-    /// The interpreter cannot tell something about an object.
-    #[error("{0}")]
-    Interpreter(String),
-    /// The scheduler found no place; it is worth another try.
-    #[error("{0}")]
-    Unschedulable(String),
+    /// Something that a user must provide is not there.
+    #[error("waiting for {0}")]
+    Missing(String),
+}
+
+impl Error {
+    /// Goes away by itself: a conflict with another writer, or something under way.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Hub(status) => status.code == 409,
+            Self::Waiting(_) => true,
+            Self::Unreadable(..) | Self::Missing(_) => false,
+        }
+    }
 }
 
 /// The queues of all controllers. A key names what to look at, never what to do.

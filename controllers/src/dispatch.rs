@@ -207,8 +207,8 @@ impl Dispatcher {
         let Context { index, queues, .. } = &*self.context;
         let entry = &change.entry;
         let key = entry.key().clone();
-        index.binding_seen(entry, change.deleted);
         if change.deleted {
+            index.binding_seen(entry, true);
             // Deleted by hand, or the way is free for a new template of the same name.
             if let Some(template) = self.owner(entry) {
                 queues.template(template, Trigger::User);
@@ -220,6 +220,7 @@ impl Dispatcher {
             previous.generation != meta.generation || previous.deletion_timestamp != meta.deletion_timestamp
         });
         if respecified || previous.is_some_and(|previous| previous.labels != meta.labels) {
+            index.binding_seen(entry, false);
             queues.place.add(key.clone());
             queues.render.add(key.clone());
         }

@@ -8,6 +8,14 @@
 //!
 //! Never here: SQL, HTTP, and what happens inside a member.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::needless_pass_by_value,
+        reason = "tables of cases read better without references"
+    )
+)]
+
 pub mod aggregate;
 pub mod bind;
 pub mod cluster;

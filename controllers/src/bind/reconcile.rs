@@ -65,7 +65,7 @@ fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {
     let entry = context
         .hub
         .get(&key)
-        .ok_or_else(|| Error::Waiting(format!("priority class {class}")))?;
+        .ok_or_else(|| Error::Missing(format!("priority class {class}")))?;
     let class: PriorityClass = entry.typed().map_err(|error| Error::Unreadable(key, error))?;
     Ok(Some(class.value))
 }

@@ -116,8 +116,8 @@ async fn apply(
             let outcome = Outcome::normal("ApplyPolicySucceed");
             context.tell(SOURCE, resource, &entry, outcome, format!("Apply {name} succeed"));
         }
-        // A conflict is part of life with several writers; the retry tells what came of it.
-        Err(Error::Hub(status)) if status.code == 409 => {}
+        // The retry tells what came of it.
+        Err(error) if error.is_passing() => {}
         Err(error) => {
             let outcome = Outcome::warning("ApplyPolicyFailed");
             context.tell(
@@ -177,7 +177,7 @@ fn overrides_exist(context: &Context, policy: &Policy) -> Result<(), Error> {
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Error::Waiting(format!("dependent overrides {}", missing.join(", "))))
+        Err(Error::Missing(format!("dependent overrides {}", missing.join(", "))))
     }
 }
 

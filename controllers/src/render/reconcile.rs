@@ -83,7 +83,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
                 ),
             )
         }
-        Err(Error::Hub(status)) if status.code == 409 => return Err(Error::Hub(status)),
+        Err(error) if error.is_passing() => return Err(error),
         Err(error) => {
             let text = format!("Failed to sync work of {subject}: {error}");
             (Err(error), (Outcome::warning("SyncWorkFailed"), text))
@@ -182,6 +182,10 @@ async fn sync_one(
     }
     let existing = context.hub.get(&renderer.key(&target.name));
     let Some(entry) = existing else {
+        let namespace = names::execution_namespace(&target.name);
+        if context.get(&kinds::NAMESPACE, "", &namespace).is_none() {
+            return Err(Error::Waiting(format!("namespace {namespace}")));
+        }
         let work = renderer.work(None, &target.name, manifest, || context.random.uuid());
         let stored = context.create(MANAGER, &kinds::WORK, work).await?;
         context.index.work_seen(&stored, false);

@@ -8,7 +8,7 @@ fn at(second: i64) -> Timestamp {
 
 const GRACE: Grace = Grace {
     running: Duration::from_secs(40),
-    startup: Duration::from_secs(60),
+    startup: Duration::from_mins(1),
 };
 
 /// Sightings are `(second, Ready status, renewTime)`; the verdict is given at the last one.
