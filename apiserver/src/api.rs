@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use schema::clock::{Clock, Random};
-use schema::entry::GroupResource;
+use schema::entry::{Entry, GroupResource};
 use schema::status::Status;
-use serde_json::Value;
 
+use crate::auth::authorize::Chain;
 use crate::bootstrap;
-use crate::registry::{Registry, ResourceDef, custom_storage};
+use crate::front::Readiness;
+use crate::metrics::Metrics;
+use crate::registry::{Registry, ResourceDef};
 use crate::strategy::Addresses;
 
 /// What kind of server this is (design §4).
@@ -61,6 +63,12 @@ pub struct Api {
     pub random: Arc<dyn Random>,
     /// Cluster IPs and node ports.
     pub addresses: Addresses,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What must hold for the server to be ready.
+    pub readiness: Arc<Readiness>,
+    /// Who may do what; here for those who ask whether they may.
+    pub authorizers: Chain,
     /// Resources that no stored CRD stands for.
     fixed: Vec<Arc<ResourceDef>>,
     /// The revisions of the CRDs that `registry` was built from, held while it is built anew.
@@ -96,6 +104,9 @@ impl Api {
         for service in store.snapshot(&GroupResource::new("", "services")).iter() {
             addresses.adopt(&service.value());
         }
+        let readiness = Arc::new(Readiness::default());
+        let stored = store.clone();
+        readiness.register("storage", move || !stored.is_closed());
         let fixed = bootstrap::fixed_resources(config.profile);
         let api = Arc::new(Self {
             config,
@@ -104,6 +115,9 @@ impl Api {
             clock,
             random,
             addresses,
+            metrics: Metrics::default(),
+            readiness,
+            authorizers: Chain::default(),
             fixed,
             built_from: Mutex::default(),
         });
@@ -125,16 +139,8 @@ impl Api {
         if now == *built_from && !current.resources.is_empty() {
             return;
         }
-        let mut unchanged = HashSet::new();
-        let mut values: Vec<Value> = Vec::new();
-        for entry in snapshot.iter() {
-            let value = entry.value();
-            if built_from.contains(&(entry.name().to_owned(), entry.revision())) {
-                unchanged.insert(custom_storage(&value));
-            }
-            values.push(value);
-        }
-        let registry = Registry::build(&values, &self.fixed, Some((&current, &unchanged)));
+        let unchanged = |entry: &Entry| built_from.contains(&(entry.name().to_owned(), entry.revision()));
+        let registry = Registry::build(snapshot.iter().map(|entry| &**entry), &self.fixed, &current, unchanged);
         self.registry.store(Arc::new(registry));
         *built_from = now;
     }

@@ -90,8 +90,40 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
         {
             restore(api, definition).await?;
         }
+        announce_clusters(api).await?;
     }
     Ok(())
+}
+
+/// Clients that look for the aggregated API of clusters find it, served by this server itself.
+async fn announce_clusters(api: &Api) -> Result<(), OpenError> {
+    let resource = ("apiregistration.k8s.io", "v1", "apiservices");
+    let name = format!("v1alpha1.{}", CLUSTERS.0);
+    let object = json!({
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": name},
+        "spec": {"group": CLUSTERS.0, "version": "v1alpha1", "groupPriorityMinimum": 2000, "versionPriority": 10},
+    });
+    create(api, resource, "", object).await?;
+    let now = crate::verbs::object::time(api.clock.now());
+    let key = Key::new(GroupResource::new(resource.0, resource.2), "", name.as_str());
+    let known = api.store.get(&key).map(|entry| entry.value()).unwrap_or_default();
+    if !known["status"]["conditions"][0].is_null() {
+        return Ok(());
+    }
+    let condition = json!({
+        "type": "Available",
+        "status": "True",
+        "reason": "Local",
+        "message": "Local APIServices are always available",
+        "lastTransitionTime": now,
+    });
+    let mut request = request(resource, "", &name, Verb::Patch);
+    request.target.subresource = "status".to_owned();
+    "application/merge-patch+json".clone_into(&mut request.content_type);
+    let patch = json!({"status": {"conditions": [condition]}});
+    done(&name, api.run(&request, Payload::Value(patch)).await.map(drop))
 }
 
 /// Creates a definition, or puts its spec back to what this version of the program has.
@@ -99,14 +131,13 @@ async fn restore(api: &Api, definition: Value) -> Result<(), OpenError> {
     let resource = ("apiextensions.k8s.io", "v1", "customresourcedefinitions");
     let name = definition["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let key = Key::new(GroupResource::new(resource.0, resource.2), "", name.as_str());
-    let Some(stored) = api.store.get(&key) else {
+    if api.store.get(&key).is_none() {
         return create(api, resource, "", definition).await;
-    };
-    let patch = json!({"spec": definition["spec"]});
-    // The write path finds out that nothing changes, and then writes nothing.
-    let _ = stored;
+    }
+    // Where nothing changes, the write path writes nothing.
+    let patch = json!([{"op": "replace", "path": "/spec", "value": definition["spec"]}]);
     let mut request = request(resource, "", &name, Verb::Patch);
-    "application/merge-patch+json".clone_into(&mut request.content_type);
+    "application/json-patch+json".clone_into(&mut request.content_type);
     done(&name, api.run(&request, Payload::Value(patch)).await.map(drop))
 }
 

@@ -8,11 +8,16 @@
 
 mod admission;
 pub mod api;
+pub mod auth;
 pub mod bootstrap;
+pub mod front;
 pub mod housekeeping;
 pub mod local;
+pub mod metrics;
+pub mod pki;
 pub mod registry;
 pub mod request;
+pub mod server;
 pub mod strategy;
 pub mod verbs;
 pub mod views;

@@ -273,3 +273,6 @@ impl Subscription for Following {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

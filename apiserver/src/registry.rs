@@ -9,10 +9,10 @@ pub(crate) mod custom;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use schema::entry::GroupResource;
+use schema::entry::{Entry, GroupResource};
 use schema::model::{GroupVersionKind, Shape, StructId, TypeRef, Types};
 use serde_json::Value;
 
@@ -200,23 +200,36 @@ impl Registry {
         self.by_kind.get(gvk)
     }
 
-    /// What a server serves that has these definitions (whole CustomResourceDefinition objects). Resources of `reuse` that
-    /// come out the same way are taken from there: `unchanged` tells which definitions (by `group/plural`).
-    pub fn build(definitions: &[Value], fixed: &[Arc<ResourceDef>], reuse: Option<(&Self, &HashSet<String>)>) -> Self {
+    /// What a server serves that has these definitions (stored CustomResourceDefinition objects) and some resources that
+    /// none of them stands for. Resources of unchanged definitions are taken from the registry before.
+    pub(crate) fn build<'a>(
+        definitions: impl Iterator<Item = &'a Entry>,
+        fixed: &[Arc<ResourceDef>],
+        before: &Self,
+        is_unchanged: impl Fn(&Entry) -> bool,
+    ) -> Self {
         let mut resources = builtin::resources().to_vec();
         resources.extend(fixed.iter().cloned());
+        let mut known: HashMap<String, Vec<&Arc<ResourceDef>>> = HashMap::new();
+        for def in before.resources.iter().filter(|def| def.custom.is_some()) {
+            known.entry(def.storage.to_string()).or_default().push(def);
+        }
         let mut custom: Vec<Arc<ResourceDef>> = Vec::new();
-        for crd in definitions.iter().filter(|crd| custom::is_established(crd)) {
-            let storage = custom_storage(crd);
-            let known = reuse
-                .filter(|(_, unchanged)| unchanged.contains(&storage))
-                .map(|(old, _)| old);
-            if let Some(old) = known {
-                let same = |def: &&Arc<ResourceDef>| def.custom.is_some() && def.storage.to_string() == storage;
-                custom.extend(old.resources.iter().filter(same).cloned());
-            } else {
+        for entry in definitions {
+            if is_unchanged(entry) {
+                // A definition has the name of what it defines.
+                custom.extend(known.get(entry.name()).into_iter().flatten().map(|def| (*def).clone()));
+                continue;
+            }
+            let definition = entry.value();
+            if custom::is_established(&definition) {
                 // A stored definition was checked when it was written.
-                custom.extend(custom::resources(crd).unwrap_or_default().into_iter().map(Arc::new));
+                custom.extend(
+                    custom::resources(&definition)
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(Arc::new),
+                );
             }
         }
         custom.sort_by_cached_key(|def| {
@@ -230,17 +243,16 @@ impl Registry {
         Self::new(resources)
     }
 
+    /// The built-in resources alone.
+    pub fn builtin() -> Self {
+        Self::new(builtin::resources().to_vec())
+    }
+
     /// The resource whose objects are stored under this name, in its storage version if that is served.
     pub fn stored(&self, resource: &GroupResource) -> Option<&Arc<ResourceDef>> {
         let of = || self.resources.iter().filter(|def| def.storage == *resource);
         of().find(|def| def.is_storage_version()).or_else(|| of().next())
     }
-}
-
-/// Where the objects of a definition are stored, as [`GroupResource`] prints it.
-pub(crate) fn custom_storage(crd: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    GroupResource::new(text(&crd["spec"]["group"]), text(&crd["spec"]["names"]["plural"])).to_string()
 }
 
 /// `autoscaling/v1 Scale`, the body of every scale subresource.

@@ -6,6 +6,8 @@
 
 mod federation;
 mod lifecycle;
+#[cfg(test)]
+mod tests;
 
 use schema::status::Status;
 use serde_json::Value;

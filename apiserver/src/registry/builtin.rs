@@ -14,6 +14,15 @@ use super::{ResourceDef, SubresourceDef, TypeTree, TypesHandle};
 /// Subresources that need a kubelet, a node or a token signer behind them.
 const NOT_SERVED: [&str; 6] = ["attach", "exec", "log", "portforward", "proxy", "token"];
 
+/// What is asked and not stored.
+const REVIEWS: [&str; 5] = [
+    "localsubjectaccessreviews",
+    "selfsubjectaccessreviews",
+    "selfsubjectreviews",
+    "selfsubjectrulesreviews",
+    "subjectaccessreviews",
+];
+
 /// All built-in resources in discovery order.
 pub(super) fn resources() -> &'static [Arc<ResourceDef>] {
     static RESOURCES: OnceLock<Vec<Arc<ResourceDef>>> = OnceLock::new();
@@ -29,7 +38,7 @@ pub(super) fn resources() -> &'static [Arc<ResourceDef>] {
 
 fn is_served(resource: &ResourceFacts, all: &[ResourceFacts]) -> bool {
     let Some(storage) = &resource.storage else {
-        return false;
+        return REVIEWS.contains(&resource.plural);
     };
     let converted = *storage != resource.kind
         && all

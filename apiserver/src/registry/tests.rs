@@ -5,7 +5,7 @@ use super::custom::version_rank;
 
 #[test]
 fn built_in_kinds_are_served_once_each() {
-    let registry = Registry::build(&[], &[], None);
+    let registry = Registry::builtin();
     let deployments = registry.resource("apps", "v1", "deployments").unwrap();
     assert_eq!(deployments.storage.to_string(), "deployments.apps");
     assert!(deployments.strategic && deployments.is_storage_version());

@@ -13,6 +13,7 @@ mod service;
 
 pub use addresses::Addresses;
 
+use schema::entry::Entry;
 use schema::status::Status;
 use serde_json::Value;
 
@@ -172,9 +173,16 @@ fn clear_status(def: &ResourceDef, object: &mut Value) {
     let root = map(object);
     if def.custom.is_some() {
         root.remove("status");
-    } else if root.contains_key("status") {
+    } else if root.get("status").is_some_and(says_something) {
         root.insert("status".to_owned(), Value::Object(serde_json::Map::new()));
     }
+}
+
+/// Whether a value is more than nested empty objects, which is how an empty status is written.
+fn says_something(value: &Value) -> bool {
+    value
+        .as_object()
+        .is_none_or(|fields| fields.values().any(says_something))
 }
 
 /// Everything but the status comes from the stored object. Of built-in kinds a status update may also change metadata.
@@ -246,8 +254,8 @@ pub(crate) fn release(api: &Api, def: &ResourceDef, object: &Value) {
 }
 
 /// Gives back what an object no longer has after an update.
-pub(crate) fn release_unused(api: &Api, def: &ResourceDef, old: &Value, object: &Value) {
+pub(crate) fn release_unused(api: &Api, def: &ResourceDef, old: &Value, now: &Entry) {
     if is(def, "", "services") {
-        api.addresses.release(old, Some(object));
+        api.addresses.release(old, Some(&now.value()));
     }
 }

@@ -10,6 +10,7 @@ use super::call::{Call, Payload};
 use super::object::{map, set_type};
 use super::options::Validation;
 use crate::registry::builtin;
+use crate::request::Verb;
 
 /// The type of protobuf bodies.
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -36,7 +37,7 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
     let decoded = match call.request.content_type.as_str() {
         "" | "application/json" => decode_json(body)?,
         "application/yaml" | "application/x-yaml" | "text/yaml" => decode_yaml(body)?,
-        PROTOBUF if call.def.custom.is_none() || call.request.target.subresource == "scale" => {
+        PROTOBUF if takes_protobuf(call) => {
             let (_, _, value) = protobuf::decode_envelope(body)?;
             return Ok(Raw {
                 value,
@@ -53,9 +54,16 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
     })
 }
 
+/// A custom kind has no protobuf form; options and scales are built in everywhere.
+fn takes_protobuf(call: &Call<'_>) -> bool {
+    call.def.custom.is_none()
+        || call.request.target.subresource == "scale"
+        || matches!(call.request.verb, Verb::Delete | Verb::DeleteCollection)
+}
+
 fn accepted(call: &Call<'_>) -> Vec<&'static str> {
     let mut list = vec!["application/json", "application/yaml"];
-    if call.def.custom.is_none() {
+    if takes_protobuf(call) {
         list.push(PROTOBUF);
     }
     list

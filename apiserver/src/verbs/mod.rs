@@ -15,10 +15,11 @@ mod options;
 mod parts;
 mod patch;
 mod read;
+mod reviews;
 mod scale;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 pub(crate) mod typed;
 pub(crate) mod write;
@@ -57,6 +58,7 @@ impl Api {
             (Verb::Get, "scale") => scale::get(&call),
             (Verb::Get, _) => read::get(&call).await,
             (Verb::List, _) => read::list(&call).await,
+            (Verb::Create, "") if reviews::is_review(&call) => reviews::create(&call),
             (Verb::Create, "") => create(&call).await,
             (Verb::Create, "binding") => parts::bind(&call).await,
             (Verb::Create, "eviction") => parts::evict(&call).await,

@@ -1,11 +1,11 @@
 //! What the schema crate knows about a kind, applied to an object on its way in: defaults, and whether it is valid.
 
 use schema::defaults::{self, Context};
-use schema::status::{FieldError, Status};
+use schema::status::{FieldError, FieldErrorKind, Status};
 use schema::validate;
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::{Call, Payload};
 use super::object::meta_text;
 use crate::registry::ResourceDef;
 
@@ -39,14 +39,18 @@ pub(crate) fn check_update(call: &Call<'_>, subresource: &str, old: &Value, obje
 
 /// 422 when a kind wants to know which state an update replaces and the object does not say.
 pub(crate) fn check_revision(call: &Call<'_>, object: &Value) -> Result<(), Status> {
-    if !call.def.needs_revision || !meta_text(object, "resourceVersion").is_empty() {
+    // The server's own loops decide for themselves whether they care.
+    let own = matches!(call.payload, Payload::Value(_));
+    if own || !call.def.needs_revision || !meta_text(object, "resourceVersion").is_empty() {
         return Ok(());
     }
-    let problem = FieldError::invalid(
-        "metadata.resourceVersion",
-        Value::from(0),
-        "must be specified for an update",
-    );
+    let problem = FieldError {
+        path: "metadata.resourceVersion".to_owned(),
+        kind: FieldErrorKind::Invalid,
+        value: None,
+        // The reference prints the number it read in hexadecimal.
+        detail: "0x0: must be specified for an update".to_owned(),
+    };
     report(&call.def, object, &[problem])
 }
 

@@ -47,7 +47,7 @@ pub(crate) enum Step {
 }
 
 impl Write<'_, '_> {
-    /// Creates an object; `managed` tells that its managedFields are up to date.
+    /// Creates an object. `managed` tells that its managedFields are up to date.
     pub(crate) async fn create(&self, object: Value, managed: bool) -> Result<Answer, Status> {
         let (entry, draft) = self.create_entry(object, managed).await?;
         Ok(self.answer(201, entry, draft))
@@ -85,7 +85,7 @@ impl Write<'_, '_> {
                     None => Ok((None, attempt)),
                 };
             }
-            let write = self.storage_write(None, &attempt)?;
+            let write = self.storage_write(None, attempt)?;
             let op = Op {
                 key: key.clone(),
                 precondition: Precondition::Absent,
@@ -94,7 +94,7 @@ impl Write<'_, '_> {
             match self.commit(op).await {
                 Ok(outcome) => {
                     lease.keep();
-                    return Ok((Some(outcome.entry().clone()), attempt));
+                    return Ok((Some(outcome.entry().clone()), Value::Null));
                 }
                 Err(Lost::Race) if left == 0 => return Err(self.already_exists(&key)),
                 Err(Lost::Race) => {}
@@ -136,9 +136,9 @@ impl Write<'_, '_> {
             }
             let ends = strategy::ends(&call.def, &object);
             let write = if ends {
-                storage::Write::Delete(Some(self.draft(&object)?))
+                storage::Write::Delete(Some(self.draft(object)?))
             } else {
-                self.storage_write(Some(&old), &object)?
+                self.storage_write(Some(&old), object)?
             };
             let op = Op {
                 key: key.clone(),
@@ -151,9 +151,9 @@ impl Write<'_, '_> {
                     if ends {
                         strategy::release(call.api, &call.def, &old);
                     } else {
-                        strategy::release_unused(call.api, &call.def, &old, &object);
+                        strategy::release_unused(call.api, &call.def, &old, outcome.entry());
                     }
-                    return Ok(self.answer(200, Some(outcome.entry().clone()), object));
+                    return Ok(self.answer(200, Some(outcome.entry().clone()), Value::Null));
                 }
                 Err(Lost::Race) => {}
                 Err(Lost::Failed(status)) => return Err(status),
@@ -286,21 +286,22 @@ impl Write<'_, '_> {
     }
 
     /// The form in which an object is stored.
-    pub(crate) fn draft(&self, object: &Value) -> Result<Draft, Status> {
-        let mut object = object.clone();
+    fn draft(&self, mut object: Value) -> Result<Draft, Status> {
         if !self.call.def.is_storage_version() {
             set_type(&mut object, &self.call.stored_kind());
         }
         Draft::new(object).map_err(Status::internal)
     }
 
-    fn storage_write(&self, old: Option<&Value>, object: &Value) -> Result<storage::Write, Status> {
-        let draft = self.draft(object)?;
+    fn storage_write(&self, old: Option<&Value>, object: Value) -> Result<storage::Write, Status> {
         let call = self.call;
-        Ok(if strategy::expires(&call.def) {
+        if strategy::expires(&call.def) {
             let at = call.api.clock.now().as_second() + call.api.config.event_ttl_seconds;
-            storage::Write::PutExpiring(draft, at)
-        } else if old.is_some_and(|old| strategy::is_heartbeat(&call.def, old, object)) {
+            return Ok(storage::Write::PutExpiring(self.draft(object)?, at));
+        }
+        let heartbeat = old.is_some_and(|old| strategy::is_heartbeat(&call.def, old, &object));
+        let draft = self.draft(object)?;
+        Ok(if heartbeat {
             storage::Write::Heartbeat(draft)
         } else {
             storage::Write::Put(draft)

@@ -253,7 +253,31 @@ async fn put_makes_what_may_be_made_by_put() {
     server.check(line, lease.clone(), "201").await;
     let status = server.send(line, lease).await.unwrap_err();
     assert_eq!(status.code, 422);
-    assert!(status.message.contains("metadata.resourceVersion"), "{status}");
+    assert!(
+        status
+            .message
+            .ends_with("metadata.resourceVersion: Invalid value: 0x0: must be specified for an update"),
+        "{status}"
+    );
+}
+
+#[tokio::test]
+async fn questions_are_answered_and_not_stored() {
+    let server = Server::start(Profile::Hub).await;
+    let who = server
+        .ok("POST /apis/authentication.k8s.io/v1/selfsubjectreviews", json!({}))
+        .await;
+    assert_eq!(who["status"]["userInfo"]["username"], "system:apiserver");
+    let may = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": "pods"}}});
+    let answer = server
+        .ok("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", may)
+        .await;
+    assert_eq!(answer["status"], json!({"allowed": true}));
+    let other = json!({"spec": {"user": "nobody", "resourceAttributes": {"verb": "list", "resource": "pods"}}});
+    let answer = server
+        .ok("POST /apis/authorization.k8s.io/v1/subjectaccessreviews", other)
+        .await;
+    assert_eq!(answer["status"], json!({"allowed": false}));
 }
 
 #[tokio::test]
