@@ -1,0 +1,9 @@
+//! Who asks, and whether they may: [`authenticate`] turns a certificate into a user, [`impersonate`] lets administrators
+//! act as others, [`authorize`] decides; [`agent`] is what confines the agents of member clusters.
+//!
+//! Never here: what a request does, or how it came in.
+
+pub mod agent;
+pub mod authenticate;
+pub mod authorize;
+pub mod impersonate;

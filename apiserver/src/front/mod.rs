@@ -1,0 +1,307 @@
+//! The way from a TLS connection to the verbs and back.
+//!
+//! [`server`] accepts connections; each request runs through [`Front::handle`]: authenticate, parse ([`parse`],
+//! [`query`]), authorise, then a watch ([`watch`]) or [`Api::serve`], whose answer [`render`] puts
+//! into the form that [`negotiate`] chose. Whatever goes wrong, a panic too, becomes a `Status`.
+//!
+//! Never here: what a verb does to an object.
+
+pub mod health;
+pub mod negotiate;
+pub mod parse;
+pub mod query;
+mod render;
+pub mod server;
+#[cfg(test)]
+mod tests;
+pub mod version;
+mod watch;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::FutureExt;
+use http::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, Request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use schema::status::{Reason, Status};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::auth::authenticate::{Identity, authenticate};
+use crate::auth::authorize::Attributes;
+use crate::auth::{agent, impersonate::impersonate};
+use crate::metrics::OperationLabels;
+use crate::request::{ApiRequest, Query, Target, User, Verb};
+use crate::views;
+use parse::Route;
+
+pub use health::Readiness;
+pub use server::{Tls, TlsError, serve};
+
+/// The largest body that is read.
+const BODY_LIMIT: usize = 3 << 20;
+
+/// Who is at the other end of a connection, as a request's extension.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peer(pub(crate) Option<Arc<Identity>>);
+
+/// What every request needs.
+pub(crate) struct Front {
+    api: Arc<Api>,
+    shutdown: CancellationToken,
+}
+
+/// A request as far as its URL tells.
+struct Asked {
+    route: Route,
+    query: Query,
+    raw_query: String,
+    timeout: Duration,
+}
+
+impl Front {
+    pub(crate) fn new(api: Arc<Api>, shutdown: CancellationToken) -> Self {
+        Self { api, shutdown }
+    }
+
+    /// Answers one request, whatever happens on the way.
+    pub(crate) async fn handle(self: Arc<Self>, request: Request<Body>) -> Response {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let audit = text(&parts.headers, "audit-id").map_or_else(|| self.api.random.uuid(), str::to_owned);
+        let head = parts.method == Method::HEAD;
+        let asked = ask(&parts);
+        let labels = self.labels(&parts.method, asked.as_ref().ok());
+        let long_running = matches!(
+            &asked,
+            Ok(Asked {
+                route: Route::Resource { verb: Verb::Watch, .. },
+                ..
+            })
+        );
+        let path = parts.uri.path().to_owned();
+        let allowed = asked.as_ref().map_or(query::REQUEST_TIMEOUT, |asked| asked.timeout);
+        let work = tokio::time::timeout(allowed, self.process(parts, body, asked));
+        let result = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => {
+                let text = "Timeout: request did not complete within the allotted timeout";
+                Err(Status::failure(504, Reason::Timeout, text))
+            }
+            Err(_) => {
+                tracing::error!(audit, path, "a request handler panicked");
+                Err(Status::internal("the request could not be handled"))
+            }
+        };
+        let mut response = result.unwrap_or_else(|status| render::status(&status));
+        if response.status().is_server_error() {
+            tracing::warn!(audit, path, code = response.status().as_u16(), "request failed");
+        }
+        render::set_header(&mut response, "audit-id", &audit);
+        render::set_header(&mut response, "x-flotilla-epoch", self.api.store.epoch());
+        let duration = (!long_running).then(|| started.elapsed());
+        self.api.metrics.answered(&labels, response.status().as_u16(), duration);
+        if head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn process(&self, parts: Parts, body: Body, asked: Result<Asked, Status>) -> Result<Response, Status> {
+        let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0.as_deref());
+        let user = authenticate(peer, &parts.headers, self.api.clock.now())?;
+        let user = impersonate(user, &parts.headers)?;
+        let Asked {
+            route,
+            mut query,
+            raw_query,
+            ..
+        } = asked?;
+        if !query::pairs(&raw_query).any(|(key, _)| key == "pretty") {
+            query.pretty = text(&parts.headers, USER_AGENT).is_some_and(is_for_people);
+        }
+        match route {
+            Route::Unknown => Ok(render::not_found()),
+            Route::MethodNotAllowed(_) => Err(method_not_allowed()),
+            Route::Path(path) => self.path(&user, &parts, &path, &raw_query),
+            Route::Resource { verb, target, .. } => {
+                let attributes = parse::attributes(verb, &target, &query);
+                self.api.authorizers.check(&user, &attributes)?;
+                self.resource(user, &parts, body, (verb, target, query)).await
+            }
+        }
+    }
+
+    async fn resource(
+        &self,
+        user: User,
+        parts: &Parts,
+        body: Body,
+        (verb, target, query): (Verb, Target, Query),
+    ) -> Result<Response, Status> {
+        let accept = text(&parts.headers, ACCEPT).unwrap_or_default();
+        if verb == Verb::Watch {
+            return watch::start(&self.api, &self.shutdown, (&target, &query), accept).await;
+        }
+        if target.subresource == "proxy" {
+            let message = format!("there is no connection to cluster {:?}", target.name);
+            return Err(Status::failure(503, Reason::ServiceUnavailable, message));
+        }
+        let request = ApiRequest {
+            user,
+            verb,
+            target,
+            query,
+            content_type: media_type(&parts.headers),
+            body: read(body, &parts.headers).await?,
+            agent: agent_name(&parts.headers),
+        };
+        agent::check_created(&request)?;
+        let query = request.query.clone();
+        let answer = self.api.serve(request).await?;
+        render::answer(answer, accept, &query, self.api.clock.now())
+    }
+
+    /// What is no resource.
+    fn path(&self, user: &User, parts: &Parts, path: &str, raw_query: &str) -> Result<Response, Status> {
+        let verb = parts.method.as_str().to_ascii_lowercase();
+        let attributes = Attributes {
+            verb,
+            path: path.to_owned(),
+            ..Attributes::default()
+        };
+        self.api.authorizers.check(user, &attributes)?;
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return Err(method_not_allowed());
+        }
+        if let Some((code, body)) = health::serve(&self.api.readiness, path, raw_query) {
+            return Ok(render::text(code, body));
+        }
+        match path.trim_end_matches('/') {
+            "/version" => return Ok(render::json(&version::version())),
+            "/metrics" => {
+                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                return Ok(render::response(200, kind, self.api.metrics.encode()));
+            }
+            _ => {}
+        }
+        let accept = text(&parts.headers, ACCEPT).unwrap_or_default();
+        let known = text(&parts.headers, IF_NONE_MATCH);
+        let Some(document) = views::nonresource(&self.api, path, accept, known, raw_query) else {
+            return Ok(render::not_found());
+        };
+        let mut response = render::response(document.code, "application/json", document.body);
+        if document.content_type.is_empty() {
+            response.headers_mut().remove(CONTENT_TYPE);
+        } else {
+            render::set_header(&mut response, "content-type", &document.content_type);
+        }
+        for (name, value) in document.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), value.parse()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        Ok(response)
+    }
+
+    /// Labels of a request. Names that are not served do not become labels, or a client could fill the memory with them.
+    fn labels(&self, method: &Method, asked: Option<&Asked>) -> OperationLabels {
+        let mut labels = OperationLabels {
+            verb: known_method(method).to_owned(),
+            group: String::new(),
+            resource: String::new(),
+        };
+        if let Some(Asked {
+            route: Route::Resource { verb, target, .. },
+            ..
+        }) = asked
+        {
+            if matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
+                labels.verb = verb.as_str().to_ascii_uppercase();
+            }
+            if self
+                .api
+                .registry
+                .load()
+                .resource(&target.group, &target.version, &target.resource)
+                .is_some()
+            {
+                labels.group.clone_from(&target.group);
+                labels.resource.clone_from(&target.resource);
+            }
+        }
+        labels
+    }
+}
+
+fn ask(parts: &Parts) -> Result<Asked, Status> {
+    let raw_query = parts.uri.query().unwrap_or_default().to_owned();
+    let mut query = query::parse(&raw_query)?;
+    let timeout = query::timeout(&raw_query)?;
+    let route = parse::parse(&parts.method, parts.uri.path(), &mut query);
+    Ok(Asked {
+        route,
+        query,
+        raw_query,
+        timeout,
+    })
+}
+
+fn known_method(method: &Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") => known,
+        _ => "OTHER",
+    }
+}
+
+fn method_not_allowed() -> Status {
+    let text = "the server does not allow this method on the requested resource";
+    let mut status = Status::failure(405, Reason::MethodNotAllowed, text);
+    status.details_mut();
+    status
+}
+
+async fn read(body: Body, headers: &HeaderMap) -> Result<Bytes, Status> {
+    let too_large = || {
+        let text = format!("Request entity too large: limit is {BODY_LIMIT}");
+        Status::failure(413, Reason::RequestEntityTooLarge, text)
+    };
+    let announced = text(headers, "content-length").and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Status::bad_request("the body of the request could not be read")),
+    }
+}
+
+fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The media type of the body without parameters.
+fn media_type(headers: &HeaderMap) -> String {
+    let value = text(headers, CONTENT_TYPE).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn agent_name(headers: &HeaderMap) -> String {
+    let value = text(headers, USER_AGENT).unwrap_or_default();
+    value.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// Whether somebody reads the answer with their own eyes.
+fn is_for_people(agent: &str) -> bool {
+    ["curl", "Wget", "Mozilla/5.0"]
+        .iter()
+        .any(|start| agent.starts_with(start))
+}

@@ -1,0 +1,168 @@
+//! From an answer to an HTTP response, in the form that was negotiated.
+//!
+//! Never here: how a form looks ([`crate::views`]).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use schema::status::Status;
+
+use super::negotiate::{self, Content, Form};
+use crate::request::{Answer, AnswerBody, Query};
+use crate::views::list::{ListMeta, list_json, present};
+use crate::views::partial::{partial_json, partial_list_json, partial_of_json};
+use crate::views::table::{IncludeObject, TableOptions, table_json, table_value_json};
+
+const JSON: &str = "application/json";
+/// All warnings of one answer together, so that no proxy refuses the headers.
+const WARNING_BYTES: usize = 4096;
+
+/// A response with a body at hand.
+pub(super) fn response(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// A failure, or the outcome of a deletion.
+pub(super) fn status(status: &Status) -> Response {
+    let mut response = response(status.code, JSON, serde_json::to_vec(status).unwrap_or_default());
+    let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if wait > 0 {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
+    }
+    response
+}
+
+/// What stands at a path that names nothing.
+pub(super) fn not_found() -> Response {
+    let mut response = response(404, "text/plain; charset=utf-8", "404 page not found\n");
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A plain text.
+pub(super) fn text(code: u16, body: String) -> Response {
+    response(code, "text/plain; charset=utf-8", body)
+}
+
+/// A JSON document.
+pub(super) fn json(value: &serde_json::Value) -> Response {
+    response(200, JSON, serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// How Tables of this request look; 400 for a parameter that is none.
+pub(super) fn table_options(query: &Query) -> Result<TableOptions, Status> {
+    let include_object = IncludeObject::parse(query.include_object.as_deref()).ok_or_else(|| {
+        let given = query.include_object.as_deref().unwrap_or_default();
+        Status::bad_request(format!("unrecognized includeObject value: {given:?}"))
+    })?;
+    Ok(TableOptions {
+        no_headers: false,
+        include_object,
+    })
+}
+
+/// Renders what a verb answered.
+pub(super) fn answer(answer: Answer, accept: &str, query: &Query, now: Timestamp) -> Result<Response, Status> {
+    let content = if matches!(answer.body, AnswerBody::List(_)) {
+        Content::List
+    } else {
+        Content::One
+    };
+    if let AnswerBody::Status(body) = &answer.body {
+        let mut response = status(body);
+        *response.status_mut() = StatusCode::from_u16(answer.code).unwrap_or_default();
+        warn(&mut response, &answer.warnings);
+        return Ok(response);
+    }
+    let form = negotiate::choose(accept, content)?;
+    let body: Bytes = match (answer.body, form) {
+        (AnswerBody::Entry(def, entry), Form::Object) => {
+            if def.is_storage_version() {
+                entry.json().clone()
+            } else {
+                present(&def, &entry).into_owned().into()
+            }
+        }
+        (AnswerBody::Entry(_, entry), Form::Metadata) => partial_json(&entry).into(),
+        (AnswerBody::Entry(def, entry), Form::Table) => {
+            let meta = ListMeta {
+                revision: entry.revision(),
+                ..ListMeta::default()
+            };
+            table_json(&def, [&entry], table_options(query)?, &meta, now).into()
+        }
+        (AnswerBody::Object(_, value), Form::Object) => encode(&value).into(),
+        (AnswerBody::Object(_, value), Form::Metadata) => partial_of_json(&encode(&value)).into(),
+        (AnswerBody::Object(def, value), Form::Table) => {
+            table_value_json(&def, &value, table_options(query)?, now).into()
+        }
+        (AnswerBody::List(list), Form::Object) => list_json(&list).into(),
+        (AnswerBody::List(list), Form::Metadata) => partial_list_json(&list.items, &ListMeta::from(&list)).into(),
+        (AnswerBody::List(list), Form::Table) => {
+            let items: &[Arc<_>] = &list.items;
+            table_json(
+                &list.resource,
+                items,
+                table_options(query)?,
+                &ListMeta::from(&list),
+                now,
+            )
+            .into()
+        }
+        (AnswerBody::Status(body), _) => encode(&body).into(),
+    };
+    let body = if query.pretty { pretty(&body) } else { body };
+    let mut response = response(answer.code, JSON, body);
+    warn(&mut response, &answer.warnings);
+    Ok(response)
+}
+
+fn encode(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// Indented, for people.
+fn pretty(body: &Bytes) -> Bytes {
+    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut text = serde_json::to_vec_pretty(&value).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}
+
+/// Adds `Warning` headers, each text once and bounded together.
+fn warn(response: &mut Response, warnings: &[String]) {
+    let mut left = WARNING_BYTES;
+    for (index, text) in warnings.iter().enumerate() {
+        if warnings[..index].contains(text) {
+            continue;
+        }
+        let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let quoted = clean.replace('\\', "\\\\").replace('"', "\\\"");
+        if quoted.len() > left {
+            break;
+        }
+        left -= quoted.len();
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+/// Adds a header whose value comes from elsewhere; one that cannot stand in a header is left out.
+pub(super) fn set_header(response: &mut Response, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}

@@ -1,0 +1,206 @@
+//! Listens: TLS with optional client certificates, HTTP/1.1 and HTTP/2 on one port, an end without loose ends.
+//!
+//! Start with [`serve`]. On shutdown no connection is accepted any more, watches end, requests in flight are answered;
+//! whatever is left after five seconds is cut.
+//!
+//! Never here: what a request means.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::time_provider::TimeProvider;
+use rustls::{RootCertStore, ServerConfig};
+use schema::clock::Clock;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::{Front, Peer};
+use crate::api::Api;
+use crate::auth::authenticate::Identity;
+use crate::pki::Pki;
+
+/// How long a client may take to shake hands or to send a request's headers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long requests in flight have after the end was announced.
+const GRACE: Duration = Duration::from_secs(5);
+/// A Go client has all its watches on one connection.
+const STREAMS: u32 = 1000;
+/// How often an idle HTTP/2 client is asked whether it is still there, and how long it has to answer.
+const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(30));
+
+/// What the listener shows and whom it trusts, all in PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// Serving certificate, with its chain if there is one.
+    pub certificate_pem: String,
+    /// Its key.
+    pub key_pem: String,
+    /// Authority of client certificates.
+    pub client_ca_pem: String,
+}
+
+impl From<&Pki> for Tls {
+    fn from(pki: &Pki) -> Self {
+        Self {
+            certificate_pem: pki.server_pem.clone(),
+            key_pem: pki.server_key_pem.clone(),
+            client_ca_pem: pki.ca_pem.clone(),
+        }
+    }
+}
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate or key is not in PEM form.
+    #[error("not a certificate or key in PEM form: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// Certificate and key cannot be used.
+    #[error("certificate or key cannot be used: {0}")]
+    Rustls(#[from] rustls::Error),
+    /// The authority cannot be used.
+    #[error("client authority cannot be used: {0}")]
+    Authority(#[from] rustls::server::VerifierBuilderError),
+}
+
+/// Certificates are judged by the server's own clock.
+#[derive(Clone)]
+struct ServerTime(Arc<dyn Clock>);
+
+impl std::fmt::Debug for ServerTime {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("ServerTime")
+    }
+}
+
+impl TimeProvider for ServerTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.now().as_second()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+impl Tls {
+    fn config(&self, clock: Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(self.client_ca_pem.as_bytes()) {
+            roots.add(certificate?)?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .allow_unauthenticated()
+            .build()?;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes()).collect();
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
+        let mut config = ServerConfig::builder_with_details(provider, Arc::new(ServerTime(clock)))
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain?, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// Serves until `shutdown` is cancelled and every connection has ended.
+pub async fn serve(
+    api: Arc<Api>,
+    listener: TcpListener,
+    tls: Tls,
+    shutdown: CancellationToken,
+) -> Result<(), TlsError> {
+    let acceptor = TlsAcceptor::from(Arc::new(tls.config(api.clock.clone())?));
+    let readiness = api.readiness.clone();
+    let front = Arc::new(Front::new(api, shutdown.clone()));
+    let router = Router::new().fallback(handle).with_state(front);
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, acceptor.clone(), router.clone(), shutdown.clone()));
+            }
+            Err(error) => {
+                // Mostly too many open files: others will end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    readiness.stop();
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+async fn handle(State(front): State<Arc<Front>>, request: Request) -> axum::response::Response {
+    front.handle(request).await
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, shutdown: CancellationToken) {
+    // Answers are small and waited for.
+    let _ = stream.set_nodelay(true);
+    let shaken = tokio::select! {
+        () = shutdown.cancelled() => return,
+        shaken = tokio::time::timeout(PATIENCE, acceptor.accept(stream)) => shaken,
+    };
+    let stream = match shaken {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => return,
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = Peer(certificate.and_then(|der| Identity::of_certificate(der)).map(Arc::new));
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let router = router.clone();
+        async move {
+            let Ok(response) = router.oneshot(request).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        result = connection.as_mut() => return ended(result),
+        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    if let Ok(result) = tokio::time::timeout(GRACE, connection).await {
+        ended(result);
+    }
+}
+
+fn ended(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}
