@@ -158,12 +158,12 @@ impl Federation {
         entries.map(|entry| entry.revision()).max().unwrap_or_default()
     }
 
-    /// What has been written after a revision.
+    /// What has been written after a revision. An Event that only counts once more is left out: that comes when it comes.
     pub(crate) fn changed_since(&self, revision: u64) -> Vec<String> {
         let resources = self.hub.resources().into_iter();
         let entries = resources.flat_map(|resource| self.hub.list(&resource.group_resource, None));
         entries
-            .filter(|entry| entry.revision() > revision)
+            .filter(|entry| entry.revision() > revision && entry.value()["count"].as_i64().unwrap_or(1) == 1)
             .map(|entry| entry.key().to_string())
             .collect()
     }
