@@ -124,12 +124,7 @@ fn next_steps(root: &Path, members: &[String]) -> String {
 
 fn check_names(members: &[String]) -> Result<()> {
     for (index, member) in members.iter().enumerate() {
-        let label = !member.is_empty()
-            && member.len() <= 48
-            && member.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            && !member.starts_with('-')
-            && !member.ends_with('-');
-        if !label {
+        if !crate::kubeconfig::is_cluster_name(member) {
             bail!("--members: {member:?} is not a cluster name: lower case letters, digits and '-', at most 48");
         }
         if members[..index].contains(member) {

@@ -61,7 +61,8 @@ fn is_ready(cluster: &Value) -> bool {
 /// Applies the tutorial's manifests; the policy names the demo's own members, one part each.
 pub(crate) async fn apply_tutorial(hub_client: &Client, members: &[String]) -> Result<()> {
     for file in MANIFESTS {
-        for mut object in schema::decode::decode_yaml_documents(file.as_bytes()).context("a manifest of the tutorial")? {
+        for document in file.split("\n---\n") {
+            let mut object = schema::decode::decode_yaml(document.as_bytes()).context("a manifest of the tutorial")?.value;
             if object["kind"] == "PropagationPolicy" {
                 object["spec"]["placement"] = placement(members);
             }
@@ -154,6 +155,6 @@ fn table(bound: &BTreeMap<&str, &Value>) -> Result<String, String> {
             table.add_row([format!("deployment/{name}"), cluster.to_owned(), replicas.to_string(), ready.to_string()]);
         }
     }
-    // Columns end where their text ends: trailing blanks are noise in a pipe.
-    Ok(table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
+    // Columns begin and end where their text does: blanks at the edges are noise in a pipe.
+    Ok(table.to_string().lines().map(str::trim).collect::<Vec<_>>().join("\n"))
 }

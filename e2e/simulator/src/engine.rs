@@ -49,13 +49,25 @@ pub struct Engine {
 }
 
 fn known(group: &str, plural: &str, kind: &str, namespaced: bool) -> Resource {
-    Resource { group_resource: GroupResource::new(group, plural), version: "v1".into(), kind: kind.into(), namespaced }
+    Resource {
+        group_resource: GroupResource::new(group, plural),
+        version: "v1".into(),
+        kind: kind.into(),
+        namespaced,
+    }
 }
 
 impl Engine {
     /// A loop over a member's API server.
     pub fn new(member_client: Arc<dyn Hub>, clock: Arc<dyn Clock>, config: EngineConfig) -> Self {
-        Self { member_client, clock, config, fleet: Fleet::default(), dirty: BTreeSet::new(), pending: BTreeSet::new() }
+        Self {
+            member_client,
+            clock,
+            config,
+            fleet: Fleet::default(),
+            dirty: BTreeSet::new(),
+            pending: BTreeSet::new(),
+        }
     }
 
     fn resources(&self) -> Vec<Resource> {
@@ -79,7 +91,11 @@ impl Engine {
         let followed: Vec<GroupResource> = resources.into_iter().map(|resource| resource.group_resource).collect();
         let mut subscription = self.member_client.subscribe(&followed);
         loop {
-            let retry = if self.dirty.is_empty() { Duration::from_secs(3600) } else { Duration::from_secs(1) };
+            let retry = if self.dirty.is_empty() {
+                Duration::from_secs(3600)
+            } else {
+                Duration::from_secs(1)
+            };
             let signal = tokio::select! {
                 signal = subscription.next() => signal,
                 () = tokio::time::sleep(retry) => Some(Signal::Synced),
@@ -105,7 +121,9 @@ impl Engine {
     }
 
     fn take(&mut self, signal: Signal) {
-        let Signal::Change(Change { entry, deleted, .. }) = signal else { return };
+        let Signal::Change(Change { entry, deleted, .. }) = signal else {
+            return;
+        };
         let key = entry.key().clone();
         match (&*key.resource.group, &*key.resource.resource) {
             ("", "nodes") => {
@@ -128,7 +146,8 @@ impl Engine {
                 _ => None,
             };
             if let Some(resource) = resource {
-                self.dirty.insert(Key::new(resource, key.namespace.clone(), owner.name.as_str()));
+                self.dirty
+                    .insert(Key::new(resource, key.namespace.clone(), owner.name.as_str()));
             }
         }
         if !deleted {
@@ -180,7 +199,9 @@ impl Engine {
     }
 
     async fn handle(&mut self, key: &Key) -> Result<(), Status> {
-        let Some(entry) = self.member_client.get(key) else { return Ok(()) };
+        let Some(entry) = self.member_client.get(key) else {
+            return Ok(());
+        };
         let object = entry.value();
         let terminating = entry.meta().deletion_timestamp.is_some();
         match (&*key.resource.group, &*key.resource.resource) {
@@ -200,33 +221,49 @@ impl Engine {
         let plan = deployment::plan(object, &owned, &self.now());
         if let Some(set) = plan.create {
             let name = set["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            self.write(&sets, entry.namespace(), &name, None, Action::Create(set)).await?;
+            self.write(&sets, entry.namespace(), &name, None, Action::Create(set))
+                .await?;
         }
         for (name, replicas) in plan.scale {
             let patch = Action::Merge(json!({"spec": {"replicas": replicas}}));
             self.write(&sets, entry.namespace(), &name, None, patch).await?;
         }
-        self.write_status(&known("apps", "deployments", "Deployment", true), entry, object, plan.status).await
+        self.write_status(
+            &known("apps", "deployments", "Deployment", true),
+            entry,
+            object,
+            plan.status,
+        )
+        .await
     }
 
     async fn handle_replica_set(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
         let plan = replicaset::plan(object, &self.owned(&GroupResource::new("", "pods"), entry));
         self.change_pods(entry.namespace(), plan.create, plan.delete).await?;
-        self.write_status(&known("apps", "replicasets", "ReplicaSet", true), entry, object, plan.status).await
+        self.write_status(
+            &known("apps", "replicasets", "ReplicaSet", true),
+            entry,
+            object,
+            plan.status,
+        )
+        .await
     }
 
     async fn handle_job(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
         let plan = job::plan(object, &self.owned(&GroupResource::new("", "pods"), entry), &self.now());
         self.change_pods(entry.namespace(), plan.create, plan.delete).await?;
-        self.write_status(&known("batch", "jobs", "Job", true), entry, object, plan.status).await
+        self.write_status(&known("batch", "jobs", "Job", true), entry, object, plan.status)
+            .await
     }
 
     async fn handle_service(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
         if object["spec"]["type"] != "LoadBalancer" {
             return Ok(());
         }
-        let status = json!({"loadBalancer": {"ingress": [{"ip": address("192.0.2", &entry.meta().uid), "ipMode": "VIP"}]}});
-        self.write_status(&known("", "services", "Service", true), entry, object, status).await
+        let status =
+            json!({"loadBalancer": {"ingress": [{"ip": address("192.0.2", &entry.meta().uid), "ipMode": "VIP"}]}});
+        self.write_status(&known("", "services", "Service", true), entry, object, status)
+            .await
     }
 
     async fn change_pods(&self, namespace: &str, create: Vec<Value>, delete: Vec<String>) -> Result<(), Status> {
@@ -235,7 +272,11 @@ impl Engine {
             self.write(&pods, namespace, "", None, Action::Create(pod)).await?;
         }
         for name in delete {
-            let action = Action::Delete { uid: None, revision: None, propagation: Propagation::Background };
+            let action = Action::Delete {
+                uid: None,
+                revision: None,
+                propagation: Propagation::Background,
+            };
             self.write(&pods, namespace, &name, None, action).await?;
         }
         Ok(())
@@ -254,8 +295,15 @@ impl Engine {
             Ok(node) => {
                 let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": entry.name(), "namespace": entry.namespace()},
                     "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
-                let written =
-                    self.write(&pods, entry.namespace(), entry.name(), Some("binding"), Action::Create(binding)).await;
+                let written = self
+                    .write(
+                        &pods,
+                        entry.namespace(),
+                        entry.name(),
+                        Some("binding"),
+                        Action::Create(binding),
+                    )
+                    .await;
                 if written.is_err() {
                     self.fleet.remove_pod(&entry.meta().uid);
                 }
@@ -281,14 +329,25 @@ impl Engine {
             revision: None,
             propagation: Propagation::Background,
         };
-        self.write(&known("", "pods", "Pod", true), entry.namespace(), entry.name(), None, action).await
+        self.write(
+            &known("", "pods", "Pod", true),
+            entry.namespace(),
+            entry.name(),
+            None,
+            action,
+        )
+        .await
     }
 
     fn owned(&self, resource: &GroupResource, owner: &Entry) -> Vec<Value> {
         let uid = &owner.meta().uid;
         let listed = self.member_client.list(resource, Some(owner.namespace()));
         let owned = listed.iter().filter(|entry| {
-            entry.meta().owner_references.iter().any(|reference| reference.controller && reference.uid == *uid)
+            entry
+                .meta()
+                .owner_references
+                .iter()
+                .any(|reference| reference.controller && reference.uid == *uid)
         });
         owned.map(|entry| entry.value()).collect()
     }
@@ -305,7 +364,14 @@ impl Engine {
         }
         let mut changed = object.clone();
         changed["status"] = status;
-        self.write(resource, entry.namespace(), entry.name(), Some("status"), Action::Update(changed)).await
+        self.write(
+            resource,
+            entry.namespace(),
+            entry.name(),
+            Some("status"),
+            Action::Update(changed),
+        )
+        .await
     }
 
     async fn write(
@@ -316,8 +382,13 @@ impl Engine {
         subresource: Option<&'static str>,
         action: Action,
     ) -> Result<(), Status> {
-        let request =
-            Request { resource: resource.clone(), namespace: namespace.into(), name: name.into(), subresource, action };
+        let request = Request {
+            resource: resource.clone(),
+            namespace: namespace.into(),
+            name: name.into(),
+            subresource,
+            action,
+        };
         self.member_client.write(MANAGER, request).await.map(drop)
     }
 
@@ -335,5 +406,9 @@ fn seconds(time: Timestamp) -> String {
 fn address(prefix: &str, uid: &str) -> String {
     let hash = crds::names::fnv32a(uid.as_bytes());
     let (high, low) = ((hash >> 8) & 0xff, (hash & 0xff).clamp(1, 254));
-    if prefix.matches('.').count() == 2 { format!("{prefix}.{low}") } else { format!("{prefix}.{high}.{low}") }
+    if prefix.matches('.').count() == 2 {
+        format!("{prefix}.{low}")
+    } else {
+        format!("{prefix}.{high}.{low}")
+    }
 }

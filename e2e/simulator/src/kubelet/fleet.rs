@@ -50,7 +50,9 @@ impl Fleet {
 
     /// A pod is gone.
     pub(crate) fn remove_pod(&mut self, uid: &str) {
-        let Some((node, requests)) = self.pods.remove(uid) else { return };
+        let Some((node, requests)) = self.pods.remove(uid) else {
+            return;
+        };
         if let Some(node) = self.nodes.get_mut(&node) {
             for (name, amount) in requests {
                 *node.used.entry(name).or_default() -= amount;
@@ -84,8 +86,15 @@ impl Fleet {
             }
         }
         let Some((_, name)) = best else {
-            let list: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            return Err(format!("0/{} nodes are available: {}.", self.nodes.len(), list.join(", ")));
+            let list: Vec<String> = reasons
+                .into_iter()
+                .map(|(reason, count)| format!("{count} {reason}"))
+                .collect();
+            return Err(format!(
+                "0/{} nodes are available: {}.",
+                self.nodes.len(),
+                list.join(", ")
+            ));
         };
         let name = name.clone();
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
@@ -100,7 +109,11 @@ impl Node {
             return Some("node(s) were unschedulable".to_owned());
         }
         let selector = pod["spec"]["nodeSelector"].as_object();
-        if selector.into_iter().flatten().any(|(key, value)| self.labels[key] != *value) {
+        if selector
+            .into_iter()
+            .flatten()
+            .any(|(key, value)| self.labels[key] != *value)
+        {
             return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
         }
         let short = wanted.iter().find(|(name, amount)| {
@@ -108,13 +121,21 @@ impl Node {
                 - self.used.get(*name).copied().unwrap_or_default();
             0 < **amount && free < **amount
         });
-        short.map(|(name, _)| if name == "pods" { "Too many pods".to_owned() } else { format!("Insufficient {name}") })
+        short.map(|(name, _)| {
+            if name == "pods" {
+                "Too many pods".to_owned()
+            } else {
+                format!("Insufficient {name}")
+            }
+        })
     }
 }
 
 fn amounts(list: &Value) -> Amounts {
     let pairs = list.as_object().into_iter().flatten();
-    pairs.filter_map(|(name, value)| Some((name.clone(), quantity::milli(value.as_str()?)?))).collect()
+    pairs
+        .filter_map(|(name, value)| Some((name.clone(), quantity::milli(value.as_str()?)?)))
+        .collect()
 }
 
 /// What a pod asks for: the sum over its containers, or its largest init container, and one pod.
@@ -144,7 +165,10 @@ mod tests {
 
     fn fleet(nodes: usize, cpu: &str) -> Fleet {
         let mut fleet = Fleet::default();
-        let shape = NodeShape { cpu: cpu.to_owned(), ..NodeShape::default() };
+        let shape = NodeShape {
+            cpu: cpu.to_owned(),
+            ..NodeShape::default()
+        };
         for index in 0..nodes {
             fleet.set_node(&node(&format!("n{index}"), &shape, "v1", "t"));
         }
@@ -160,7 +184,10 @@ mod tests {
         let mut fleet = fleet(2, "1");
         assert_eq!(fleet.place(&pod("a", "600m")), Ok("n0".to_owned()));
         assert_eq!(fleet.place(&pod("b", "600m")), Ok("n1".to_owned()));
-        assert_eq!(fleet.place(&pod("c", "600m")), Err("0/2 nodes are available: 2 Insufficient cpu.".to_owned()));
+        assert_eq!(
+            fleet.place(&pod("c", "600m")),
+            Err("0/2 nodes are available: 2 Insufficient cpu.".to_owned())
+        );
         fleet.remove_pod("a");
         assert_eq!(fleet.place(&pod("c", "600m")), Ok("n0".to_owned()));
     }

@@ -24,7 +24,11 @@ pub struct NodeShape {
 
 impl Default for NodeShape {
     fn default() -> Self {
-        Self { cpu: "8".to_owned(), memory: "32Gi".to_owned(), pods: 110 }
+        Self {
+            cpu: "8".to_owned(),
+            memory: "32Gi".to_owned(),
+            pods: 110,
+        }
     }
 }
 

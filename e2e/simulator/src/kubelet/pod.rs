@@ -51,7 +51,9 @@ pub(crate) fn pending_status(pod: &Value, message: &str, now: &str) -> Option<Va
     }
     let mut condition = condition;
     condition["lastTransitionTime"] = json!(now);
-    Some(json!({"phase": "Pending", "conditions": [condition], "qosClass": pod["status"]["qosClass"].as_str().unwrap_or("BestEffort")}))
+    Some(
+        json!({"phase": "Pending", "conditions": [condition], "qosClass": pod["status"]["qosClass"].as_str().unwrap_or("BestEffort")}),
+    )
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,19 +86,24 @@ fn conditions(stage: Stage, before: &Value, now: &str) -> Value {
         Stage::Succeeded => Some("PodCompleted"),
         Stage::Failed => Some("PodFailed"),
     };
-    [("PodScheduled", true), ("Initialized", true), ("ContainersReady", ready), ("Ready", ready)]
-        .into_iter()
-        .map(|(kind, holds)| {
-            let status = if holds { "True" } else { "False" };
-            let old = find(before, kind).filter(|old| old["status"] == status);
-            let since = old.map_or_else(|| json!(now), |old| old["lastTransitionTime"].clone());
-            let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": since});
-            if let (false, Some(reason)) = (holds, reason) {
-                condition["reason"] = json!(reason);
-            }
-            condition
-        })
-        .collect()
+    [
+        ("PodScheduled", true),
+        ("Initialized", true),
+        ("ContainersReady", ready),
+        ("Ready", ready),
+    ]
+    .into_iter()
+    .map(|(kind, holds)| {
+        let status = if holds { "True" } else { "False" };
+        let old = find(before, kind).filter(|old| old["status"] == status);
+        let since = old.map_or_else(|| json!(now), |old| old["lastTransitionTime"].clone());
+        let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": since});
+        if let (false, Some(reason)) = (holds, reason) {
+            condition["reason"] = json!(reason);
+        }
+        condition
+    })
+    .collect()
 }
 
 fn containers(pod: &Value, stage: Stage, started: &str, now: &str) -> Value {
@@ -124,15 +131,19 @@ fn containers(pod: &Value, stage: Stage, started: &str, now: &str) -> Value {
 }
 
 fn find<'a>(conditions: &'a Value, kind: &str) -> Option<&'a Value> {
-    conditions.as_array().into_iter().flatten().find(|condition| condition["type"] == kind)
+    conditions
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == kind)
 }
 
 /// Whether a stored status already holds everything that a new one says; servers add defaults of their own.
 fn says(stored: &Value, wanted: &Value) -> bool {
     match (stored, wanted) {
-        (Value::Object(stored), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| stored.get(key).is_some_and(|stored| says(stored, value)) || is_zero(value) && !stored.contains_key(key))
-        }
+        (Value::Object(stored), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            stored.get(key).is_some_and(|stored| says(stored, value)) || is_zero(value) && !stored.contains_key(key)
+        }),
         (Value::Array(stored), Value::Array(wanted)) => {
             stored.len() == wanted.len() && stored.iter().zip(wanted).all(|(stored, wanted)| says(stored, wanted))
         }

@@ -23,15 +23,24 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 pub(crate) fn plan(deployment: &Value, replica_sets: &[Value], now: &str) -> Plan {
     let desired = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
     let current = replica_sets.iter().find(|set| same_template(deployment, set));
-    let old: Vec<&Value> = replica_sets.iter().filter(|set| !same_template(deployment, set)).collect();
-    let mut plan = Plan { status: status(deployment, current, replica_sets, now), ..Plan::default() };
+    let old: Vec<&Value> = replica_sets
+        .iter()
+        .filter(|set| !same_template(deployment, set))
+        .collect();
+    let mut plan = Plan {
+        status: status(deployment, current, replica_sets, now),
+        ..Plan::default()
+    };
     if deployment["spec"]["paused"] == true && current.is_none() {
         return plan;
     }
     let total: i64 = replica_sets.iter().map(replicas).sum();
     let recreate = deployment["spec"]["strategy"]["type"] == "Recreate";
     let (surge, unavailable) = limits(deployment, desired);
-    let old_pods: i64 = old.iter().map(|set| replicas(set).max(number(&set["status"]["replicas"]))).sum();
+    let old_pods: i64 = old
+        .iter()
+        .map(|set| replicas(set).max(number(&set["status"]["replicas"])))
+        .sum();
     let now_wanted = |has: i64| {
         if old_pods == 0 || desired <= has {
             desired
@@ -50,11 +59,13 @@ pub(crate) fn plan(deployment: &Value, replica_sets: &[Value], now: &str) -> Pla
     }
     let Some(current) = current else {
         if recreate {
-            plan.scale.extend(old.iter().filter(|set| 0 < replicas(set)).map(|set| (name(set), 0)));
+            plan.scale
+                .extend(old.iter().filter(|set| 0 < replicas(set)).map(|set| (name(set), 0)));
         }
         return plan;
     };
-    plan.scale.extend(scale_down(&old, current, desired, total, unavailable, recreate));
+    plan.scale
+        .extend(scale_down(&old, current, desired, total, unavailable, recreate));
     plan
 }
 
@@ -68,7 +79,11 @@ fn scale_down(
     recreate: bool,
 ) -> Vec<(String, i64)> {
     if recreate {
-        return old.iter().filter(|set| 0 < replicas(set)).map(|set| (name(set), 0)).collect();
+        return old
+            .iter()
+            .filter(|set| 0 < replicas(set))
+            .map(|set| (name(set), 0))
+            .collect();
     }
     let minimum = desired - unavailable;
     let not_yet = (replicas(current) - number(&current["status"]["availableReplicas"])).max(0);
@@ -81,8 +96,11 @@ fn scale_down(
         *left -= take;
         budget -= take;
     }
-    let available: i64 =
-        old.iter().chain([&current]).map(|set| number(&set["status"]["availableReplicas"])).sum();
+    let available: i64 = old
+        .iter()
+        .chain([&current])
+        .map(|set| number(&set["status"]["availableReplicas"]))
+        .sum();
     let mut healthy = (available - minimum).clamp(0, budget);
     for left in &mut left {
         let take = (*left).min(healthy);
@@ -98,7 +116,11 @@ fn limits(deployment: &Value, desired: i64) -> (i64, i64) {
     let surge = portion(&rolling["maxSurge"], desired, true);
     let unavailable = portion(&rolling["maxUnavailable"], desired, false);
     // Both zero would stand still; Kubernetes then lets one be missing.
-    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+    if surge == 0 && unavailable == 0 {
+        (0, 1)
+    } else {
+        (surge, unavailable)
+    }
 }
 
 /// An absolute number or a percentage of `whole`; a quarter when absent.
@@ -106,8 +128,16 @@ fn portion(value: &Value, whole: i64, up: bool) -> i64 {
     if let Some(number) = value.as_i64() {
         return number.max(0);
     }
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok()).unwrap_or(25);
-    if up { (whole * percent + 99) / 100 } else { whole * percent / 100 }
+    let percent = value
+        .as_str()
+        .and_then(|text| text.strip_suffix('%'))
+        .and_then(|text| text.parse::<i64>().ok())
+        .unwrap_or(25);
+    if up {
+        (whole * percent + 99) / 100
+    } else {
+        whole * percent / 100
+    }
 }
 
 fn replicas(set: &Value) -> i64 {
@@ -190,7 +220,10 @@ fn status(deployment: &Value, current: Option<&Value>, sets: &[Value], now: &str
     }
     status.insert(
         "conditions".to_owned(),
-        json!([merge_condition(before, available_condition, now, true), merge_condition(before, progressing, now, true)]),
+        json!([
+            merge_condition(before, available_condition, now, true),
+            merge_condition(before, progressing, now, true)
+        ]),
     );
     Value::Object(status)
 }
@@ -216,7 +249,10 @@ mod tests {
         let plan = plan(&deployment(3, "a"), &[], "t");
         let made = plan.create.unwrap();
         assert_eq!(made["spec"]["replicas"], 3);
-        assert_eq!(made["metadata"]["labels"][HASH_LABEL], made["spec"]["selector"]["matchLabels"][HASH_LABEL]);
+        assert_eq!(
+            made["metadata"]["labels"][HASH_LABEL],
+            made["spec"]["selector"]["matchLabels"][HASH_LABEL]
+        );
     }
 
     #[test]
@@ -224,7 +260,10 @@ mod tests {
         let wanted = deployment(5, "a");
         let plan = plan(&wanted, &[set(&wanted, 3, 3)], "t");
         assert_eq!(plan.create, None);
-        assert_eq!(plan.scale.iter().map(|(_, replicas)| *replicas).collect::<Vec<_>>(), [5]);
+        assert_eq!(
+            plan.scale.iter().map(|(_, replicas)| *replicas).collect::<Vec<_>>(),
+            [5]
+        );
     }
 
     #[test]
@@ -274,7 +313,10 @@ mod tests {
             roll(replicas, json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}));
             roll(replicas, json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}));
             roll(replicas, json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}));
-            roll(replicas, json!({"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "50%"}}));
+            roll(
+                replicas,
+                json!({"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "50%"}}),
+            );
         }
     }
 }

@@ -28,8 +28,10 @@ pub(crate) fn plan(job: &Value, pods: &[Value], now: &str) -> Plan {
     let broken = !done && backoff_limit < failed;
     let mut plan = Plan::default();
     if done || broken || spec["suspend"] == true {
-        plan.delete =
-            active.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect();
+        plan.delete = active
+            .iter()
+            .filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned))
+            .collect();
     } else {
         let wanted = parallelism.min(completions - succeeded);
         let missing = usize::try_from(wanted - count(active.len())).unwrap_or_default();
@@ -39,7 +41,13 @@ pub(crate) fn plan(job: &Value, pods: &[Value], now: &str) -> Plan {
     plan
 }
 
-fn status(job: &Value, active: &[&Value], (succeeded, failed): (i64, i64), (done, broken): (bool, bool), now: &str) -> Value {
+fn status(
+    job: &Value,
+    active: &[&Value],
+    (succeeded, failed): (i64, i64),
+    (done, broken): (bool, bool),
+    now: &str,
+) -> Value {
     let before = &job["status"];
     let ended = done || broken;
     let ready = active.iter().filter(|pod| is_ready(pod)).count();
@@ -49,15 +57,47 @@ fn status(job: &Value, active: &[&Value], (succeeded, failed): (i64, i64), (done
         ("failed", failed),
     ]);
     status.insert("ready".to_owned(), json!(if ended { 0 } else { ready }));
-    status.insert("startTime".to_owned(), before["startTime"].as_str().map_or_else(|| json!(now), |time| json!(time)));
+    status.insert(
+        "startTime".to_owned(),
+        before["startTime"]
+            .as_str()
+            .map_or_else(|| json!(now), |time| json!(time)),
+    );
     if ended {
         let conditions: &[(&str, &str, &str)] = if done {
-            &[("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"), ("Complete", "CompletionsReached", "Reached expected number of succeeded pods")]
+            &[
+                (
+                    "SuccessCriteriaMet",
+                    "CompletionsReached",
+                    "Reached expected number of succeeded pods",
+                ),
+                (
+                    "Complete",
+                    "CompletionsReached",
+                    "Reached expected number of succeeded pods",
+                ),
+            ]
         } else {
-            &[("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"), ("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")]
+            &[
+                (
+                    "FailureTarget",
+                    "BackoffLimitExceeded",
+                    "Job has reached the specified backoff limit",
+                ),
+                (
+                    "Failed",
+                    "BackoffLimitExceeded",
+                    "Job has reached the specified backoff limit",
+                ),
+            ]
         };
         let old = |kind: &str| {
-            before["conditions"].as_array().into_iter().flatten().find(|condition| condition["type"] == kind).cloned()
+            before["conditions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|condition| condition["type"] == kind)
+                .cloned()
         };
         let conditions: Vec<Value> = conditions
             .iter()
@@ -99,7 +139,9 @@ mod tests {
         let pods: Vec<Value> = phases.iter().map(|phase| pod(phase)).collect();
         let plan = plan(job, &pods, "t");
         assert_eq!(plan.create.len(), created);
-        let last = plan.status["conditions"].as_array().and_then(|conditions| conditions.last()?["type"].as_str().map(str::to_owned));
+        let last = plan.status["conditions"]
+            .as_array()
+            .and_then(|conditions| conditions.last()?["type"].as_str().map(str::to_owned));
         assert_eq!(last.as_deref(), condition);
     }
 
@@ -108,7 +150,12 @@ mod tests {
         check(&job(2, 3), &[], 2, None);
         check(&job(2, 3), &["Succeeded", "Succeeded"], 1, None);
         check(&job(2, 3), &["Succeeded", "Succeeded", "Running"], 0, None);
-        check(&job(2, 3), &["Succeeded", "Succeeded", "Succeeded"], 0, Some("Complete"));
+        check(
+            &job(2, 3),
+            &["Succeeded", "Succeeded", "Succeeded"],
+            0,
+            Some("Complete"),
+        );
     }
 
     #[test]

@@ -38,12 +38,16 @@ pub(crate) fn pod_from(owner: &Value, template: &Value) -> Value {
 /// Whether a pod's Ready condition holds.
 pub(crate) fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// Whether a pod counts for its controller: neither finished nor going away.
 pub(crate) fn is_active(pod: &Value) -> bool {
-    !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) && pod["metadata"]["deletionTimestamp"].is_null()
+    !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+        && pod["metadata"]["deletionTimestamp"].is_null()
 }
 
 /// A number in an object, zero when absent.
@@ -62,12 +66,18 @@ pub(crate) fn counts(pairs: &[(&str, i64)]) -> Map<String, Value> {
 
 /// Lays a condition over an old one of its type; its transition time moves only with its status.
 pub(crate) fn merge_condition(before: &Value, mut condition: Value, now: &str, with_update_time: bool) -> Value {
-    let old = before.as_array().into_iter().flatten().find(|old| old["type"] == condition["type"]);
+    let old = before
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|old| old["type"] == condition["type"]);
     let same_status = old.filter(|old| old["status"] == condition["status"]);
     condition["lastTransitionTime"] = same_status.map_or_else(|| json!(now), |old| old["lastTransitionTime"].clone());
     if with_update_time {
         let same = old.filter(|old| {
-            ["status", "reason", "message"].iter().all(|field| old[*field] == condition[*field])
+            ["status", "reason", "message"]
+                .iter()
+                .all(|field| old[*field] == condition[*field])
         });
         condition["lastUpdateTime"] = same.map_or_else(|| json!(now), |old| old["lastUpdateTime"].clone());
     }

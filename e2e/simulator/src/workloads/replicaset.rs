@@ -1,6 +1,6 @@
 //! ReplicaSets: as many pods as wanted. Pure.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{counts, is_active, is_ready, number, pod_from};
 
@@ -27,7 +27,10 @@ pub(crate) fn plan(set: &Value, pods: &[Value]) -> Plan {
         ("availableReplicas", count(ready)),
         ("observedGeneration", number(&set["metadata"]["generation"])),
     ]);
-    let mut plan = Plan { status: Value::Object(status), ..Plan::default() };
+    let mut plan = Plan {
+        status: Value::Object(status),
+        ..Plan::default()
+    };
     if active.len() < wanted {
         plan.create = vec![pod_from(set, &set["spec"]["template"]); wanted - active.len()];
     } else {
@@ -48,7 +51,13 @@ fn has_node(pod: &Value) -> bool {
 
 /// Creation time, then name: RFC 3339 sorts as text.
 fn age(pod: &Value) -> (String, String) {
-    (pod["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(), name(pod))
+    (
+        pod["metadata"]["creationTimestamp"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        name(pod),
+    )
 }
 
 fn name(pod: &Value) -> String {
@@ -58,13 +67,14 @@ fn name(pod: &Value) -> String {
 /// A pod as tests need it.
 #[cfg(test)]
 pub(crate) fn sample(name: &str, created: &str, node: Option<&str>, ready: bool) -> Value {
-    json!({"metadata": {"name": name, "creationTimestamp": created}, "spec": {"nodeName": node},
+    serde_json::json!({"metadata": {"name": name, "creationTimestamp": created}, "spec": {"nodeName": node},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]}})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn set(replicas: i64) -> Value {
         json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "s", "namespace": "d", "uid": "u", "generation": 2},

@@ -1,0 +1,106 @@
+//! `flotilla agent`: one member's agent, over HTTP to both sides.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::cluster::Probe;
+use agent::{Agent, Config};
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use runtime::clock::SystemClock;
+use runtime::remote::{Limit, RemoteHub};
+
+use crate::args::AgentArgs;
+use crate::kubeconfig::is_cluster_name;
+use crate::lifecycle;
+
+/// How long a change between Ready and not Ready must hold (Karmada's `--cluster-failure-threshold`).
+const THRESHOLD: Duration = Duration::from_secs(30);
+
+/// Runs an agent until it is told to stop.
+pub(crate) async fn run(args: AgentArgs) -> Result<()> {
+    let stop = lifecycle::stop_token(args.until_stdin_closes)?;
+    if !is_cluster_name(&args.cluster) {
+        bail!("--cluster: {:?} is not a cluster name: lower case letters, digits and '-', at most 48", args.cluster);
+    }
+    let hub = RemoteHub::new(client(&args.hub_kubeconfig, "--hub-kubeconfig").await?.0);
+    let (works, execution_namespace) = agent::works(&args.cluster);
+    hub.limit(&works.group_resource, Limit { namespace: Some(execution_namespace.into()), ..Limit::default() });
+
+    let (member_client, api_endpoint) = client(&args.member_kubeconfig, "--member-kubeconfig").await?;
+    let member = RemoteHub::new(member_client);
+    member.limit_all(Limit { labels: Some(agent::managed_selector().into()), ..Limit::default() });
+    for resource in agent::capacity_resources() {
+        member.limit(&resource.group_resource, Limit::default());
+    }
+
+    let (known, synced) = tokio::sync::watch::channel(false);
+    let mut link = hub.watch_link();
+    let following = tokio::spawn(async move {
+        loop {
+            let now = link.borrow_and_update().synced;
+            known.send_if_modified(|known| std::mem::replace(known, now) != now);
+            if link.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    let config = Config {
+        cluster_name: args.cluster.as_str().into(),
+        api_endpoint,
+        status_period: args.cluster_status_update_frequency,
+        lease_duration: args.cluster_lease_duration,
+        threshold: THRESHOLD,
+    };
+    let parts = Agent {
+        config,
+        hub: Arc::new(hub.clone()),
+        member: Arc::new(member.clone()),
+        probe: Arc::new(MemberProbe(member.clone())),
+        clock: Arc::new(SystemClock),
+        synced,
+    };
+    let cluster = args.cluster.clone();
+    let ready = move || {
+        if let Err(error) = lifecycle::print(&format!("agent ready: {cluster}")) {
+            tracing::warn!(%error, "the ready line could not be printed");
+        }
+    };
+    agent::run(parts, ready, stop).await;
+    following.abort();
+    hub.close();
+    member.close();
+    Ok(())
+}
+
+/// A client for a kubeconfig file, and the address that it names.
+async fn client(path: &Path, flag: &str) -> Result<(kube::Client, String)> {
+    let read = Kubeconfig::read_from(path).with_context(|| format!("{flag}: cannot read {}", path.display()))?;
+    let config = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+        .await
+        .with_context(|| format!("{flag}: {} cannot be used", path.display()))?;
+    let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+    Ok((kube::Client::try_from(config).with_context(|| format!("{flag}: {}", path.display()))?, address))
+}
+
+/// Asks the member for its health over the connection that everything else uses.
+struct MemberProbe(RemoteHub);
+
+#[async_trait]
+impl Probe for MemberProbe {
+    async fn health(&self) -> Option<u16> {
+        match self.0.get_raw("/readyz").await {
+            Ok((404, _)) => self.0.get_raw("/healthz").await.ok().map(|(code, _)| code),
+            Ok((code, _)) => Some(code),
+            Err(_) => None,
+        }
+    }
+
+    async fn version(&self) -> Option<String> {
+        let (_, body) = self.0.get_raw("/version").await.ok()?;
+        let version: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        version["gitVersion"].as_str().map(str::to_owned)
+    }
+}

@@ -1,0 +1,114 @@
+//! `flotilla hub`: API server and controllers in one process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use apiserver::api::{Config, Profile};
+use apiserver::front::Tls;
+use apiserver::pki::{Pki, kubeconfig};
+use apiserver::server::{Parts, Server};
+use runtime::clock::{SystemClock, SystemRandom};
+use storage::Backend;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::HubArgs;
+use crate::data_dir::{self, DataDir, write_private};
+use crate::lifecycle::{self, TimedOut};
+
+/// How long a start may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a hub until it is told to stop.
+pub(crate) async fn run(args: HubArgs) -> Result<()> {
+    let stop = lifecycle::stop_token(args.until_stdin_closes)?;
+    let path = args.data_dir.map_or_else(|| data_dir::default_path(""), Ok)?;
+    let directory = DataDir::open(&path)?;
+    let backend = Backend::Sqlite { path: database(args.database.as_deref(), directory.path())? };
+    let clock = SystemClock;
+    let mut names = args.san;
+    if !args.listen.ip().is_unspecified() {
+        names.push(args.listen.ip().to_string());
+    }
+    let pki = Pki::load_or_create(&directory.path().join("pki"), &names, &clock)?;
+    let listener = directory.listen("hub", args.listen).await?;
+    let address = listener.local_addr()?;
+    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() + &format!(":{}", address.port()) } else { address.to_string() };
+    let url = format!("https://{host}");
+
+    let parts = Parts {
+        config: Config { profile: Profile::Hub, ..Config::default() },
+        backend,
+        listener,
+        tls: Tls::from(&pki),
+        clock: Arc::new(clock),
+        random: Arc::new(SystemRandom),
+    };
+    let server = Server::start(parts, stop.clone()).await?;
+    let controllers = controllers::Config {
+        cluster_monitor_period: args.cluster_monitor_period,
+        cluster_monitor_grace_period: args.cluster_monitor_grace_period,
+        ..controllers::Config::default()
+    };
+    run_controllers(&server, controllers, stop.clone());
+
+    let (certificate, key) = pki.issue_admin(&clock)?;
+    let admin = directory.path().join("admin.kubeconfig");
+    write_private(&admin, kubeconfig(&url, &pki.ca_pem, &certificate, &key, "flotilla").as_bytes())?;
+    wait_ready(&server, &stop).await?;
+    if !stop.is_cancelled() {
+        lifecycle::print(&format!("hub ready: {url} kubeconfig: {}", admin.display()))?;
+    }
+    server.finish().await;
+    Ok(())
+}
+
+/// Runs the controllers beside the server, with its own identity.
+fn run_controllers(server: &Server, config: controllers::Config, stop: CancellationToken) {
+    let metrics = controllers::Metrics::default();
+    server.api.metrics.register(|registry| metrics.register(registry));
+    let (hub, clock, random) = (server.hub.clone(), server.api.clock.clone(), server.api.random.clone());
+    server.spawn(async move {
+        if let Err(status) = controllers::run(hub, clock, random, config, metrics, stop.clone()).await {
+            tracing::error!(%status, "the controllers ended");
+            stop.cancel();
+        }
+    });
+}
+
+async fn wait_ready(server: &Server, stop: &CancellationToken) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !server.api.readiness.is_ready() && !stop.is_cancelled() {
+        if deadline <= tokio::time::Instant::now() {
+            return Err(TimedOut("the hub is not ready; /readyz?verbose says what is missing".to_owned()).into());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// The file behind `sqlite://PATH`; `hub.db` in the data directory when nothing is said.
+fn database(url: Option<&str>, directory: &Path) -> Result<std::path::PathBuf> {
+    let Some(url) = url else { return Ok(directory.join("hub.db")) };
+    match url.split_once("://") {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(path.into()),
+        Some(("postgres" | "postgresql", _)) => bail!("--database: PostgreSQL is not supported by this release: use sqlite://PATH"),
+        _ => None.context("--database: expected sqlite://PATH"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_are_named_by_url() {
+        let directory = Path::new("/d");
+        assert_eq!(database(None, directory).unwrap(), Path::new("/d/hub.db"));
+        assert_eq!(database(Some("sqlite:///x/y.db"), directory).unwrap(), Path::new("/x/y.db"));
+        for wrong in ["postgres://h/d", "x", "sqlite://", "mysql://h"] {
+            assert!(database(Some(wrong), directory).is_err(), "{wrong}");
+        }
+    }
+}
