@@ -9,8 +9,6 @@
 mod frame;
 mod plan;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
