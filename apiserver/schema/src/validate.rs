@@ -51,6 +51,17 @@ pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// Checks a value that replaces another one. What was wrong before and is still there in the same words does not stop an
+/// update of a custom kind: its schema may have become stricter since.
+pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<FieldError> {
+    let mut errors = validate(place, new);
+    if !errors.is_empty() && place.as_struct().is_some_and(|def| def.custom) {
+        let before = validate(place, old);
+        errors.retain(|error| !before.contains(error));
+    }
+    errors
+}
+
 pub(crate) struct Walk {
     pub(crate) errors: Vec<FieldError>,
     pub(crate) path: String,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Context;
 use super::calls;
-use crate::facts::{Condition, DefaultRule, Expression, Operation, Target, Test};
+use crate::facts::{Call, Condition, DefaultRule, Expression, Operation, Target, Test};
 use crate::model::{Field, Shape, StructDef, Types, find_field};
 
 /// Runs rules in order on a value of a struct.
@@ -74,6 +74,11 @@ impl Start<'_> {
             Operation::Set(expression) => {
                 if let Some(result) = self.evaluate(expression, &rule.path, value) {
                     assign(value, &rule.path, result);
+                } else if matches!(expression, Expression::Call(Call::User(_)))
+                    && let Some((last, Value::Object(parent))) = parent_mut(value, &rule.path)
+                {
+                    // Who asks is never what the request claims.
+                    parent.remove(last);
                 }
             }
             Operation::Default(expression) => {

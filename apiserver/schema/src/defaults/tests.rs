@@ -198,12 +198,13 @@ fn making_an_object_runs_its_rules_once() {
     );
     let request = made(
         ("certificates.k8s.io", "v1", "CertificateSigningRequest"),
-        json!({"spec": {"username": "forged"}}),
+        json!({"spec": {"username": "forged", "uid": "forged"}}),
     );
     assert_eq!(
         (&request["spec"]["username"], &request["spec"]["groups"]),
         (&json!("u"), &json!(["g"]))
     );
+    assert_eq!(request["spec"].get("uid"), None);
     let pod = made(
         ("", "v1", "Pod"),
         json!({"status": {"phase": "Running"}, "spec": {"containers": [{"resources": {"limits": {"cpu": "1", "memory": "1"}}}]}}),

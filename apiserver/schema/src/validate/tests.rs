@@ -160,6 +160,21 @@ fn custom_values_are_checked_in_kubernetes_words() {
     }
 }
 
+#[test]
+fn an_update_may_keep_what_was_wrong_before() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer", "maximum": 5}, "b": {"type": "integer", "maximum": 5}}});
+    let (types, root) = from_crd_schema(&schema).unwrap();
+    let shape = Shape::Struct(root);
+    let place = TypeRef {
+        types: &types,
+        shape: &shape,
+    };
+    let count = |old: Value, new: Value| validate_change(place, &old, &new).len();
+    assert_eq!(count(json!({"a": 9, "b": 1}), json!({"a": 9, "b": 2})), 0);
+    assert_eq!(count(json!({"a": 9}), json!({"a": 8})), 1);
+    assert_eq!(count(json!({"a": 9}), json!({"a": 9, "b": 9})), 1);
+}
+
 fn builtin(kind: &GroupVersionKind, mut value: Value) -> Vec<String> {
     let shape = Shape::Struct(facts::kind(kind).unwrap());
     let place = TypeRef {
