@@ -104,24 +104,22 @@ impl Pki {
     pub fn load_or_create(dir: &Path, sans: &[String], clock: &dyn Clock) -> Result<Self, PkiError> {
         files::ensure_dir(dir)?;
         let now = clock.now();
-        let (ca_pem, ca_key_pem) = match files::load_pair(dir, "ca")? {
-            Some(pair) => pair,
-            None => {
-                let pair = authority(now)?;
-                files::store_pair(dir, "ca", &pair)?;
-                pair
-            }
+        let (ca_pem, ca_key_pem) = if let Some(pair) = files::load_pair(dir, "ca")? {
+            pair
+        } else {
+            let pair = authority(now)?;
+            files::store_pair(dir, "ca", &pair)?;
+            pair
         };
         let wanted = subject_names(sans)?;
         let kept = files::load_pair(dir, "server")?
             .filter(|(certificate, _)| is_usable(certificate, &ca_pem, &wanted, now).unwrap_or_default());
-        let (server_pem, server_key_pem) = match kept {
-            Some(pair) => pair,
-            None => {
-                let pair = issue(&ca_pem, &ca_key_pem, server_params(wanted, now))?;
-                files::store_pair(dir, "server", &pair)?;
-                pair
-            }
+        let (server_pem, server_key_pem) = if let Some(pair) = kept {
+            pair
+        } else {
+            let pair = issue(&ca_pem, &ca_key_pem, &server_params(wanted, now))?;
+            files::store_pair(dir, "server", &pair)?;
+            pair
         };
         Ok(Self {
             ca_pem,
@@ -135,7 +133,7 @@ impl Pki {
     pub fn ephemeral(sans: &[String], clock: &dyn Clock) -> Result<Self, PkiError> {
         let now = clock.now();
         let (ca_pem, ca_key_pem) = authority(now)?;
-        let (server_pem, server_key_pem) = issue(&ca_pem, &ca_key_pem, server_params(subject_names(sans)?, now))?;
+        let (server_pem, server_key_pem) = issue(&ca_pem, &ca_key_pem, &server_params(subject_names(sans)?, now))?;
         Ok(Self {
             ca_pem,
             server_pem,
@@ -149,7 +147,7 @@ impl Pki {
         let mut params = leaf_params(clock.now());
         params.distinguished_name = distinguished(name, groups);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        issue(&self.ca_pem, &self.ca_key_pem, params)
+        issue(&self.ca_pem, &self.ca_key_pem, &params)
     }
 
     /// A certificate that may do everything.
@@ -207,7 +205,7 @@ fn authority(now: Timestamp) -> Result<(String, String), PkiError> {
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-fn issue(ca_pem: &str, ca_key_pem: &str, params: CertificateParams) -> Result<(String, String), PkiError> {
+fn issue(ca_pem: &str, ca_key_pem: &str, params: &CertificateParams) -> Result<(String, String), PkiError> {
     let issuer = Issuer::from_ca_cert_pem(ca_pem, KeyPair::from_pem(ca_key_pem)?)?;
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;

@@ -2,6 +2,7 @@
 //!
 //! Parts of the process add what must hold before the server counts as ready through [`Readiness::register`].
 
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -77,25 +78,27 @@ pub(super) fn serve(readiness: &Readiness, path: &str, raw_query: &str) -> Optio
             _ => {}
         }
     }
+    // Writing into a String cannot fail.
     let mut text = String::new();
     for (name, holds) in &mut results {
         if let Some(index) = excluded.iter().position(|own| own == name) {
             excluded.swap_remove(index);
             *holds = true;
-            text.push_str(&format!("[+]{name} excluded: ok\n"));
+            let _ = writeln!(text, "[+]{name} excluded: ok");
         } else if *holds {
-            text.push_str(&format!("[+]{name} ok\n"));
+            let _ = writeln!(text, "[+]{name} ok");
         } else {
-            text.push_str(&format!("[-]{name} failed: reason withheld\n"));
+            let _ = writeln!(text, "[-]{name} failed: reason withheld");
         }
     }
     if !excluded.is_empty() {
         excluded.sort();
         let list: Vec<String> = excluded.iter().map(|name| format!("{name:?}")).collect();
-        text.push_str(&format!(
-            "warn: some health checks cannot be excluded: no matches for {}\n",
+        let _ = writeln!(
+            text,
+            "warn: some health checks cannot be excluded: no matches for {}",
             list.join(",")
-        ));
+        );
     }
     if results.iter().any(|(_, holds)| !holds) {
         return Some((500, format!("{text}{root} check failed\n")));

@@ -36,14 +36,16 @@ const OF_NAMESPACES: [&str; 2] = ["status", "finalize"];
 
 /// Parses a path. `query` gets the watch flag and the one name of the old watch form.
 pub fn parse(method: &Method, raw_path: &str, query: &mut Query) -> Route {
-    let Ok(path) = percent_decode_str(raw_path).decode_utf8() else {
+    let raw: Vec<&str> = raw_path.trim_matches('/').split('/').collect();
+    let decoded: Result<Vec<_>, _> = raw.iter().map(|part| percent_decode_str(part).decode_utf8()).collect();
+    let Ok(decoded) = decoded else {
         return Route::Unknown;
     };
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let parts: Vec<&str> = decoded.iter().map(AsRef::as_ref).collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
-        _ => return Route::Path(path.into_owned()),
+        _ => return Route::Path(percent_decode_str(raw_path).decode_utf8_lossy().into_owned()),
     };
     let (watch_prefix, rest) = match rest {
         ["watch", rest @ ..] => (true, rest),
@@ -57,7 +59,10 @@ pub fn parse(method: &Method, raw_path: &str, query: &mut Query) -> Route {
     };
     let part = |index: usize| rest.get(index).copied().unwrap_or_default().to_owned();
     let proxied = rest.get(2) == Some(&"proxy");
-    if rest.is_empty() || (rest.len() > 3 && !proxied) || rest.iter().take(3).any(|part| part.is_empty()) {
+    if rest.is_empty()
+        || (rest.len() > 3 && !proxied)
+        || rest.iter().take(3).any(|part| part.is_empty() || part.contains('/'))
+    {
         return Route::Unknown;
     }
     let mut target = Target {
@@ -91,11 +96,12 @@ pub fn parse(method: &Method, raw_path: &str, query: &mut Query) -> Route {
         query.field_selector = format!("{name}{more}{}", query.field_selector);
     }
     // Proxied paths are handed on as they were sent.
-    let rest = if proxied {
-        raw_path.splitn(2, "/proxy").nth(1).unwrap_or_default().to_owned()
-    } else {
-        String::new()
-    };
+    let behind = raw
+        .get(raw.len() - rest.len().saturating_sub(3)..)
+        .filter(|behind| !behind.is_empty());
+    let rest = behind
+        .map(|behind| format!("/{}", behind.join("/")))
+        .unwrap_or_default();
     Route::Resource { verb, target, rest }
 }
 
@@ -227,7 +233,12 @@ mod tests {
             "GET /apis/g/v1/clusters/c/proxy/api/v1%2Fpods",
             "get g/v1 clusters - c proxy /api/v1%2Fpods",
         );
+        check(
+            "GET /apis/g/v1/clusters/proxy-a/proxy",
+            "get g/v1 clusters - proxy-a proxy",
+        );
         check("GET /api/v1/namespaces/n/pods/p/log/more", "404");
+        check("GET /api/v1/namespaces/n/pods/a%2Fb", "404");
         check("GET /api/v1/namespaces//pods", "list -/v1 pods - - -");
         check("GET /api/v1/pods//status", "404");
         check("POST /api/v1/namespaces/n/pods/p", "405 -/v1 pods n p -");

@@ -10,7 +10,7 @@ use schema::status::Status;
 use crate::request::Query;
 
 /// The longest and the usual time for a request that is not a watch.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Splits a query string into decoded pairs.
 pub fn pairs(raw: &str) -> impl Iterator<Item = (String, String)> + '_ {

@@ -40,7 +40,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A Go client has all its watches on one connection.
 const STREAMS: u32 = 1000;
 /// How often an idle HTTP/2 client is asked whether it is still there, and how long it has to answer.
-const PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(30));
+const PING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(30));
 
 /// What the listener shows and whom it trusts, all in PEM.
 #[derive(Clone)]

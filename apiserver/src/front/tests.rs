@@ -47,11 +47,16 @@ struct Client {
 
 impl Server {
     async fn start() -> Self {
+        Self::start_with(2048).await
+    }
+
+    /// A server whose watchers may fall behind by so many events.
+    async fn start_with(watch_buffer: usize) -> Self {
         let clock = Arc::new(runtime::clock::SystemClock);
         let random = Arc::new(runtime::clock::SystemRandom);
-        let store = Store::open(Options::new(Backend::Memory, clock.clone(), random.clone()))
-            .await
-            .unwrap();
+        let mut options = Options::new(Backend::Memory, clock.clone(), random.clone());
+        options.watch_buffer = watch_buffer;
+        let store = Store::open(options).await.unwrap();
         let config = Config {
             profile: Profile::Hub,
             ..Config::default()

@@ -58,12 +58,12 @@ pub(super) async fn start(
         return Err(unknown_path());
     }
     let scope = scope(&def, target, &selection);
-    let mut frames = Frames::new(def.clone(), selection, form, table, api.clock.clone());
+    let frames = Frames::new(def.clone(), selection, form, table, api.clock.clone());
     let beginning = match begin(api, scope, start).await {
         Ok(beginning) => beginning,
         Err(status) => {
             let mut out = Vec::new();
-            frames.error(&mut out, &status);
+            Frames::error(&mut out, &status);
             return Ok(response(Body::from(out)));
         }
     };

@@ -180,3 +180,13 @@ async fn everyone_reaches_what_is_theirs() {
         "{review}"
     );
 }
+
+#[tokio::test]
+async fn a_panic_becomes_an_answer() {
+    let server = Server::start().await;
+    let mut anybody = server.client(None).await;
+    server.api.readiness.register("broken", || panic!("broken"));
+    let (code, status) = anybody.json("GET /readyz", &[], &Value::Null).await;
+    assert_eq!((code, &status["reason"]), (500, &json!("InternalError")));
+    assert_eq!(anybody.text("GET /livez", &[], "").await.0, 200);
+}

@@ -37,10 +37,10 @@ async fn a_selector_turns_changes_into_additions_and_deletions() {
     let path = format!("{MAPS}?watch=1&labelSelector=app%3Db");
     let mut selected = server.admin().await.watch(&path, &[]).await;
     let set = |app: &str| json!({"metadata": {"labels": {"app": app}}});
-    let patch = [("content-type", "application/merge-patch+json")];
+    let merge = [("content-type", "application/merge-patch+json")];
     let line = format!("PATCH {MAPS}/one");
-    let entered = admin.json(&line, &patch, &set("b")).await.1;
-    let left = admin.json(&line, &patch, &set("c")).await.1;
+    let entered = admin.json(&line, &merge, &set("b")).await.1;
+    let left = admin.json(&line, &merge, &set("c")).await.1;
     let added = selected.next().await.unwrap();
     assert_eq!((&added["type"], &added["object"]), (&json!("ADDED"), &entered));
     let removed = selected.next().await.unwrap();
@@ -49,7 +49,7 @@ async fn a_selector_turns_changes_into_additions_and_deletions() {
     assert_eq!(revision(&removed["object"]), revision(&left));
     let one = format!("{MAPS}?watch=1&fieldSelector=metadata.name%3Dother");
     let mut other = server.admin().await.watch(&one, &[]).await;
-    admin.json(&line, &patch, &set("d")).await;
+    admin.json(&line, &merge, &set("d")).await;
     admin
         .ok(&format!("POST {MAPS}"), &config_map("other", &json!({})))
         .await;
@@ -132,23 +132,44 @@ async fn a_watch_ends_with_its_definition() {
     admin.ok(&format!("POST {definitions}"), &definition).await;
     let things = "/apis/example.org/v1/namespaces/default/things";
     // Served once its definition is established.
-    let served = async {
+    let established = async {
         while admin.text(&format!("GET {things}"), &[], "").await.0 != 200 {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(SOON, served)
+    tokio::time::timeout(SOON, established)
         .await
         .expect("the resource is served");
     let mut events = server.admin().await.watch(&format!("{things}?watch=1"), &[]).await;
     let thing = json!({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "it"}});
     admin.ok(&format!("POST {things}"), &thing).await;
     assert_eq!(events.brief().await, "ADDED it");
-    let patch = [("content-type", "application/merge-patch+json")];
+    let merge = [("content-type", "application/merge-patch+json")];
     let change = json!({"spec": {"names": {"shortNames": ["th"]}}});
     let (code, answer) = admin
-        .json(&format!("PATCH {definitions}/things.example.org"), &patch, &change)
+        .json(&format!("PATCH {definitions}/things.example.org"), &merge, &change)
         .await;
     assert_eq!(code, 200, "{answer}");
     assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_nobody_and_misses_nothing_in_between() {
+    let server = Server::start_with(8).await;
+    let mut admin = server.admin().await;
+    let mut slow = server.admin().await.watch(&format!("{MAPS}?watch=1"), &[]).await;
+    let mut large = config_map("", &json!({}));
+    large["data"]["a"] = json!("x".repeat(200_000));
+    // More than any socket takes.
+    let count = 150;
+    for index in 0..count {
+        large["metadata"]["name"] = json!(format!("m{index}"));
+        admin.ok(&format!("POST {MAPS}"), &large).await;
+    }
+    let mut seen = 0;
+    while let Some(event) = slow.next().await {
+        assert_eq!(event["object"]["metadata"]["name"], format!("m{seen}"));
+        seen += 1;
+    }
+    assert!(seen < count, "the stream ended early: {seen}");
 }

@@ -118,7 +118,7 @@ impl Frames {
     }
 
     /// The last line of a watch that cannot go on.
-    pub(super) fn error(&mut self, out: &mut Vec<u8>, status: &Status) {
+    pub(super) fn error(out: &mut Vec<u8>, status: &Status) {
         line(out, "ERROR", &serde_json::to_vec(status).unwrap_or_default());
     }
 

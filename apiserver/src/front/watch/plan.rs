@@ -70,3 +70,53 @@ pub(super) fn plan(query: &Query, def: &ResourceDef) -> Result<Start, Status> {
         (_, revision) => Start::After(revision),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::testing::resource;
+
+    fn check(raw: &str, expected: Option<Start>) {
+        let query = crate::front::query::parse(raw).unwrap();
+        let found = plan(&query, &resource("", "v1", "pods", "Pod", true));
+        assert_eq!(
+            found.map_err(|status| assert_eq!(status.code, 422)).ok(),
+            expected,
+            "{raw}"
+        );
+    }
+
+    #[test]
+    fn parameters_decide_where_a_watch_begins() {
+        let current = |at_least, announce_end| Some(Start::Current { at_least, announce_end });
+        check("", current(0, false));
+        check("resourceVersion=", current(0, false));
+        check("resourceVersion=0", current(0, false));
+        check("resourceVersion=7", Some(Start::After(7)));
+        check(
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+            current(0, true),
+        );
+        check(
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=7",
+            current(7, true),
+        );
+        check(
+            "sendInitialEvents=false&resourceVersionMatch=NotOlderThan",
+            Some(Start::Newest),
+        );
+        check(
+            "sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=7",
+            Some(Start::After(7)),
+        );
+        check("sendInitialEvents=true", None);
+        check("sendInitialEvents=true&resourceVersionMatch=Exact", None);
+        check("resourceVersionMatch=NotOlderThan", None);
+        check(
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x",
+            None,
+        );
+        check("resourceVersion=x", None);
+        check("resourceVersion=-1", None);
+    }
+}

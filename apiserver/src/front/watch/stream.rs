@@ -20,7 +20,7 @@ use super::frame::Frames;
 /// A chunk is sent when it is this long.
 const CHUNK: usize = 64 << 10;
 /// How often an idle client learns where it stands.
-const BOOKMARKS: Duration = Duration::from_secs(60);
+const BOOKMARKS: Duration = Duration::from_mins(1);
 /// How long before the end it learns it for the last time.
 const FAREWELL: Duration = Duration::from_secs(2);
 
