@@ -92,7 +92,9 @@ impl<'a> Walk<'a> {
 
     fn structure(&mut self, shape: &'a Shape, def: &'a StructDef, value: Value) -> Result<Value, Mismatch> {
         if def.custom {
-            return self.custom(def, value);
+            let mut value = value;
+            self.custom(shape, &mut value)?;
+            return Ok(value);
         }
         if let Some(form) = def.form {
             return self.formed(shape, form, def, value);
@@ -141,29 +143,47 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Parts of a custom resource: only what has a built-in type below is brought into form.
-    fn custom(&mut self, def: &'a StructDef, value: Value) -> Result<Value, Mismatch> {
-        let Value::Object(mut object) = value else {
-            return Ok(value);
-        };
-        for field in &def.fields {
-            let Shape::Struct(id) = field.shape.bare() else {
-                continue;
-            };
-            if self.types.get(*id).custom {
-                continue;
-            }
-            if let Some(child) = object.get_mut(&field.json) {
-                self.path.push(&field.json);
-                let formed = self.value(&field.shape, child.take())?;
-                self.path.pop();
-                match formed {
-                    Some(formed) => *child = formed,
-                    None => drop(object.remove(&field.json)),
+    /// Parts of a custom resource: only what has a built-in type somewhere below is brought into form.
+    fn custom(&mut self, shape: &'a Shape, value: &mut Value) -> Result<(), Mismatch> {
+        match (shape.bare(), value) {
+            (Shape::Struct(id), Value::Object(object)) => {
+                let def = self.types.get(*id);
+                for field in def.fields.iter().filter(|field| !field.shape.is_scalar()) {
+                    let Some(child) = object.get_mut(&field.json) else {
+                        continue;
+                    };
+                    self.path.push(&field.json);
+                    let absent = match field.shape.bare() {
+                        Shape::Struct(inner) if !self.types.get(*inner).custom => {
+                            let formed = self.value(&field.shape, child.take())?;
+                            let absent = formed.is_none();
+                            *child = formed.unwrap_or_default();
+                            absent
+                        }
+                        _ => {
+                            self.custom(&field.shape, child)?;
+                            false
+                        }
+                    };
+                    self.path.pop();
+                    if absent {
+                        object.remove(&field.json);
+                    }
                 }
             }
+            (Shape::List { element, .. }, Value::Array(items)) if !element.is_scalar() => {
+                for item in items {
+                    self.custom(element, item)?;
+                }
+            }
+            (Shape::Map { value: element, .. }, Value::Object(entries)) if !element.is_scalar() => {
+                for entry in entries.values_mut() {
+                    self.custom(element, entry)?;
+                }
+            }
+            _ => {}
         }
-        Ok(Value::Object(object))
+        Ok(())
     }
 
     fn scalar(&self, scalar: Scalar, value: Value) -> Result<Value, Mismatch> {

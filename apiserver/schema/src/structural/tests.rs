@@ -35,7 +35,7 @@ fn a_schema_becomes_a_type() {
     let mut object = json!({"apiVersion": "example.com/v1", "kind": "Widget", "extra": 1,
         "metadata": {"name": "w", "labels": {}, "creationTimestamp": null, "colour": "x"},
         "spec": {"size": 2, "other": 1, "free": {"any": {"thing": 0}}, "items": [{"name": "a", "bad": 1}],
-            "template": {"apiVersion": "v1", "kind": "X", "metadata": {"name": "n", "wrong": 1}, "data": 1}},
+            "template": {"apiVersion": "v1", "kind": "X", "metadata": {"name": "n", "wrong": 1, "creationTimestamp": null}, "data": null}},
         "status": {"x": 1}});
     assert_eq!(
         unknown_fields(place, &object),
@@ -52,7 +52,7 @@ fn a_schema_becomes_a_type() {
     apply_defaults(place, &mut object, jiff::Timestamp::UNIX_EPOCH);
     let expected = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"},
         "spec": {"size": 2, "colour": "red", "nested": {"on": true}, "free": {"any": {"thing": 0}}, "items": [{"name": "a", "weight": 1}],
-            "template": {"apiVersion": "v1", "kind": "X", "metadata": {"name": "n"}, "data": 1}},
+            "template": {"apiVersion": "v1", "kind": "X", "metadata": {"name": "n"}, "data": null}},
         "status": {"x": 1}});
     assert_eq!(object, expected);
 }
