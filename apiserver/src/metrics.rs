@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use schema::entry::GroupResource;
 
 /// A finished request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +50,15 @@ pub struct KindLabels {
 
 type Durations = Family<OperationLabels, Histogram, fn() -> Histogram>;
 
+/// What is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StoredLabels {
+    /// API group.
+    pub group: String,
+    /// Plural.
+    pub resource: String,
+}
+
 /// The process's metrics.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -56,6 +66,7 @@ pub struct Metrics {
     durations: Durations,
     long_running: Family<OperationLabels, Gauge>,
     watch_events: Family<KindLabels, Counter>,
+    objects: Family<StoredLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -64,6 +75,7 @@ impl Default for Metrics {
         let durations: Durations = Family::new_with_constructor(seconds);
         let long_running = Family::default();
         let watch_events = Family::default();
+        let objects = Family::default();
         let mut registry = Registry::default();
         // The encoder adds `_total` to counters.
         registry.register(
@@ -86,12 +98,18 @@ impl Default for Metrics {
             "Events sent to watchers",
             Family::clone(&watch_events),
         );
+        registry.register(
+            "apiserver_resource_objects",
+            "Objects by resource",
+            Family::clone(&objects),
+        );
         Self {
             registry: Mutex::new(registry),
             requests,
             durations,
             long_running,
             watch_events,
+            objects,
         }
     }
 }
@@ -119,6 +137,20 @@ impl Metrics {
             .inc();
         if let Some(duration) = duration {
             self.durations.get_or_create(operation).observe(duration.as_secs_f64());
+        }
+    }
+
+    /// Sets how many objects of each resource are stored.
+    pub fn stored(&self, counts: &[(GroupResource, usize)]) {
+        self.objects.clear();
+        for (GroupResource { group, resource }, count) in counts {
+            let labels = StoredLabels {
+                group: group.to_string(),
+                resource: resource.to_string(),
+            };
+            self.objects
+                .get_or_create(&labels)
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 

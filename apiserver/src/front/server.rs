@@ -33,8 +33,11 @@ use crate::api::Api;
 use crate::auth::authenticate::Identity;
 use crate::pki::Pki;
 
-/// How long a client may take to shake hands or to send a request's headers.
+/// How long a client may take to shake hands.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an HTTP/1.1 connection may wait for a request's headers, idle between requests included: longer than clients
+/// keep idle connections, so that none is closed just as a request sets out.
+const IDLE: Duration = Duration::from_mins(3);
 /// How long requests in flight have after the end was announced.
 const GRACE: Duration = Duration::from_secs(5);
 /// A Go client has all its watches on one connection.
@@ -181,7 +184,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, sh
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -141,6 +141,10 @@ async fn everyone_reaches_what_is_theirs() {
     let (code, metrics) = admin.text("GET /metrics", &[], "").await;
     assert_eq!(code, 200);
     assert!(metrics.contains("apiserver_request_total"), "{metrics}");
+    assert!(
+        metrics.contains("apiserver_resource_objects{group=\"\",resource=\"namespaces\"} "),
+        "{metrics}"
+    );
 
     let mut agent = server.agent("eu").await;
     let cluster = |name: &str| {
