@@ -28,3 +28,5 @@ pub const MANAGED_LABELS: &str = "resourcetemplate.karmada.io/managed-labels";
 pub const MANAGED_ANNOTATIONS: &str = "resourcetemplate.karmada.io/managed-annotations";
 /// JSON of the placement that was scheduled last.
 pub const APPLIED_PLACEMENT: &str = "policy.karmada.io/applied-placement";
+/// JSON list of what a bound template depends on.
+pub const DEPENDENCIES: &str = "resourcebinding.karmada.io/dependencies";

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::fields::open_api_schema;
 
-/// What a kind's definition says besides its schema.
-struct Kind {
+/// What a kind's definition says: one row of [`KINDS`].
+struct Row {
     group: &'static str,
     version: &'static str,
     kind: &'static str,
@@ -26,13 +26,28 @@ const POLICY_COLUMNS: &[(&str, &str, &str, i32)] = &[
     ("AGE", "date", ".metadata.creationTimestamp", 0),
 ];
 const BINDING_COLUMNS: &[(&str, &str, &str, i32)] = &[
-    ("SCHEDULED", "string", r#".status.conditions[?(@.type=="Scheduled")].status"#, 0),
-    ("FULLYAPPLIED", "string", r#".status.conditions[?(@.type=="FullyApplied")].status"#, 0),
+    (
+        "SCHEDULED",
+        "string",
+        r#".status.conditions[?(@.type=="Scheduled")].status"#,
+        0,
+    ),
+    (
+        "FULLYAPPLIED",
+        "string",
+        r#".status.conditions[?(@.type=="FullyApplied")].status"#,
+        0,
+    ),
     ("AGE", "date", ".metadata.creationTimestamp", 0),
 ];
 const WORK_COLUMNS: &[(&str, &str, &str, i32)] = &[
     ("WORKLOAD-KIND", "string", ".spec.workload.manifests[0].kind", 0),
-    ("APPLIED", "string", r#".status.conditions[?(@.type=="Applied")].status"#, 0),
+    (
+        "APPLIED",
+        "string",
+        r#".status.conditions[?(@.type=="Applied")].status"#,
+        0,
+    ),
     ("AGE", "date", ".metadata.creationTimestamp", 0),
 ];
 const CLUSTER_COLUMNS: &[(&str, &str, &str, i32)] = &[
@@ -50,8 +65,8 @@ const CATEGORY: &[&str] = &["karmada-io"];
 const POLICY: &str = include_str!("../fields/policy.fields");
 const BINDING: &str = include_str!("../fields/binding.fields");
 
-const KINDS: &[Kind] = &[
-    Kind {
+const KINDS: &[Row] = &[
+    Row {
         group: "policy.karmada.io",
         version: "v1alpha1",
         kind: "PropagationPolicy",
@@ -63,7 +78,7 @@ const KINDS: &[Kind] = &[
         columns: POLICY_COLUMNS,
         table: POLICY,
     },
-    Kind {
+    Row {
         group: "policy.karmada.io",
         version: "v1alpha1",
         kind: "ClusterPropagationPolicy",
@@ -75,7 +90,7 @@ const KINDS: &[Kind] = &[
         columns: POLICY_COLUMNS,
         table: POLICY,
     },
-    Kind {
+    Row {
         group: "work.karmada.io",
         version: "v1alpha2",
         kind: "ResourceBinding",
@@ -87,7 +102,7 @@ const KINDS: &[Kind] = &[
         columns: BINDING_COLUMNS,
         table: BINDING,
     },
-    Kind {
+    Row {
         group: "work.karmada.io",
         version: "v1alpha2",
         kind: "ClusterResourceBinding",
@@ -99,7 +114,7 @@ const KINDS: &[Kind] = &[
         columns: BINDING_COLUMNS,
         table: BINDING,
     },
-    Kind {
+    Row {
         group: "work.karmada.io",
         version: "v1alpha1",
         kind: "Work",
@@ -111,7 +126,7 @@ const KINDS: &[Kind] = &[
         columns: WORK_COLUMNS,
         table: include_str!("../fields/work.fields"),
     },
-    Kind {
+    Row {
         group: "cluster.karmada.io",
         version: "v1alpha1",
         kind: "Cluster",
@@ -130,7 +145,7 @@ pub fn definitions() -> Vec<Value> {
     KINDS.iter().map(definition).collect()
 }
 
-fn definition(kind: &Kind) -> Value {
+fn definition(kind: &Row) -> Value {
     let mut columns = Vec::new();
     for (name, column_type, path, priority) in kind.columns {
         let mut column = json!({"name": name, "type": column_type, "jsonPath": path});
@@ -170,4 +185,81 @@ fn definition(kind: &Kind) -> Value {
             "versions": [version],
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect_file;
+
+    use super::*;
+
+    #[test]
+    fn the_files_for_people_are_in_step() {
+        for definition in definitions() {
+            let plural = definition["spec"]["names"]["plural"].as_str().unwrap();
+            let text = serde_saphyr::to_string(&definition).unwrap();
+            let read: Value = serde_saphyr::from_str(&text).unwrap();
+            assert_eq!(read, definition, "{plural}");
+            let note = "# Made from crds/fields; UPDATE_EXPECT=1 cargo test -p crds writes it anew.\n";
+            expect_file![format!("../yaml/{plural}.yaml")].assert_eq(&format!("{note}{text}"));
+        }
+    }
+
+    /// What an API server demands of a structural schema (Kubernetes, "Specifying a structural schema").
+    #[track_caller]
+    fn check_structural(schema: &Value, path: &str) {
+        let int_or_string = schema["x-kubernetes-int-or-string"] == true;
+        assert_eq!(schema["type"].is_string(), !int_or_string, "{path} has a type");
+        assert!(
+            schema["properties"].is_null() || schema["additionalProperties"].is_null(),
+            "{path}: a struct or a map"
+        );
+        let kind = schema["type"].as_str().unwrap_or_default();
+        assert_eq!(kind == "array", schema["items"].is_object(), "{path}: a list has items");
+        assert!(
+            kind == "object" || schema["properties"].is_null(),
+            "{path}: only objects have properties"
+        );
+        if kind == "object" && !path.ends_with(".metadata") {
+            let told = [
+                "properties",
+                "additionalProperties",
+                "x-kubernetes-preserve-unknown-fields",
+            ];
+            assert!(
+                told.iter().any(|part| !schema[*part].is_null()),
+                "{path}: all fields of it would be pruned"
+            );
+        }
+        for required in schema["required"].as_array().into_iter().flatten() {
+            assert!(
+                schema["properties"].get(required.as_str().unwrap()).is_some(),
+                "{path}: {required} exists"
+            );
+        }
+        if let (Some(values), false) = (schema["enum"].as_array(), schema["default"].is_null()) {
+            assert!(
+                values.contains(&schema["default"]),
+                "{path}: the default is one of the values"
+            );
+        }
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            check_structural(property, &format!("{path}.{name}"));
+        }
+        for inner in ["items", "additionalProperties"] {
+            if schema[inner].is_object() {
+                check_structural(&schema[inner], &format!("{path}[]"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_schema_is_structural() {
+        for definition in definitions() {
+            let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
+            for version in definition["spec"]["versions"].as_array().unwrap() {
+                check_structural(&version["schema"]["openAPIV3Schema"], kind);
+            }
+        }
+    }
 }

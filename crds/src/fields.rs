@@ -19,7 +19,11 @@ pub(crate) fn open_api_schema(table: &'static str) -> Value {
         let (name, inner) = path.split_once('.').unwrap_or((path, ""));
         let field = Field::read(rest, &parts);
         let part = parts.entry(name).or_insert_with(|| json!({"type": "object"}));
-        if inner.is_empty() { *part = field.schema } else { place(part, inner, field) }
+        if inner.is_empty() {
+            *part = field.schema;
+        } else {
+            place(part, inner, field);
+        }
     }
     let mut root = json!({
         "type": "object",
@@ -33,7 +37,10 @@ pub(crate) fn open_api_schema(table: &'static str) -> Value {
 }
 
 fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
-    table.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    table
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 struct Field {
@@ -113,8 +120,12 @@ mod tests {
         let spec = &schema["properties"]["spec"];
         assert_eq!(spec["required"], json!(["resourceSelectors"]));
         assert_eq!(spec["properties"]["resourceSelectors"]["minItems"], 1);
-        let weight = &spec["properties"]["placement"]["properties"]["replicaScheduling"]["properties"]["weightPreference"]["properties"]["staticWeightList"]["items"];
-        assert_eq!(weight["properties"]["weight"], json!({"type": "integer", "format": "int64", "minimum": 1}));
+        let weight = &spec["properties"]["placement"]["properties"]["replicaScheduling"]["properties"]["weightPreference"]
+            ["properties"]["staticWeightList"]["items"];
+        assert_eq!(
+            weight["properties"]["weight"],
+            json!({"type": "integer", "format": "int64", "minimum": 1})
+        );
         assert_eq!(weight["required"], json!(["targetCluster", "weight"]));
         let term = &spec["properties"]["placement"]["properties"]["clusterAffinities"]["items"];
         assert!(term["properties"]["labelSelector"]["properties"]["matchLabels"].is_object());
@@ -130,7 +141,11 @@ mod tests {
             include_str!("../fields/work.fields"),
             include_str!("../fields/cluster.fields"),
         ] {
-            let schema = if table == COMMON { open_api_schema("") } else { open_api_schema(table) };
+            let schema = if table == COMMON {
+                open_api_schema("")
+            } else {
+                open_api_schema(table)
+            };
             check(&schema, "");
         }
     }
@@ -139,7 +154,10 @@ mod tests {
     fn check(schema: &Value, path: &str) {
         let known = ["object", "array", "string", "boolean", "integer"];
         let typed = schema["type"].as_str().is_some_and(|kind| known.contains(&kind));
-        assert!(typed || schema["x-kubernetes-int-or-string"] == true, "{path}: {schema}");
+        assert!(
+            typed || schema["x-kubernetes-int-or-string"] == true,
+            "{path}: {schema}"
+        );
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             check(property, &format!("{path}.{name}"));
         }

@@ -1,6 +1,6 @@
 //! The federation's API: names, labels, reasons and quantities, as Karmada writes them on the wire.
 //!
-//! Start with [`names`] for how objects are called. Never here: I/O, clocks, decisions.
+//! Start with [`names`] for how objects are called, [`definitions`] for their schemas, [`validate`] for what they may say. Never here: I/O, clocks, decisions.
 
 pub mod annotations;
 mod definitions;
@@ -13,5 +13,6 @@ pub mod placement;
 pub mod quantity;
 pub mod reasons;
 pub mod taints;
+pub mod validate;
 
 pub use definitions::definitions;

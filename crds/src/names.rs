@@ -8,20 +8,28 @@ pub fn binding(kind: &str, name: &str) -> String {
 /// Name of the Work of a template: its name and a hash of namespace, name and kind. An empty namespace means that the
 /// template is cluster-scoped.
 pub fn work(kind: &str, name: &str, namespace: &str) -> String {
-    let hashed = if namespace.is_empty() { format!("{name}-{kind}") } else { format!("{namespace}-{name}-{kind}") };
+    let hashed = if namespace.is_empty() {
+        format!("{name}-{kind}")
+    } else {
+        format!("{namespace}-{name}-{kind}")
+    };
     let hash = safe_encode(&fnv32a(hashed.to_lowercase().as_bytes()).to_string());
     format!("{}-{hash}", name.replace(':', ".").to_lowercase())
 }
 
 /// 32-bit FNV-1a.
 pub fn fnv32a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// Maps each character into the alphabet of generated names, which forms no words.
 pub fn safe_encode(text: &str) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    text.chars().map(|c| char::from(ALPHABET[c as usize % ALPHABET.len()])).collect()
+    text.chars()
+        .map(|c| char::from(ALPHABET[c as usize % ALPHABET.len()]))
+        .collect()
 }
 
 /// User name of the agent of a cluster.

@@ -14,7 +14,9 @@ pub fn execution(cluster: &str) -> String {
 
 /// The cluster whose Works a namespace holds.
 pub fn cluster_of(namespace: &str) -> Option<&str> {
-    namespace.strip_prefix(EXECUTION_PREFIX).filter(|cluster| !cluster.is_empty())
+    namespace
+        .strip_prefix(EXECUTION_PREFIX)
+        .filter(|cluster| !cluster.is_empty())
 }
 
 /// Whether nothing in this namespace, nor the namespace itself, is ever propagated.

@@ -107,8 +107,13 @@ impl Expression {
 impl LabelSelector {
     /// Whether labels match.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && self.match_expressions.iter().all(|expression| expression.holds(labels.get(&expression.key).map(String::as_str)))
+        self.match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+            && self
+                .match_expressions
+                .iter()
+                .all(|expression| expression.holds(labels.get(&expression.key).map(String::as_str)))
     }
 }
 

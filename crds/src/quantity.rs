@@ -14,7 +14,9 @@ pub fn milli(text: &str) -> Option<i128> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
@@ -59,7 +61,11 @@ pub fn milli(text: &str) -> Option<i128> {
 
 /// Writes thousandths in canonical form: whole numbers bare, others with the suffix `m`.
 pub fn format(milli: i128) -> String {
-    if milli % 1000 == 0 { (milli / 1000).to_string() } else { format!("{milli}m") }
+    if milli % 1000 == 0 {
+        (milli / 1000).to_string()
+    } else {
+        format!("{milli}m")
+    }
 }
 
 #[cfg(test)]
@@ -89,7 +95,16 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in ["", "m", "1.2.3", "1x", "--1", "1ee3", "999999999999999999999999999999999E", "1e99999999999"] {
+        for text in [
+            "",
+            "m",
+            "1.2.3",
+            "1x",
+            "--1",
+            "1ee3",
+            "999999999999999999999999999999999E",
+            "1e99999999999",
+        ] {
             check(text, None);
         }
     }
