@@ -7,6 +7,7 @@
 
 pub(crate) mod plan;
 pub(crate) mod report;
+mod skew;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::error::AgentError;
 use plan::{Applied, Step};
-use report::Fate;
+use report::{Fate, Round};
 
 /// The field manager of everything that an agent applies.
 pub(crate) const FIELD_MANAGER: &str = "flotilla-agent";
@@ -88,11 +89,15 @@ impl Applier {
             }
         }
         self.delete_left(&entry, &work, manifests).await?;
+        let round = Round {
+            manifests,
+            fates: &fates,
+            left_out: self.left_out(work_name, manifests.len()),
+        };
         let status = report::status(
             &self.interpreter,
             entry.meta().generation,
-            manifests,
-            &fates,
+            &round,
             &work["status"],
             self.clock.now(),
         );
@@ -118,8 +123,8 @@ impl Applier {
                 .map_err(AgentError::Member)?,
         };
         let observed = observed.map(|entry| entry.value());
-        let last = self.lock_applied().get(&(work_name.clone(), ordinal)).copied();
-        match plan::decide(manifest, observed.as_ref(), last) {
+        let last = self.lock_applied().get(&(work_name.clone(), ordinal)).cloned();
+        match plan::decide(manifest, observed.as_ref(), last.as_ref()) {
             Step::Keep => return Ok(observed),
             Step::Refuse(message) => return Err(AgentError::Refused(message)),
             Step::Apply => {}
@@ -128,28 +133,46 @@ impl Applier {
             Some(observed) => self.interpreter.retain(manifest.clone(), observed),
             None => manifest.clone(),
         };
-        let request = Request {
-            resource,
-            namespace: namespace.into(),
-            name: name.into(),
-            subresource: None,
-            action: Action::Apply {
-                object: desired,
-                force: true,
-            },
-        };
-        let result = self
-            .member
-            .write(FIELD_MANAGER, request)
-            .await
-            .map_err(AgentError::Member)?
-            .value();
+        let (result, left_out) = self.write(&resource, (namespace, name), desired).await?;
         let applied = Applied {
             manifest: plan::hash(manifest),
             object: plan::fingerprint(&result),
+            left_out,
         };
         self.lock_applied().insert((work_name.clone(), ordinal), applied);
         Ok(Some(result))
+    }
+
+    /// Applies an object. Fields that the member does not know are left out; answers with the result and what was left out.
+    async fn write(
+        &self,
+        resource: &Resource,
+        (namespace, name): (&str, &str),
+        mut desired: Value,
+    ) -> Result<(Value, Vec<String>), AgentError> {
+        let mut left_out = Vec::new();
+        loop {
+            let request = Request {
+                resource: resource.clone(),
+                namespace: namespace.into(),
+                name: name.into(),
+                subresource: None,
+                action: Action::Apply {
+                    object: desired.clone(),
+                    force: true,
+                },
+            };
+            let status = match self.member.write(FIELD_MANAGER, request).await {
+                Ok(entry) => return Ok((entry.value(), left_out)),
+                Err(status) => status,
+            };
+            let unknown = skew::undeclared(&status.message);
+            // Each round takes something out, so the loop ends with the manifest at the latest.
+            if !skew::remove(&mut desired, &unknown) {
+                return Err(AgentError::Member(status));
+            }
+            left_out.extend(unknown.iter().map(|path| path.as_str().to_owned()));
+        }
     }
 
     /// Deletes member objects that the Work's status still lists but its manifests no longer do.
@@ -340,6 +363,15 @@ impl Applier {
                 .map_err(|_| AgentError::Stopping)?;
         }
         Ok(())
+    }
+
+    /// Fields of a Work's manifests that the member does not know.
+    fn left_out(&self, work_name: &Arc<str>, manifests: usize) -> Vec<String> {
+        let applied = self.lock_applied();
+        let keys = (0..manifests).map(|ordinal| (work_name.clone(), ordinal));
+        keys.filter_map(|key| applied.get(&key))
+            .flat_map(|applied| applied.left_out.clone())
+            .collect()
     }
 
     fn forget(&self, work_name: &Arc<str>) {

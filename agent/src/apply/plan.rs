@@ -16,19 +16,21 @@ pub(crate) enum Step {
 }
 
 /// What was applied last for a manifest: hashes of the manifest and of the member object after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Applied {
     /// Hash of the manifest.
     pub(crate) manifest: u64,
     /// [`fingerprint`] of the member object as it was answered.
     pub(crate) object: u64,
+    /// Fields that the member does not know.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Compares the manifest with what the member holds and what was applied last.
 ///
 /// An object may be changed when it carries `karmada.io/managed=true` or the manifest says `overwrite` (Karmada's execution
 /// controller, semantics §2.9).
-pub(crate) fn decide(manifest: &Value, observed: Option<&Value>, last: Option<Applied>) -> Step {
+pub(crate) fn decide(manifest: &Value, observed: Option<&Value>, last: Option<&Applied>) -> Step {
     let Some(observed) = observed else { return Step::Apply };
     if !is_managed(observed) && annotation(manifest, annotations::CONFLICT_RESOLUTION) != Some("overwrite") {
         let kind = manifest["kind"].as_str().unwrap_or_default();
@@ -182,11 +184,12 @@ mod tests {
         let last = Applied {
             manifest: hash(&manifest()),
             object: fingerprint(&observed()),
+            left_out: Vec::new(),
         };
         let mut later = observed();
         later["status"] = json!({"replicas": 3});
         later["metadata"]["resourceVersion"] = json!("9");
-        assert_eq!(decide(&manifest(), Some(&later), Some(last)), Step::Keep);
+        assert_eq!(decide(&manifest(), Some(&later), Some(&last)), Step::Keep);
     }
 
     #[test]
@@ -194,13 +197,14 @@ mod tests {
         let last = Applied {
             manifest: hash(&manifest()),
             object: fingerprint(&observed()),
+            left_out: Vec::new(),
         };
         let mut changed = manifest();
         changed["data"]["k"] = json!("w");
-        assert_eq!(decide(&changed, Some(&observed()), Some(last)), Step::Apply);
+        assert_eq!(decide(&changed, Some(&observed()), Some(&last)), Step::Apply);
         let mut drifted = observed();
         drifted["data"]["k"] = json!("x");
-        assert_eq!(decide(&manifest(), Some(&drifted), Some(last)), Step::Apply);
+        assert_eq!(decide(&manifest(), Some(&drifted), Some(&last)), Step::Apply);
         assert_eq!(decide(&manifest(), Some(&observed()), None), Step::Apply);
     }
 

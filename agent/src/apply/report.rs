@@ -15,15 +15,30 @@ pub(crate) enum Fate {
     Failed(String),
 }
 
+/// What a round did.
+#[derive(Debug)]
+pub(crate) struct Round<'a> {
+    /// The Work's manifests.
+    pub(crate) manifests: &'a [Value],
+    /// What became of each.
+    pub(crate) fates: &'a [Fate],
+    /// Fields that the member does not know.
+    pub(crate) left_out: Vec<String>,
+}
+
 /// The `status` of a Work after a round: conditions keep their transition time while their status stays.
 pub(crate) fn status(
     interpreter: &Interpreter,
     generation: i64,
-    manifests: &[Value],
-    fates: &[Fate],
+    round: &Round<'_>,
     before: &Value,
     now: Timestamp,
 ) -> Value {
+    let Round {
+        manifests,
+        fates,
+        left_out,
+    } = round;
     let failures: Vec<&str> = fates
         .iter()
         .filter_map(|fate| match fate {
@@ -32,12 +47,7 @@ pub(crate) fn status(
         })
         .collect();
     let applied = if failures.is_empty() {
-        condition(
-            "Applied",
-            true,
-            reasons::APPLIED_SUCCESSFUL,
-            "Manifest has been successfully applied",
-        )
+        condition("Applied", true, reasons::APPLIED_SUCCESSFUL, &applied_message(left_out))
     } else {
         let message = format!(
             "Failed to apply all manifests ({}/{}): {}",
@@ -55,7 +65,7 @@ pub(crate) fn status(
     );
     let manifest_statuses: Vec<Value> = manifests
         .iter()
-        .zip(fates)
+        .zip(*fates)
         .enumerate()
         .filter_map(|(ordinal, (manifest, fate))| match fate {
             Fate::Applied(Some(object)) => Some(manifest_status(interpreter, ordinal, manifest, object)),
@@ -66,6 +76,18 @@ pub(crate) fn status(
         "conditions": merge_conditions(&before["conditions"], [applied, dispatching], generation, now),
         "manifestStatuses": manifest_statuses,
     })
+}
+
+/// Karmada's words, and the truth about an older member.
+fn applied_message(left_out: &[String]) -> String {
+    let applied = "Manifest has been successfully applied";
+    if left_out.is_empty() {
+        return applied.to_owned();
+    }
+    format!(
+        "{applied}, without fields that this cluster does not know: {}",
+        left_out.join(", ")
+    )
 }
 
 /// The `status` of a Work that must not be dispatched.
@@ -179,25 +201,25 @@ mod tests {
         assert_eq!(third.as_array().unwrap().len(), 1);
     }
 
+    fn round<'a>(manifests: &'a [Value], fates: &'a [Fate]) -> Round<'a> {
+        Round {
+            manifests,
+            fates,
+            left_out: Vec::new(),
+        }
+    }
+
     #[test]
     fn failures_are_counted_and_keep_what_was_known() {
         let manifests = [json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "d"}})];
-        let interpreter = Interpreter::default();
-        let good = status(
-            &interpreter,
-            1,
-            &manifests,
-            &[Fate::Applied(Some(manifests[0].clone()))],
-            &Value::Null,
-            time(1),
-        );
+        let fates = [Fate::Applied(Some(manifests[0].clone()))];
+        let good = status(&Interpreter, 1, &round(&manifests, &fates), &Value::Null, time(1));
         assert_eq!(good["conditions"][0]["status"], "True");
         assert_eq!(good["manifestStatuses"][0]["health"], "Healthy");
         let bad = status(
-            &interpreter,
+            &Interpreter,
             2,
-            &manifests,
-            &[Fate::Failed("no".into())],
+            &round(&manifests, &[Fate::Failed("no".into())]),
             &good,
             time(2),
         );
@@ -209,13 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn what_an_older_member_does_not_know_is_said() {
+        let mut round = round(&[], &[]);
+        round.left_out = vec!["spec.x".to_owned()];
+        let said = status(&Interpreter, 1, &round, &Value::Null, time(1));
+        let message = "Manifest has been successfully applied, without fields that this cluster does not know: spec.x";
+        assert_eq!(said["conditions"][0]["message"], message);
+    }
+
+    #[test]
     fn the_same_round_twice_gives_the_same_status() {
         let manifests = [
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}}),
         ];
         let fates = [Fate::Applied(Some(manifests[0].clone()))];
-        let interpreter = Interpreter::default();
-        let once = status(&interpreter, 1, &manifests, &fates, &Value::Null, time(1));
-        assert_eq!(status(&interpreter, 1, &manifests, &fates, &once, time(9)), once);
+        let once = status(&Interpreter, 1, &round(&manifests, &fates), &Value::Null, time(1));
+        assert_eq!(
+            status(&Interpreter, 1, &round(&manifests, &fates), &once, time(9)),
+            once
+        );
     }
 }

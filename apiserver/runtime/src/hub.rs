@@ -72,6 +72,11 @@ pub enum Action {
         /// Background, Foreground or Orphan.
         propagation: Propagation,
     },
+    /// DELETE without a grace period: what a kubelet sends for a pod whose containers have ended.
+    Finish {
+        /// Only if it still has this uid.
+        uid: String,
+    },
 }
 
 /// `DeleteOptions.propagationPolicy`.

@@ -121,6 +121,10 @@ pub(super) fn write(manager: &str, request: &Request) -> Result<Plain, Status> {
             }
             (Method::DELETE, String::new(), "application/json", options)
         }
+        Action::Finish { uid } => {
+            let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
+            (Method::DELETE, String::new(), "application/json", options)
+        }
     };
     if name.is_empty() && method != Method::POST {
         return Err(Status::bad_request("name is required"));
