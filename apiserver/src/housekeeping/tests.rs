@@ -38,9 +38,19 @@ fn config_map(name: &str) -> Value {
 #[tokio::test]
 async fn a_namespace_ends_with_all_that_is_in_it() {
     let server = start().await;
-    server.ok("POST /api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})).await;
+    server
+        .ok(
+            "POST /api/v1/namespaces",
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}}),
+        )
+        .await;
     for index in 0..20 {
-        server.ok("POST /api/v1/namespaces/team/configmaps", config_map(&format!("c{index}"))).await;
+        server
+            .ok(
+                "POST /api/v1/namespaces/team/configmaps",
+                config_map(&format!("c{index}")),
+            )
+            .await;
     }
     let mut held = config_map("held");
     held["metadata"]["finalizers"] = json!(["example.com/hold"]);
@@ -50,8 +60,14 @@ async fn a_namespace_ends_with_all_that_is_in_it() {
     let says = async {
         loop {
             let namespace = server.ok("GET /api/v1/namespaces/team", ()).await;
-            let conditions = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            if conditions.iter().any(|own| own["type"] == "NamespaceFinalizersRemaining" && own["status"] == "True") {
+            let conditions = namespace["status"]["conditions"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            if conditions
+                .iter()
+                .any(|own| own["type"] == "NamespaceFinalizersRemaining" && own["status"] == "True")
+            {
                 return namespace;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -59,7 +75,12 @@ async fn a_namespace_ends_with_all_that_is_in_it() {
     };
     let namespace = tokio::time::timeout(Duration::from_secs(20), says).await.unwrap();
     assert_eq!(namespace["status"]["phase"], "Terminating");
-    server.ok("PATCH /api/v1/namespaces/team/configmaps/held", json!({"metadata": {"finalizers": null}})).await;
+    server
+        .ok(
+            "PATCH /api/v1/namespaces/team/configmaps/held",
+            json!({"metadata": {"finalizers": null}}),
+        )
+        .await;
     until_gone(&server, "/api/v1/namespaces/team").await;
 }
 
@@ -68,19 +89,31 @@ async fn owners_take_what_they_own_with_them_or_leave_it() {
     let server = start().await;
     for policy in ["Background", "Foreground", "Orphan"] {
         let name = format!("owner-{}", policy.to_lowercase());
-        let owner = server.ok("POST /api/v1/namespaces/default/configmaps", config_map(&name)).await;
-        let mut owned = config_map(&format!("owned-{}", policy.to_lowercase()));
-        owned["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": name,
+        let owner = server
+            .ok("POST /api/v1/namespaces/default/configmaps", config_map(&name))
+            .await;
+        let mut dependent = config_map(&format!("owned-{}", policy.to_lowercase()));
+        dependent["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": name,
             "uid": owner["metadata"]["uid"], "blockOwnerDeletion": true}]);
-        server.ok("POST /api/v1/namespaces/default/configmaps", owned).await;
+        server.ok("POST /api/v1/namespaces/default/configmaps", dependent).await;
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy});
-        server.ok(&format!("DELETE /api/v1/namespaces/default/configmaps/{name}"), options).await;
+        server
+            .ok(&format!("DELETE /api/v1/namespaces/default/configmaps/{name}"), options)
+            .await;
         until_gone(&server, &format!("/api/v1/namespaces/default/configmaps/{name}")).await;
     }
     until_gone(&server, "/api/v1/namespaces/default/configmaps/owned-background").await;
     until_gone(&server, "/api/v1/namespaces/default/configmaps/owned-foreground").await;
-    let orphan = server.ok("GET /api/v1/namespaces/default/configmaps/owned-orphan", ()).await;
-    assert_eq!(orphan["metadata"].get("ownerReferences").and_then(Value::as_array).map_or(0, Vec::len), 0);
+    let orphan = server
+        .ok("GET /api/v1/namespaces/default/configmaps/owned-orphan", ())
+        .await;
+    assert_eq!(
+        orphan["metadata"]
+            .get("ownerReferences")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len),
+        0
+    );
 }
 
 #[tokio::test]
@@ -93,13 +126,33 @@ async fn a_definition_ends_with_its_objects() {
             "versions": [{"name": "v1", "served": true, "storage": true,
                 "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object",
                     "x-kubernetes-preserve-unknown-fields": true}}}}}]}});
-    server.ok("POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition).await;
+    server
+        .ok(
+            "POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            definition,
+        )
+        .await;
     let widget = |name: &str| json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}});
     for name in ["a", "b"] {
-        server.ok("POST /apis/example.com/v1/namespaces/default/widgets", widget(name)).await;
+        server
+            .ok("POST /apis/example.com/v1/namespaces/default/widgets", widget(name))
+            .await;
     }
-    server.ok("DELETE /apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com", ()).await;
-    until_gone(&server, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com").await;
-    let code = server.send("GET /apis/example.com/v1/namespaces/default/widgets/a", ()).await.unwrap_err().code;
+    server
+        .ok(
+            "DELETE /apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com",
+            (),
+        )
+        .await;
+    until_gone(
+        &server,
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com",
+    )
+    .await;
+    let code = server
+        .send("GET /apis/example.com/v1/namespaces/default/widgets/a", ())
+        .await
+        .unwrap_err()
+        .code;
     assert_eq!(code, 404);
 }

@@ -53,7 +53,8 @@ pub fn serve(registry: &Registry, path: &str, accept: &str, if_none_match: Optio
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match segments.as_slice() {
         [] => Some(legacy(&roots(registry), accept)),
-        ["api"] | ["apis"] => Some(top(registry, segments[0] == "api", accept, if_none_match)),
+        ["api"] => Some(top(registry, true, accept, if_none_match)),
+        ["apis"] => Some(top(registry, false, accept, if_none_match)),
         ["api", version] => versions(registry, "", version).map(|defs| legacy(&resource_list(&defs), accept)),
         ["apis", group] => {
             let group = groups(registry)

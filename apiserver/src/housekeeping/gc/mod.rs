@@ -35,7 +35,9 @@ pub(super) struct Collector {
 impl Observer for Collector {
     fn observe(&self, change: &Change) {
         let look = lock(&self.graph).observe(change);
-        look.into_iter().for_each(|key| self.queue.add(key));
+        for key in look {
+            self.queue.add(key);
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! `OpenAPI` v3: an index of group-versions and one document for each, made when asked for.
 //!
 //! Documents are large and clients keep them on disk by their hash, so none is kept in memory: the index holds only
-//! hashes, which name what a document is made from. [`paths`] writes the operations, [`schemas`] the components.
+//! hashes, which name what a document is made from. [`paths`] writes the operations, [`schemas`] the components,
+//! [`descriptions`] explains them.
 //!
-//! Never here: descriptions of our own, and `OpenAPI` v2.
+//! Never here: `OpenAPI` v2.
 
+mod descriptions;
 mod paths;
 mod schemas;
 

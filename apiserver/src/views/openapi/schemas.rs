@@ -7,6 +7,7 @@ use schema::model::{GroupVersionKind, StructId};
 use schema::openapi::{self, reference};
 use serde_json::{Map, Value, json};
 
+use super::descriptions;
 use super::paths::META;
 use crate::registry::ResourceDef;
 
@@ -85,6 +86,9 @@ pub(super) fn of(defs: &[&ResourceDef]) -> Map<String, Value> {
         .into_iter()
         .collect();
     schemas.extend(openapi::components(types, &roots, &versions));
+    for (group, version) in versions {
+        descriptions::add(group, version, &mut schemas);
+    }
     schemas
 }
 

@@ -157,7 +157,7 @@ fn check_document(document: &Value) {
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
     documents().iter().for_each(check_document);
-    let registry = Registry::build(&[], &[], None);
+    let registry = Registry::builtin();
     let index = Index::new(&registry);
     assert!(index.entries.len() > 10);
     for entry in &index.entries {
@@ -181,4 +181,22 @@ fn explain_finds_the_schema_of_a_custom_resource() {
     );
     let deployment = &documents()[1]["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"];
     assert_eq!(deployment["x-kubernetes-group-version-kind"][0]["kind"], "Deployment");
+    assert!(
+        deployment["description"]
+            .as_str()
+            .is_some_and(|text| text.contains("Pods"))
+    );
+    assert!(deployment["properties"]["spec"]["description"].is_string());
+}
+
+#[test]
+fn every_built_in_kind_is_explained() {
+    let registry = Registry::builtin();
+    for entry in &Index::new(&registry).entries {
+        let document = body(&get(&registry, &format!("v3/{}", entry.path), "", None).unwrap());
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            let kind = !schema["x-kubernetes-group-version-kind"].is_null();
+            assert!(!kind || schema["description"].is_string(), "{} {name}", entry.path);
+        }
+    }
 }

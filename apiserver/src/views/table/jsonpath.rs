@@ -1,4 +1,4 @@
-//! The part of JSONPath that printer columns and scale subresources use: fields, indices, slices, `*`, and filters that
+//! The part of `JSONPath` that printer columns and scale subresources use: fields, indices, slices, `*`, and filters that
 //! compare a field with a constant.
 
 use serde_json::Value;
@@ -139,14 +139,16 @@ fn bracket_end(text: &str) -> Option<usize> {
     let mut quote = None;
     let mut depth = 0_usize;
     for (at, character) in text.char_indices() {
-        match (quote, character) {
-            (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(character),
-            (None, '[') => depth += 1,
-            (None, ']') if depth == 0 => return Some(at),
-            (None, ']') => depth -= 1,
-            (None, _) => {}
+        if let Some(open) = quote {
+            quote = (open != character).then_some(open);
+            continue;
+        }
+        match character {
+            '\'' | '"' => quote = Some(character),
+            '[' => depth += 1,
+            ']' if depth == 0 => return Some(at),
+            ']' => depth -= 1,
+            _ => {}
         }
     }
     None

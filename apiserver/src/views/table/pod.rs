@@ -136,12 +136,8 @@ impl Summary {
             }
         }
         if self.reason == "Completed" && running {
-            self.reason = if text::condition(pod, "Ready") == "True" {
-                "Running"
-            } else {
-                "NotReady"
-            }
-            .to_owned();
+            let ready = text::condition(pod, "Ready") == "True";
+            if ready { "Running" } else { "NotReady" }.clone_into(&mut self.reason);
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn joined<'a>(texts: impl IntoIterator<Item = &'a str>) -> Value {
     or_none(&texts.join(","))
 }
 
-/// A scalar as kubectl prints it (IntOrString, quantity, boolean); `None` when absent.
+/// A scalar as kubectl prints it (`IntOrString`, quantity, boolean); `None` when absent.
 pub(super) fn scalar(object: &Value, path: &str) -> Option<String> {
     match object.pointer(path)? {
         Value::Null => None,

@@ -36,62 +36,7 @@ pub(super) fn printer(group: &str, kind: &str) -> Option<Printer> {
             },
             cells: replication_controller,
         },
-        ("apps", "ReplicaSet") => Printer {
-            columns: const {
-                &[
-                    NAME,
-                    integer("Desired"),
-                    integer("Current"),
-                    integer("Ready"),
-                    AGE,
-                    CONTAINERS,
-                    IMAGES,
-                    SELECTOR,
-                ]
-            },
-            cells: replica_set,
-        },
-        ("apps", "Deployment") => Printer {
-            columns: const {
-                &[
-                    NAME,
-                    column("Ready"),
-                    integer("Up-to-date"),
-                    integer("Available"),
-                    AGE,
-                    CONTAINERS,
-                    IMAGES,
-                    SELECTOR,
-                ]
-            },
-            cells: deployment,
-        },
-        ("apps", "StatefulSet") => Printer {
-            columns: const { &[NAME, column("Ready"), AGE, CONTAINERS, IMAGES] },
-            cells: stateful_set,
-        },
-        ("apps", "DaemonSet") => Printer {
-            columns: const {
-                &[
-                    NAME,
-                    integer("Desired"),
-                    integer("Current"),
-                    integer("Ready"),
-                    integer("Up-to-date"),
-                    integer("Available"),
-                    column("Node Selector"),
-                    AGE,
-                    CONTAINERS,
-                    IMAGES,
-                    SELECTOR,
-                ]
-            },
-            cells: daemon_set,
-        },
-        ("apps", "ControllerRevision") => Printer {
-            columns: const { &[NAME, column("Controller"), integer("Revision"), AGE] },
-            cells: controller_revision,
-        },
+        ("apps", kind) => return apps(kind),
         ("batch", "Job") => Printer {
             columns: const {
                 &[
@@ -127,6 +72,68 @@ pub(super) fn printer(group: &str, kind: &str) -> Option<Printer> {
         ("autoscaling", "Scale") => Printer {
             columns: const { &[NAME, integer("Desired"), integer("Available"), AGE] },
             cells: scale,
+        },
+        _ => return None,
+    })
+}
+
+fn apps(kind: &str) -> Option<Printer> {
+    Some(match kind {
+        "ReplicaSet" => Printer {
+            columns: const {
+                &[
+                    NAME,
+                    integer("Desired"),
+                    integer("Current"),
+                    integer("Ready"),
+                    AGE,
+                    CONTAINERS,
+                    IMAGES,
+                    SELECTOR,
+                ]
+            },
+            cells: replica_set,
+        },
+        "Deployment" => Printer {
+            columns: const {
+                &[
+                    NAME,
+                    column("Ready"),
+                    integer("Up-to-date"),
+                    integer("Available"),
+                    AGE,
+                    CONTAINERS,
+                    IMAGES,
+                    SELECTOR,
+                ]
+            },
+            cells: deployment,
+        },
+        "StatefulSet" => Printer {
+            columns: const { &[NAME, column("Ready"), AGE, CONTAINERS, IMAGES] },
+            cells: stateful_set,
+        },
+        "DaemonSet" => Printer {
+            columns: const {
+                &[
+                    NAME,
+                    integer("Desired"),
+                    integer("Current"),
+                    integer("Ready"),
+                    integer("Up-to-date"),
+                    integer("Available"),
+                    column("Node Selector"),
+                    AGE,
+                    CONTAINERS,
+                    IMAGES,
+                    SELECTOR,
+                ]
+            },
+            cells: daemon_set,
+        },
+        "ControllerRevision" => Printer {
+            columns: const { &[NAME, column("Controller"), integer("Revision"), AGE] },
+            cells: controller_revision,
         },
         _ => return None,
     })
