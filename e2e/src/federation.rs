@@ -149,9 +149,11 @@ impl Federation {
         self.path(&format!("{member}.agent.kubeconfig"))
     }
 
-    /// The last lines of every log, for the message of a failure.
+    /// What Works say went wrong and the last lines of every log, for the message of a failure.
     pub fn logs(&self) -> String {
-        let mut text = String::new();
+        let conditions = r#"jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.status.conditions[?(@.status=="False")].message}{"\n"}{end}"#;
+        let works = self.hub().run(&["get", "works", "-A", "-o", conditions]).stdout;
+        let mut text: String = works.lines().filter(|line| line.trim().contains(' ')).map(|line| format!("\n{line}")).collect();
         for entry in self.directory.path().read_dir().into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "log") {

@@ -324,11 +324,7 @@ impl Engine {
         if !entry.meta().finalizers.is_empty() {
             return Ok(());
         }
-        let action = Action::Delete {
-            uid: Some(entry.meta().uid.clone()),
-            revision: None,
-            propagation: Propagation::Background,
-        };
+        let action = Action::Finish { uid: entry.meta().uid.clone() };
         self.write(
             &known("", "pods", "Pod", true),
             entry.namespace(),

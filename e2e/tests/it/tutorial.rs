@@ -54,7 +54,7 @@ fn step_3_a_policy_places_it(federation: &Federation) {
     for member in MEMBERS {
         until(&format!("the Service in {member}"), || {
             let service = federation.member(member).get(&["service", "hello"]);
-            if service["spec"]["clusterIP"].is_string() { Ok(()) } else { Err(service.to_string()) }
+            if service["spec"]["clusterIP"].is_string() { Ok(()) } else { Err(format!("{service}{}", federation.logs())) }
         });
     }
     let sync = MEMBERS.map(|member| format!("Successfully applied resource(default/hello) to cluster {member}"));
