@@ -314,7 +314,9 @@ impl Hub for FakeHub {
                 object["metadata"]["finalizers"] = json!(finalizers);
                 object
             }
-            Action::Create(_) | Action::Json(_) | Action::Apply { .. } => return Err(Status::bad_request("not here")),
+            Action::Create(_) | Action::Json(_) | Action::Apply { .. } | Action::Finish { .. } => {
+                return Err(Status::bad_request("not here"));
+            }
         };
         let sent = object["metadata"]["resourceVersion"].as_str();
         if sent.is_some_and(|sent| sent != current.revision().to_string()) {
