@@ -71,8 +71,8 @@ pub enum PkiError {
         /// What is wrong.
         reason: String,
     },
-    /// Only one of certificate and key is there.
-    #[error("{0} is missing although its counterpart is there")]
+    /// The key of the authority is not there, but its certificate is: what it issued could not be continued.
+    #[error("{0} is missing although its certificate is there")]
     Incomplete(PathBuf),
     /// A certificate cannot be made, mostly because of a name that is not one.
     #[error("cannot issue certificate: {0}")]
@@ -104,16 +104,23 @@ impl Pki {
     pub fn load_or_create(dir: &Path, sans: &[String], clock: &dyn Clock) -> Result<Self, PkiError> {
         files::ensure_dir(dir)?;
         let now = clock.now();
-        let (ca_pem, ca_key_pem) = if let Some(pair) = files::load_pair(dir, "ca")? {
-            pair
-        } else {
-            let pair = authority(now)?;
-            files::store_pair(dir, "ca", &pair)?;
-            pair
+        let found = files::load_pair(dir, "ca")?;
+        let (ca_pem, ca_key_pem) = match (found.certificate, found.key) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (Some(_), None) => return Err(PkiError::Incomplete(files::key_path(dir, "ca"))),
+            // A certificate made anew for the same key verifies whatever the key has signed.
+            (None, key) => {
+                let pair = authority(key, now)?;
+                files::store_pair(dir, "ca", &pair)?;
+                pair
+            }
         };
         let wanted = subject_names(sans)?;
-        let kept = files::load_pair(dir, "server")?
-            .filter(|(certificate, _)| is_usable(certificate, &ca_pem, &wanted, now).unwrap_or_default());
+        let found = files::load_pair(dir, "server")?;
+        let kept = found
+            .certificate
+            .zip(found.key)
+            .filter(|pair| is_usable(pair, &ca_pem, &wanted, now).unwrap_or_default());
         let (server_pem, server_key_pem) = if let Some(pair) = kept {
             pair
         } else {
@@ -132,7 +139,7 @@ impl Pki {
     /// Makes everything anew and keeps it nowhere: for servers that live as long as their process.
     pub fn ephemeral(sans: &[String], clock: &dyn Clock) -> Result<Self, PkiError> {
         let now = clock.now();
-        let (ca_pem, ca_key_pem) = authority(now)?;
+        let (ca_pem, ca_key_pem) = authority(None, now)?;
         let (server_pem, server_key_pem) = issue(&ca_pem, &ca_key_pem, &server_params(subject_names(sans)?, now))?;
         Ok(Self {
             ca_pem,
@@ -190,8 +197,8 @@ pub fn kubeconfig(server_url: &str, ca_pem: &str, cert_pem: &str, key_pem: &str,
     )
 }
 
-fn authority(now: Timestamp) -> Result<(String, String), PkiError> {
-    let key = KeyPair::generate()?;
+fn authority(key_pem: Option<String>, now: Timestamp) -> Result<(String, String), PkiError> {
+    let key = key_pem.map_or_else(KeyPair::generate, |pem| KeyPair::from_pem(&pem))?;
     let mut params = CertificateParams::default();
     set_validity(&mut params, now, CA_DAYS);
     params.distinguished_name = distinguished("flotilla-ca", &[]);
@@ -263,8 +270,14 @@ fn subject_names(sans: &[String]) -> Result<Vec<SanType>, PkiError> {
     Ok(names)
 }
 
-/// Whether a serving certificate is of this authority, has these names and lasts a while.
-fn is_usable(certificate_pem: &str, ca_pem: &str, wanted: &[SanType], now: Timestamp) -> Option<bool> {
+/// Whether a serving certificate belongs to its key and this authority, has these names and lasts a while.
+fn is_usable(
+    (certificate_pem, key_pem): &(String, String),
+    ca_pem: &str,
+    wanted: &[SanType],
+    now: Timestamp,
+) -> Option<bool> {
+    let key = KeyPair::from_pem(key_pem).ok()?;
     let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).ok()?;
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).ok()?;
     let (_, certificate) = X509Certificate::from_der(&der).ok()?;
@@ -281,5 +294,6 @@ fn is_usable(certificate_pem: &str, ca_pem: &str, wanted: &[SanType], now: Times
             _ => false,
         })
     };
-    Some(lasts && began && own && wanted.iter().all(has))
+    let paired = *certificate.public_key().subject_public_key.data == *key.public_key_raw();
+    Some(lasts && began && own && paired && wanted.iter().all(has))
 }

@@ -25,9 +25,10 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::FutureExt;
-use http::header::{ACCEPT, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use schema::status::{Reason, Status};
 use tokio::time::Instant;
@@ -109,6 +110,10 @@ impl Front {
         let duration = (!long_running).then(|| started.elapsed());
         self.api.metrics.answered(&labels, response.status().as_u16(), duration);
         if head {
+            // What GET would send, without sending it.
+            if let Some(length) = response.body().size_hint().exact() {
+                response.headers_mut().insert(CONTENT_LENGTH, length.into());
+            }
             *response.body_mut() = Body::empty();
         }
         response

@@ -20,23 +20,35 @@ pub(super) fn ensure_dir(dir: &Path) -> Result<(), PkiError> {
         .map_err(failed(dir))
 }
 
-/// A certificate and its key, or `None` when neither is there.
-pub(super) fn load_pair(dir: &Path, name: &str) -> Result<Option<(String, String)>, PkiError> {
-    let (certificate, key) = paths(dir, name);
-    match (read(&certificate)?, read(&key)?) {
-        (Some(certificate_pem), Some(key_pem)) => {
-            check(&certificate, &certificate_pem, "-----BEGIN CERTIFICATE-----")?;
-            check(&key, &key_pem, "PRIVATE KEY-----")?;
-            Ok(Some((certificate_pem, key_pem)))
-        }
-        // Nothing is lost when a leaf is made anew, but an authority is never replaced silently.
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(PkiError::Incomplete(certificate)),
-        (Some(_), None) => Err(PkiError::Incomplete(key)),
-    }
+/// A certificate and its key, as far as they are there.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
 }
 
-/// The key goes first: after a crash between the two files the certificate is missing, which [`load_pair`] names.
+/// Reads a certificate and its key.
+pub(super) fn load_pair(dir: &Path, name: &str) -> Result<Found, PkiError> {
+    let (certificate, key) = paths(dir, name);
+    let read = |path: &Path, mark: &str| -> Result<Option<String>, PkiError> {
+        let text = read(path)?;
+        if let Some(text) = &text {
+            check(path, text, mark)?;
+        }
+        Ok(text)
+    };
+    Ok(Found {
+        certificate: read(&certificate, "-----BEGIN CERTIFICATE-----")?,
+        key: read(&key, "PRIVATE KEY-----")?,
+    })
+}
+
+/// Where the key of this name lies.
+pub(super) fn key_path(dir: &Path, name: &str) -> PathBuf {
+    paths(dir, name).1
+}
+
+/// The key goes first: what a crash between the two leaves behind can always be completed.
 pub(super) fn store_pair(
     dir: &Path,
     name: &str,

@@ -34,7 +34,7 @@ fn later_starts_reuse_what_is_there_until_a_name_is_missing_or_it_ends() {
 }
 
 #[test]
-fn only_the_owner_reads_keys_and_an_incomplete_pair_is_an_error() {
+fn only_the_owner_reads_keys_and_an_authority_without_its_key_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     load(dir.path(), &[], START);
     for name in ["ca.key", "server.key"] {
@@ -46,6 +46,27 @@ fn only_the_owner_reads_keys_and_an_incomplete_pair_is_an_error() {
         Pki::load_or_create(dir.path(), &[], &At(START)),
         Err(PkiError::Incomplete(_))
     ));
+}
+
+#[test]
+fn what_a_crash_leaves_behind_is_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = load(dir.path(), &[], START);
+    std::fs::remove_file(dir.path().join("ca.crt")).unwrap();
+    let completed = load(dir.path(), &[], START + DAY);
+    assert_ne!(completed.ca_pem, first.ca_pem);
+    assert_eq!(
+        completed.server_pem, first.server_pem,
+        "the key is the same, so what it signed holds"
+    );
+    for torn in ["server.crt", "server.key"] {
+        std::fs::remove_file(dir.path().join(torn)).unwrap();
+        load(dir.path(), &[], START + DAY);
+    }
+    // A new key with the old certificate.
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    write_private(&dir.path().join("server.key"), &other).unwrap();
+    assert_ne!(load(dir.path(), &[], START + DAY).server_key_pem, other);
 }
 
 #[test]
