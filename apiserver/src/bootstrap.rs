@@ -120,7 +120,7 @@ async fn announce_clusters(api: &Api) -> Result<(), OpenError> {
         "lastTransitionTime": now,
     });
     let mut request = request(resource, "", &name, Verb::Patch);
-    request.target.subresource = "status".to_owned();
+    "status".clone_into(&mut request.target.subresource);
     "application/merge-patch+json".clone_into(&mut request.content_type);
     let patch = json!({"status": {"conditions": [condition]}});
     done(&name, api.run(&request, Payload::Value(patch)).await.map(drop))

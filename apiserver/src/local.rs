@@ -67,7 +67,7 @@ impl Hub for LocalHub {
             request.namespace.clone(),
             request.name.clone(),
         );
-        let before = matches!(request.action, Action::Delete { .. })
+        let before = matches!(request.action, Action::Delete { .. } | Action::Finish { .. })
             .then(|| self.api.store.get(&key))
             .flatten();
         let (call, payload) = self.call(manager, request);
@@ -174,6 +174,11 @@ impl LocalHub {
                 }
                 (Verb::Delete, "application/json", options)
             }
+            Action::Finish { uid } => (
+                Verb::Delete,
+                "application/json",
+                json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}),
+            ),
         };
         // A create names its object in the body.
         let name = if verb == Verb::Create && request.subresource.is_none() {

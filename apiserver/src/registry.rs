@@ -18,6 +18,7 @@ use serde_json::Value;
 
 /// A resource in one version.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ResourceDef {
     /// API group, empty for core.
     pub group: String,
@@ -200,8 +201,8 @@ impl Registry {
         self.by_kind.get(gvk)
     }
 
-    /// What a server serves that has these definitions (stored CustomResourceDefinition objects) and some resources that
-    /// none of them stands for. Resources of unchanged definitions are taken from the registry before.
+    /// What a server serves that has these definitions (stored `CustomResourceDefinition` objects) and some resources
+    /// that none of them stands for. Resources of unchanged definitions are taken from the registry before.
     pub(crate) fn build<'a>(
         definitions: impl Iterator<Item = &'a Entry>,
         fixed: &[Arc<ResourceDef>],

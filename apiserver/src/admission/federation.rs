@@ -1,11 +1,13 @@
 //! The hub's rules about federation kinds: permanent ids, defaults that depend on the object, validation across fields,
 //! and the label that protects an object from deletion.
 
-use schema::status::Status;
-use serde_json::{Map, Value, json};
+use crds::validate::{self, Problem, ProblemKind};
+use schema::status::{FieldError, FieldErrorKind, Status};
+use serde_json::{Value, json};
 
 use crate::verbs::call::Call;
-use crate::verbs::object::{label, map, member, meta_text, set_label};
+use crate::verbs::object::{label, meta_text, set_label};
+use crate::verbs::typed::report;
 use crate::verbs::write::change_finalizer;
 
 const POLICY: &str = "policy.karmada.io";
@@ -35,6 +37,10 @@ fn is_policy(call: &Call<'_>) -> bool {
         )
 }
 
+fn is_binding(call: &Call<'_>) -> bool {
+    call.def.group == WORK && matches!(call.def.plural.as_str(), "resourcebindings" | "clusterresourcebindings")
+}
+
 fn is_cluster(call: &Call<'_>) -> bool {
     call.def.group == CLUSTER && call.def.plural == "clusters"
 }
@@ -47,15 +53,19 @@ pub(super) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> 
         }
     }
     mutate(call, object, true);
-    Ok(())
+    check(call, object, None)
 }
 
-pub(super) fn update(call: &Call<'_>, subresource: &str, _old: &Value, object: &mut Value) -> Result<(), Status> {
+pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) -> Result<(), Status> {
     if !subresource.is_empty() {
         return Ok(());
     }
     mutate(call, object, false);
-    Ok(())
+    // What did not change was valid when it came in.
+    if object == old {
+        return Ok(());
+    }
+    check(call, object, Some(old))
 }
 
 pub(super) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {
@@ -85,66 +95,7 @@ fn mutate_policy(call: &Call<'_>, object: &mut Value, creating: bool) {
         };
         change_finalizer(object, finalizer, true);
     }
-    if namespaced {
-        own_namespace(object);
-    }
-    let imports = selectors(object).any(|selector| selector["kind"] == "ServiceImport");
-    let spec = member(object, "spec");
-    if imports {
-        spec.insert("propagateDeps".to_owned(), json!(true));
-    }
-    if let Some(placement) = spec.get_mut("placement").filter(|placement| placement.is_object()) {
-        mutate_placement(map(placement));
-    }
-    let failover = spec
-        .get_mut("failover")
-        .and_then(|failover| failover.get_mut("application"));
-    if let Some(application) = failover.and_then(Value::as_object_mut)
-        && matches!(
-            application.get("purgeMode").and_then(Value::as_str),
-            Some("Gracefully" | "Graciously")
-        )
-        && application.get("gracePeriodSeconds").is_none_or(Value::is_null)
-    {
-        application.insert("gracePeriodSeconds".to_owned(), json!(600));
-    }
-}
-
-fn mutate_placement(placement: &mut Map<String, Value>) {
-    for constraint in placement
-        .get_mut("spreadConstraints")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
-        let Some(constraint) = constraint.as_object_mut() else {
-            continue;
-        };
-        let empty = |constraint: &Map<String, Value>, key: &str| {
-            constraint.get(key).and_then(Value::as_str).is_none_or(str::is_empty)
-        };
-        if empty(constraint, "spreadByLabel") && empty(constraint, "spreadByField") {
-            constraint.insert("spreadByField".to_owned(), json!("cluster"));
-        }
-        if constraint.get("minGroups").and_then(Value::as_i64).unwrap_or_default() == 0 {
-            constraint.insert("minGroups".to_owned(), json!(1));
-        }
-    }
-    let Some(scheduling) = placement.get_mut("replicaScheduling").and_then(Value::as_object_mut) else {
-        return;
-    };
-    let divided = scheduling.get("replicaSchedulingType").and_then(Value::as_str) == Some("Divided");
-    let undecided = scheduling
-        .get("replicaDivisionPreference")
-        .and_then(Value::as_str)
-        .is_none_or(str::is_empty);
-    if divided && undecided {
-        scheduling.insert("replicaDivisionPreference".to_owned(), json!("Weighted"));
-    }
-}
-
-fn selectors(object: &Value) -> impl Iterator<Item = &Value> {
-    object["spec"]["resourceSelectors"].as_array().into_iter().flatten()
+    validate::default_policy(object, !namespaced);
 }
 
 /// A selector without a namespace means the policy's own.
@@ -166,18 +117,36 @@ fn own_namespace(object: &mut Value) {
 
 fn mutate_cluster(call: &Call<'_>, object: &mut Value) {
     let now = crate::verbs::object::time(call.api.clock.now());
-    let spec = member(object, "spec");
-    let taints = spec.get_mut("taints").and_then(Value::as_array_mut);
-    for taint in taints.into_iter().flatten().filter_map(Value::as_object_mut) {
-        let evicts = taint.get("effect").and_then(Value::as_str) == Some("NoExecute");
-        if evicts && taint.get("timeAdded").is_none_or(Value::is_null) {
-            taint.insert("timeAdded".to_owned(), now.clone());
-        }
-    }
-    let zone = spec.get("zone").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let no_zones = spec.get("zones").and_then(Value::as_array).is_none_or(Vec::is_empty);
-    if !zone.is_empty() && no_zones {
-        spec.insert("zones".to_owned(), json!([zone]));
-        spec.remove("zone");
+    validate::default_cluster(object, now.as_str().unwrap_or_default());
+}
+
+/// 422 when an object breaks a rule that its schema cannot say.
+fn check(call: &Call<'_>, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+    let problems = if is_policy(call) {
+        validate::policy(object, old, !call.def.namespaced)
+    } else if is_cluster(call) {
+        validate::cluster(object)
+    } else if is_binding(call) {
+        validate::binding(object)
+    } else {
+        return Ok(());
+    };
+    let errors: Vec<FieldError> = problems.into_iter().map(field_error).collect();
+    report(&call.def, object, &errors)
+}
+
+fn field_error(problem: Problem) -> FieldError {
+    let kind = match problem.kind {
+        ProblemKind::Required => FieldErrorKind::Required,
+        ProblemKind::Invalid => FieldErrorKind::Invalid,
+        ProblemKind::NotSupported => FieldErrorKind::NotSupported,
+        ProblemKind::Duplicate => FieldErrorKind::Duplicate,
+        ProblemKind::Forbidden => FieldErrorKind::Forbidden,
+    };
+    FieldError {
+        path: problem.path,
+        kind,
+        value: problem.value,
+        detail: problem.detail,
     }
 }

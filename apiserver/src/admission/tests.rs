@@ -48,6 +48,36 @@ async fn a_policy_gets_an_id_of_its_own_and_what_it_left_open() {
 }
 
 #[tokio::test]
+async fn what_breaks_a_federation_rule_is_refused_with_its_field() {
+    let server = Server::start(Profile::Hub).await;
+    let spec = json!({
+        "resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}],
+        "placement": {"spreadConstraints": [{"spreadByField": "region"}]},
+    });
+    let refused = server
+        .send(&format!("POST {POLICIES}"), policy(spec))
+        .await
+        .unwrap_err();
+    let cause = &refused.details.unwrap_or_default().causes[0];
+    assert_eq!(
+        (refused.code, cause.field.as_str()),
+        (422, "spec.placement.spreadConstraints")
+    );
+    assert!(cause.message.contains("the cluster spread constraint must be enabled"));
+    let cluster = json!({
+        "apiVersion": "cluster.karmada.io/v1alpha1",
+        "kind": "Cluster",
+        "metadata": {"name": "eu.north"},
+        "spec": {"syncMode": "Pull"},
+    });
+    let refused = server
+        .send("POST /apis/cluster.karmada.io/v1alpha1/clusters", cluster)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, 422);
+}
+
+#[tokio::test]
 async fn a_cluster_is_stored_with_its_status_apart() {
     let server = Server::start(Profile::Hub).await;
     let clusters = "/apis/cluster.karmada.io/v1alpha1/clusters";

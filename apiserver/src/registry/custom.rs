@@ -1,4 +1,4 @@
-//! Custom resources, made from the CustomResourceDefinition objects that are stored.
+//! Custom resources, made from the `CustomResourceDefinition` objects that are stored.
 //!
 //! A definition that is not established, or whose names another resource has, is not served.
 

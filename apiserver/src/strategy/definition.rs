@@ -1,5 +1,5 @@
-//! CustomResourceDefinitions: names, the conditions that tell whether they are served, and the finalizer that has their
-//! objects deleted first.
+//! Custom resource definitions: names, the conditions that tell whether they are served, and the finalizer that has
+//! their objects deleted first.
 //!
 //! Never here: the deletion of those objects, which is housekeeping's.
 

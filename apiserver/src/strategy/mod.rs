@@ -58,7 +58,7 @@ pub(crate) fn is(def: &ResourceDef, group: &str, plural: &str) -> bool {
     def.custom.is_none() && def.group == group && def.plural == plural
 }
 
-/// Whether it is CustomResourceDefinition, whose writes change what is served.
+/// Whether it is `CustomResourceDefinition`, whose writes change what is served.
 pub(crate) fn is_definition(def: &ResourceDef) -> bool {
     is(def, "apiextensions.k8s.io", "customresourcedefinitions")
 }
@@ -85,7 +85,11 @@ pub(crate) fn is_new_generation(def: &ResourceDef, old: &Value, new: &Value) -> 
         return old.get("spec") != new.get("spec");
     }
     let with_status = def.subresource("status").is_some();
-    let counts = |key: &str| !matches!(key, "metadata" | "apiVersion" | "kind") && !(with_status && key == "status");
+    let counts = |key: &str| match key {
+        "metadata" | "apiVersion" | "kind" => false,
+        "status" => !with_status,
+        _ => true,
+    };
     let differs = |one: &Value, other: &Value| {
         one.as_object()
             .into_iter()

@@ -120,10 +120,10 @@ impl<'a> Call<'a> {
     pub(crate) fn conflict(&self, detail: &str) -> Status {
         Status::conflict(&self.def.group, &self.def.plural, &self.request.target.name, detail)
     }
+}
 
-    /// 405 for the request.
-    pub(crate) fn method_not_allowed(&self) -> Status {
-        let what = "the server does not allow this method on the requested resource";
-        Status::failure(405, Reason::MethodNotAllowed, what)
-    }
+/// 405 for a request.
+pub(crate) fn method_not_allowed() -> Status {
+    let what = "the server does not allow this method on the requested resource";
+    Status::failure(405, Reason::MethodNotAllowed, what)
 }

@@ -28,7 +28,7 @@ use schema::status::{Reason, Status};
 
 use crate::api::Api;
 use crate::request::{Answer, ApiRequest, Verb};
-use call::{Call, Payload};
+use call::{Call, Payload, method_not_allowed};
 use options::{OptionsKind, WriteOptions};
 use write::{Step, Write};
 
@@ -69,7 +69,7 @@ impl Api {
             (Verb::Patch, _) => patch::patch(&call).await,
             (Verb::Delete, "") => delete::delete(&call).await,
             (Verb::DeleteCollection, "") => delete::delete_collection(&call).await,
-            _ => Err(call.method_not_allowed()),
+            _ => Err(method_not_allowed()),
         }
     }
 }
@@ -104,7 +104,7 @@ fn check_verb(call: &Call<'_>) -> Result<(), Status> {
     if placed && addressed && verbs.iter().any(|own| own == verb.as_str()) {
         return Ok(());
     }
-    Err(call.method_not_allowed())
+    Err(method_not_allowed())
 }
 
 async fn create(call: &Call<'_>) -> Result<Answer, Status> {

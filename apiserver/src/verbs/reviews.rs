@@ -4,7 +4,7 @@ use schema::status::Status;
 use serde_json::{Value, json};
 
 use super::body;
-use super::call::Call;
+use super::call::{Call, method_not_allowed};
 use super::object::{map, set_type, texts};
 use super::options::Validation;
 use crate::auth::authorize::{Attributes, Decision};
@@ -35,7 +35,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Status> {
             decide(call, &subject, spec)
         }
         "selfsubjectrulesreviews" => rules(call, asking),
-        _ => return Err(call.method_not_allowed()),
+        _ => return Err(method_not_allowed()),
     };
     map(&mut review).insert("status".to_owned(), status);
     set_type(&mut review, &call.def.gvk());
