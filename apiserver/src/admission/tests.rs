@@ -7,7 +7,7 @@ use crate::verbs::tests::Server;
 
 const POLICIES: &str = "/apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies";
 
-fn policy(spec: Value) -> Value {
+fn policy(spec: &Value) -> Value {
     json!({
         "apiVersion": "policy.karmada.io/v1alpha1",
         "kind": "PropagationPolicy",
@@ -26,7 +26,7 @@ async fn a_policy_gets_an_id_of_its_own_and_what_it_left_open() {
             "spreadConstraints": [{"maxGroups": 2}],
         },
     });
-    let made = server.ok(&format!("POST {POLICIES}"), policy(spec)).await;
+    let made = server.ok(&format!("POST {POLICIES}"), policy(&spec)).await;
     let id = made["metadata"]["labels"][crds::labels::POLICY_ID].as_str().unwrap();
     assert_eq!(id.len(), 36, "a copied id is not kept");
     assert_eq!(
@@ -55,7 +55,7 @@ async fn what_breaks_a_federation_rule_is_refused_with_its_field() {
         "placement": {"spreadConstraints": [{"spreadByField": "region"}]},
     });
     let refused = server
-        .send(&format!("POST {POLICIES}"), policy(spec))
+        .send(&format!("POST {POLICIES}"), policy(&spec))
         .await
         .unwrap_err();
     let cause = &refused.details.unwrap_or_default().causes[0];

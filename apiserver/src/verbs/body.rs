@@ -208,15 +208,11 @@ fn check_fields(
     if texts.is_empty() {
         return Ok(());
     }
-    let version = &call.def.version;
-    let kind = &call.def.kind;
-    let list = texts.join(", ");
-    // Custom kinds and built-in ones are decoded by different parts of the reference, with different words.
-    Err(Status::bad_request(if call.def.custom.is_some() {
-        format!("strict decoding error: {list}")
-    } else {
-        format!("{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {list}")
-    }))
+    let (kind, version) = (&call.def.kind, &call.def.version);
+    Err(Status::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
+        texts.join(", ")
+    )))
 }
 
 /// An applied configuration: validated as any body, but left as it was written, because what it says is what it owns.

@@ -51,7 +51,7 @@ impl Server {
         let clock = Arc::new(TestClock(AtomicU64::new(0)));
         let random: Arc<dyn Random> = Arc::new(TestRandom::default());
         let mut options = Options::new(Backend::Memory, clock.clone(), random.clone());
-        options.retention = Duration::from_secs(3600);
+        options.retention = Duration::from_hours(1);
         let store = Store::open(options).await.unwrap();
         let config = Config {
             profile,
@@ -150,8 +150,7 @@ fn request(line: &str, body: Body) -> ApiRequest {
         _ => Verb::DeleteCollection,
     };
     let content_type = match (content_type, verb) {
-        ("", Verb::Patch) => "application/merge-patch+json",
-        ("merge", _) => "application/merge-patch+json",
+        ("", Verb::Patch) | ("merge", _) => "application/merge-patch+json",
         ("json", _) => "application/json-patch+json",
         ("strategic", _) => "application/strategic-merge-patch+json",
         ("apply", _) => "application/apply-patch+yaml",

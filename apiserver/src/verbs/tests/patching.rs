@@ -109,7 +109,7 @@ async fn what_patch_refuses() {
     assert_eq!(custom.code, 415);
 }
 
-fn config(data: Value) -> Value {
+fn config(data: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": data})
 }
 
@@ -118,29 +118,29 @@ async fn apply_makes_owns_and_conflicts() {
     let server = with_map().await;
     let line = format!("@apply PATCH {MAPS}/applied?fieldManager=");
     server
-        .check(&format!("{line}one"), config(json!({"a": "1", "b": "1"})), "201")
+        .check(&format!("{line}one"), config(&json!({"a": "1", "b": "1"})), "201")
         .await;
     let same = server
-        .ok(&format!("{line}one"), config(json!({"a": "1", "b": "1"})))
+        .ok(&format!("{line}one"), config(&json!({"a": "1", "b": "1"})))
         .await;
     let again = server
-        .ok(&format!("{line}one"), config(json!({"a": "1", "b": "1"})))
+        .ok(&format!("{line}one"), config(&json!({"a": "1", "b": "1"})))
         .await;
     assert_eq!(same, again);
     let conflict = server
-        .send(&format!("{line}two"), config(json!({"a": "2"})))
+        .send(&format!("{line}two"), config(&json!({"a": "2"})))
         .await
         .unwrap_err();
     assert_eq!(conflict.code, 409);
     assert_eq!(conflict.details.unwrap().causes[0].field, ".data.a");
     let forced = server
-        .ok(&format!("{line}two&force=true"), config(json!({"a": "2"})))
+        .ok(&format!("{line}two&force=true"), config(&json!({"a": "2"})))
         .await;
     assert_eq!(forced["data"], json!({"a": "2", "b": "1"}));
-    let less = server.ok(&format!("{line}one"), config(json!({}))).await;
+    let less = server.ok(&format!("{line}one"), config(&json!({}))).await;
     assert_eq!(less["data"], json!({"a": "2"}));
     let anonymous = server
-        .send(&format!("@apply PATCH {MAPS}/applied"), config(json!({})))
+        .send(&format!("@apply PATCH {MAPS}/applied"), config(&json!({})))
         .await
         .unwrap_err();
     assert_eq!(
