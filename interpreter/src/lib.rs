@@ -6,6 +6,7 @@
 //!
 //! Never here: clocks, I/O, or what a controller does with the answer.
 
+mod dependencies;
 pub mod prune;
 pub mod requests;
 mod rules;
@@ -60,16 +61,18 @@ pub struct ClusterStatus {
 impl Interpreter {
     /// `InterpretReplica`: replicas and requirements; `None` for a kind that has no replicas.
     pub fn replicas(&self, object: &Value) -> Option<Replicas> {
-        rules::of(object).and_then(|rule| rule.replicas).map(|replicas| replicas(object))
+        rules::of(object)
+            .and_then(|rule| rule.replicas)
+            .map(|replicas| replicas(object))
     }
 
     /// `ReviseReplica`: gives a manifest another number of replicas. Kinds without replicas, and objects without the field, stay as
     /// they are.
     pub fn revise_replicas(&self, object: &mut Value, count: i64) {
         if let Some(field) = rules::of(object).and_then(|rule| rule.replica_field)
-            && object["spec"].get(field).is_some()
+            && let Some(replicas) = object.get_mut("spec").and_then(|spec| spec.get_mut(field))
         {
-            object["spec"][field] = count.into();
+            *replicas = count.into();
         }
     }
 
@@ -104,9 +107,20 @@ impl Interpreter {
 
     /// `InterpretHealth`: a kind without a rule is healthy.
     pub fn interpret_health(&self, object: &Value) -> Health {
-        match rules::of(object).and_then(|rule| rule.healthy).map(|healthy| healthy(object)) {
+        match rules::of(object)
+            .and_then(|rule| rule.healthy)
+            .map(|healthy| healthy(object))
+        {
             None | Some(true) => Health::Healthy,
             Some(false) => Health::Unhealthy,
         }
+    }
+
+    /// `InterpretDependency`: what must be in a member beside the object, as `DependentObjectReference`s; each once.
+    pub fn dependencies(&self, object: &Value) -> Vec<Value> {
+        rules::of(object)
+            .and_then(|rule| rule.dependencies)
+            .map(|dependencies| dependencies(object))
+            .unwrap_or_default()
     }
 }

@@ -17,15 +17,19 @@ const METADATA: [&str; 10] = [
 ];
 
 /// Labels that the Job controller generates, in the selector and in the pod template.
-const GENERATED_JOB_LABELS: [&str; 4] =
-    ["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"];
+const GENERATED_JOB_LABELS: [&str; 4] = [
+    "controller-uid",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+];
 
 /// Takes out of a template what must not be written into a member. Pruning twice changes nothing more.
 pub fn prune(object: &mut Value) {
     if let Some(root) = object.as_object_mut() {
         root.remove("status");
     }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in METADATA {
             metadata.remove(field);
         }
@@ -34,19 +38,19 @@ pub fn prune(object: &mut Value) {
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     match (api_version.as_str(), kind.as_str()) {
         ("apps/v1", "Deployment") => {
-            remove_keys(&mut object["metadata"], "annotations", |key| key.starts_with("deployment.kubernetes.io/revision"));
+            remove_annotations(object, |key| key.starts_with("deployment.kubernetes.io/revision"));
         }
         ("batch/v1", "Job") => job(object),
         ("v1", "Service") => service(object),
         ("v1", "ServiceAccount") => service_account(object),
         ("v1", "Secret") if object["type"] == "kubernetes.io/service-account-token" => {
-            remove_keys(&mut object["metadata"], "annotations", |key| key == "kubernetes.io/service-account.uid");
+            remove_annotations(object, |key| key == "kubernetes.io/service-account.uid");
             if let Some(root) = object.as_object_mut() {
                 root.remove("data");
             }
         }
         ("v1", "PersistentVolumeClaim") => {
-            remove_keys(&mut object["metadata"], "annotations", |key| key == "volume.kubernetes.io/selected-node");
+            remove_annotations(object, |key| key == "volume.kubernetes.io/selected-node");
         }
         _ => {}
     }
@@ -54,7 +58,9 @@ pub fn prune(object: &mut Value) {
 
 fn job(object: &mut Value) {
     let manual = object["spec"]["manualSelector"] == true;
-    let Some(spec) = object["spec"].as_object_mut() else { return };
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
     // The member's own cleaner would delete the Job, and the federation would make it again.
     spec.remove("ttlSecondsAfterFinished");
     if manual {
@@ -71,7 +77,10 @@ fn job(object: &mut Value) {
             spec.remove("selector");
         }
     }
-    if let Some(metadata) = spec.get_mut("template").and_then(|template| template.get_mut("metadata")) {
+    if let Some(metadata) = spec
+        .get_mut("template")
+        .and_then(|template| template.get_mut("metadata"))
+    {
         remove_keys(metadata, "labels", generated);
     }
 }
@@ -81,7 +90,7 @@ fn service(object: &mut Value) {
     if object["spec"]["clusterIP"] == "None" {
         return;
     }
-    if let Some(spec) = object["spec"].as_object_mut() {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("clusterIP");
         spec.remove("clusterIPs");
     }
@@ -89,12 +98,20 @@ fn service(object: &mut Value) {
 
 fn service_account(object: &mut Value) {
     let token = format!("{}-token-", object["metadata"]["name"].as_str().unwrap_or_default());
-    let Some(secrets) = object.get_mut("secrets").and_then(Value::as_array_mut) else { return };
+    let Some(secrets) = object.get_mut("secrets").and_then(Value::as_array_mut) else {
+        return;
+    };
     secrets.retain(|secret| !secret["name"].as_str().is_some_and(|name| name.starts_with(&token)));
     if secrets.is_empty()
         && let Some(root) = object.as_object_mut()
     {
         root.remove("secrets");
+    }
+}
+
+fn remove_annotations(object: &mut Value, unwanted: impl Fn(&str) -> bool) {
+    if let Some(metadata) = object.get_mut("metadata") {
+        remove_keys(metadata, "annotations", unwanted);
     }
 }
 

@@ -14,7 +14,7 @@ pub fn pod(spec: &Value) -> Amounts {
     let mut sum = Amounts::new();
     for container in spec["containers"].as_array().into_iter().flatten() {
         for (name, amount) in container_requests(container) {
-            *sum.entry(name).or_default() += amount;
+            add(&mut sum, name, amount);
         }
     }
     for container in spec["initContainers"].as_array().into_iter().flatten() {
@@ -24,19 +24,32 @@ pub fn pod(spec: &Value) -> Amounts {
         }
     }
     for (name, amount) in amounts(&spec["overhead"]) {
-        *sum.entry(name).or_default() += amount;
+        add(&mut sum, name, amount);
     }
     sum
 }
 
+/// Quantities come from users: what is too much stays at the most there is.
+fn add(sum: &mut Amounts, name: String, amount: i128) {
+    let entry = sum.entry(name).or_default();
+    *entry = entry.saturating_add(amount);
+}
+
 /// Reads a map of quantities; what is no quantity is left out.
 pub fn amounts(list: &Value) -> Amounts {
-    list.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), milli(value)?))).collect()
+    list.as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.clone(), milli(value)?)))
+        .collect()
 }
 
 /// Writes a map of quantities.
 pub fn render(amounts: &Amounts) -> Value {
-    amounts.iter().map(|(name, amount)| (name.clone(), json!(quantity::format(*amount)))).collect()
+    amounts
+        .iter()
+        .map(|(name, amount)| (name.clone(), json!(quantity::format(*amount))))
+        .collect()
 }
 
 /// A quantity is text, or a bare number.
@@ -70,9 +83,11 @@ pub fn requirements(template: &Value) -> Option<Value> {
     let mut claim = Map::new();
     let present = |value: &Value| !value.is_null() && *value != json!({}) && *value != json!([]);
     let affinity = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    for (key, value) in
-        [("hardNodeAffinity", affinity), ("nodeSelector", &spec["nodeSelector"]), ("tolerations", &spec["tolerations"])]
-    {
+    for (key, value) in [
+        ("hardNodeAffinity", affinity),
+        ("nodeSelector", &spec["nodeSelector"]),
+        ("tolerations", &spec["tolerations"]),
+    ] {
         if present(value) {
             claim.insert(key.to_owned(), value.clone());
         }

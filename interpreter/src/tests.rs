@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -12,15 +13,24 @@ fn deployment() -> Value {
 }
 
 fn item(cluster: &str, status: Value) -> ClusterStatus {
-    ClusterStatus { cluster: cluster.to_owned(), status: (!status.is_null()).then_some(status) }
+    ClusterStatus {
+        cluster: cluster.to_owned(),
+        status: (!status.is_null()).then_some(status),
+    }
 }
 
 #[test]
 fn replicas_come_with_what_each_needs() {
     let found = Interpreter.replicas(&deployment()).unwrap();
     assert_eq!(found.count, 2);
-    assert_eq!(found.requirements.unwrap()["resourceRequest"], json!({"cpu": "300m", "memory": "1073741824"}));
-    assert_eq!(Interpreter.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})), None);
+    assert_eq!(
+        found.requirements.unwrap()["resourceRequest"],
+        json!({"cpu": "300m", "memory": "1073741824"})
+    );
+    assert_eq!(
+        Interpreter.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})),
+        None
+    );
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5, "completions": 3}});
     assert_eq!(Interpreter.replicas(&job).unwrap().count, 3);
 }
@@ -54,12 +64,16 @@ fn a_deployment_reflects_counts_and_generations() {
 fn a_stateful_set_does_not_reflect_its_observed_generation() {
     let mut object = deployment();
     object["kind"] = json!("StatefulSet");
-    assert_eq!(Interpreter.reflect_status(&object).unwrap().get("observedGeneration"), None);
+    assert_eq!(
+        Interpreter.reflect_status(&object).unwrap().get("observedGeneration"),
+        None
+    );
 }
 
 #[test]
 fn a_service_reflects_its_load_balancer_or_nothing() {
-    let mut service = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}, "status": {"loadBalancer": {}}});
+    let mut service =
+        json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}, "status": {"loadBalancer": {}}});
     assert_eq!(Interpreter.reflect_status(&service), None);
     assert_eq!(Interpreter.interpret_health(&service), Health::Healthy);
     service["spec"]["type"] = json!("LoadBalancer");
@@ -82,14 +96,19 @@ fn health_of_a_deployment_needs_its_own_generation() {
 /// A template of generation 7 and what two clusters report.
 fn aggregated(first: Value, second: Value) -> Value {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
-    Interpreter.aggregate_status(&template, &[item("a", first), item("b", second)]).unwrap_or_default()
+    Interpreter
+        .aggregate_status(&template, &[item("a", first), item("b", second)])
+        .unwrap_or_default()
 }
 
 #[test]
 fn counts_add_up_and_freshness_needs_every_cluster() {
     let fresh = json!({"replicas": 2, "readyReplicas": 1, "generation": 1, "observedGeneration": 1, "resourceTemplateGeneration": 7});
     let sum = aggregated(fresh.clone(), fresh.clone());
-    assert_eq!((&sum["replicas"], &sum["readyReplicas"], &sum["observedGeneration"]), (&json!(4), &json!(2), &json!(7)));
+    assert_eq!(
+        (&sum["replicas"], &sum["readyReplicas"], &sum["observedGeneration"]),
+        (&json!(4), &json!(2), &json!(7))
+    );
     let mut behind = fresh.clone();
     behind["resourceTemplateGeneration"] = json!(6);
     assert_eq!(aggregated(fresh.clone(), behind)["observedGeneration"], Value::Null);
@@ -102,7 +121,10 @@ fn counts_add_up_and_freshness_needs_every_cluster() {
 #[test]
 fn no_cluster_at_all_counts_as_observed() {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}, "status": {"replicas": 3}});
-    assert_eq!(Interpreter.aggregate_status(&template, &[]), Some(json!({"observedGeneration": 7})));
+    assert_eq!(
+        Interpreter.aggregate_status(&template, &[]),
+        Some(json!({"observedGeneration": 7}))
+    );
 }
 
 #[test]
@@ -118,7 +140,11 @@ fn aggregating_twice_changes_nothing() {
 fn addresses_are_gathered_once_and_in_order() {
     let template = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "LoadBalancer"}});
     let address = |ip: &str| json!({"loadBalancer": {"ingress": [{"ip": ip}]}});
-    let items = [item("b", address("2")), item("a", address("1")), item("c", address("1"))];
+    let items = [
+        item("b", address("2")),
+        item("a", address("1")),
+        item("c", address("1")),
+    ];
     let status = Interpreter.aggregate_status(&template, &items).unwrap();
     assert_eq!(status["loadBalancer"]["ingress"], json!([{"ip": "1"}, {"ip": "2"}]));
     let plain = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}});
@@ -128,16 +154,23 @@ fn addresses_are_gathered_once_and_in_order() {
 #[test]
 fn a_job_fails_with_one_cluster_and_completes_with_all() {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job"});
-    let ended = |kind: &str| {
-        json!({"succeeded": 1, "startTime": "1", "completionTime": "2", "conditions": [{"type": kind, "status": "True", "lastTransitionTime": "2"}]})
-    };
-    let both = Interpreter.aggregate_status(&job, &[item("a", ended("Complete")), item("b", ended("Complete"))]).unwrap();
+    let ended = |kind: &str| json!({"succeeded": 1, "startTime": "1", "completionTime": "2", "conditions": [{"type": kind, "status": "True", "lastTransitionTime": "2"}]});
+    let both = Interpreter
+        .aggregate_status(&job, &[item("a", ended("Complete")), item("b", ended("Complete"))])
+        .unwrap();
     assert_eq!(both["conditions"][0]["reason"], "Completed");
     assert_eq!((&both["succeeded"], &both["completionTime"]), (&json!(2), &json!("2")));
-    let one = Interpreter.aggregate_status(&job, &[item("a", ended("Complete")), item("b", json!({"active": 1}))]).unwrap();
+    let one = Interpreter
+        .aggregate_status(&job, &[item("a", ended("Complete")), item("b", json!({"active": 1}))])
+        .unwrap();
     assert_eq!(one.get("conditions"), None);
-    let failed = Interpreter.aggregate_status(&job, &[item("a", ended("Failed")), item("b", ended("Complete"))]).unwrap();
-    assert_eq!(failed["conditions"][0]["message"], "Job executed failed in member clusters a");
+    let failed = Interpreter
+        .aggregate_status(&job, &[item("a", ended("Failed")), item("b", ended("Complete"))])
+        .unwrap();
+    assert_eq!(
+        failed["conditions"][0]["message"],
+        "Job executed failed in member clusters a"
+    );
     let mut finished = job;
     finished["status"] = failed;
     assert_eq!(Interpreter.aggregate_status(&finished, &[]), None);
@@ -186,15 +219,146 @@ fn what_the_hub_keeps_by_itself_does_not_travel() {
     check_prune(manual.clone(), &manual);
 }
 
-#[test]
-fn strange_objects_do_no_harm() {
-    for object in [json!(null), json!([]), json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": 3, "status": []})] {
-        let mut pruned = object.clone();
-        if object.is_object() {
-            prune(&mut pruned);
+/// JSON whose field names are those that the rules look at, with values of any type.
+fn odd() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            "a",
+            "None",
+            "LoadBalancer",
+            "9223372036854775807Ei",
+            "99999999999999999999E"
+        ])
+        .prop_map(Value::from),
+    ];
+    let field = prop::sample::select(vec![
+        "metadata",
+        "labels",
+        "annotations",
+        "name",
+        "generation",
+        "spec",
+        "status",
+        "replicas",
+        "parallelism",
+        "completions",
+        "selector",
+        "matchLabels",
+        "template",
+        "jobTemplate",
+        "type",
+        "data",
+        "secrets",
+        "imagePullSecrets",
+        "volumes",
+        "containers",
+        "initContainers",
+        "volumeMounts",
+        "env",
+        "envFrom",
+        "resources",
+        "requests",
+        "limits",
+        "overhead",
+        "cpu",
+        "clusterIP",
+        "loadBalancer",
+        "ingress",
+        "tls",
+        "conditions",
+        "phase",
+        "active",
+        "volumeClaimTemplates",
+        "disruptedPods",
+        "projected",
+        "sources",
+        "configMap",
+        "resourcetemplate.karmada.io/retain-replicas",
+    ]);
+    leaf.prop_recursive(6, 96, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(field.clone().prop_map(str::to_owned), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// An odd object that claims a kind that has rules.
+fn odd_object() -> impl Strategy<Value = Value> {
+    (odd(), odd(), odd(), 0..KINDS.len()).prop_map(|(metadata, spec, mut object, index)| {
+        let (api_version, kind) = KINDS[index];
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), json!(api_version));
+            fields.insert("kind".to_owned(), json!(kind));
+            fields.entry("metadata").or_insert(metadata);
+            fields.entry("spec").or_insert(spec);
         }
+        object
+    })
+}
+
+const KINDS: [(&str, &str); 16] = [
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
+    ("example.com/v1", "Other"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("v1", "PersistentVolume"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Pod"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+];
+
+proptest! {
+    /// Whatever users and members write, the answers come; and those that change an object settle at once.
+    #[test]
+    fn no_shape_stops_the_interpreter(object in odd_object(), observed in odd(), other in odd(), count in any::<i64>()) {
+        Interpreter.replicas(&object);
         Interpreter.reflect_status(&object);
         Interpreter.interpret_health(&object);
-        Interpreter.replicas(&object);
+        Interpreter.dependencies(&object);
+        Interpreter.aggregates(&object);
+        let items = [item("a", observed.clone()), item("b", other)];
+        if let Some(status) = Interpreter.aggregate_status(&object, &items) {
+            prop_assert!(status.is_object());
+        }
+        let mut revised = object.clone();
+        Interpreter.revise_replicas(&mut revised, count);
+        prop_assert_eq!(revised.is_object(), object.is_object());
+        let kept = Interpreter.retain(object.clone(), &observed);
+        prop_assert_eq!(Interpreter.retain(kept.clone(), &observed), kept);
+        let mut pruned = object;
+        prune(&mut pruned);
+        let once = pruned.clone();
+        prune(&mut pruned);
+        prop_assert_eq!(pruned, once);
+    }
+}
+
+#[test]
+fn a_manifest_without_a_spec_is_given_none() {
+    for object in [
+        json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": 3}),
+    ] {
+        let mut revised = object.clone();
+        Interpreter.revise_replicas(&mut revised, 2);
+        assert_eq!(revised, object);
+        let mut pruned = object.clone();
+        prune(&mut pruned);
+        assert_eq!(pruned, object);
+        assert_eq!(Interpreter.retain(object.clone(), &json!({"spec": 3})), object);
     }
 }

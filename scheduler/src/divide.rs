@@ -21,13 +21,27 @@ pub(crate) struct Share {
 
 /// Whether static weights decide, which is also so when nothing is said about weights.
 pub(crate) fn by_static_weight(placement: &Placement) -> bool {
-    placement.replica_scheduling.as_ref().is_some_and(|scheduling| scheduling.replica_scheduling_type != "Duplicated")
+    placement
+        .replica_scheduling
+        .as_ref()
+        .is_some_and(|scheduling| scheduling.replica_scheduling_type != "Duplicated")
 }
 
 /// The share of every cluster that has one; clusters without weight are left out.
 pub(crate) fn shares<'a>(binding: &BindingView, feasible: &[&'a ClusterView]) -> BTreeMap<&'a str, Share> {
     let everywhere = |replicas| {
-        feasible.iter().map(|cluster| (cluster.name.as_str(), Share { replicas, ..Share::default() })).collect()
+        feasible
+            .iter()
+            .map(|cluster| {
+                (
+                    cluster.name.as_str(),
+                    Share {
+                        replicas,
+                        ..Share::default()
+                    },
+                )
+            })
+            .collect()
     };
     if !binding.workload {
         return everywhere(0);
@@ -57,7 +71,11 @@ fn weights<'a>(rules: &[StaticClusterWeight], feasible: &[&'a ClusterView]) -> B
             (0 < weight).then_some((cluster.name.as_str(), weight))
         })
         .collect();
-    if weighed.is_empty() { feasible.iter().map(|cluster| (cluster.name.as_str(), 1)).collect() } else { weighed }
+    if weighed.is_empty() {
+        feasible.iter().map(|cluster| (cluster.name.as_str(), 1)).collect()
+    } else {
+        weighed
+    }
 }
 
 /// Webster's method (Sainte-Laguë): each replica goes to the cluster with the greatest weight / (2 · replicas + 1). Among equals
@@ -65,20 +83,43 @@ fn weights<'a>(rules: &[StaticClusterWeight], feasible: &[&'a ClusterView]) -> B
 /// multiplication: the same answers as floating point, without its rounding.
 ///
 /// The parts sum to `replicas` whenever there is a weight, and a larger `replicas` never takes one away.
-pub(crate) fn webster<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: bool) -> BTreeMap<&'a str, Share> {
-    let mut shares: BTreeMap<&str, Share> =
-        weights.iter().map(|(name, weight)| (*name, Share { weight: *weight, ..Share::default() })).collect();
+pub(crate) fn webster<'a>(
+    replicas: i32,
+    weights: &BTreeMap<&'a str, i64>,
+    names_descend: bool,
+) -> BTreeMap<&'a str, Share> {
+    let mut shares: BTreeMap<&str, Share> = weights
+        .iter()
+        .map(|(name, weight)| {
+            (
+                *name,
+                Share {
+                    weight: *weight,
+                    ..Share::default()
+                },
+            )
+        })
+        .collect();
     let mut parties: BinaryHeap<Party<'_>> = weights
         .iter()
         .filter(|(_, weight)| 0 < **weight)
-        .map(|(name, weight)| Party { name, weight: *weight, seats: 0, names_descend })
+        .map(|(name, weight)| Party {
+            name,
+            weight: *weight,
+            seats: 0,
+            names_descend,
+        })
         .collect();
     for _ in 0..replicas {
         let Some(mut winner) = parties.pop() else { break };
         let tie = parties.peek().is_some_and(|next| next.quotient(&winner).is_eq());
         winner.seats += 1;
         if let Some(share) = shares.get_mut(winner.name) {
-            *share = Share { replicas: winner.seats, tie, ..*share };
+            *share = Share {
+                replicas: winner.seats,
+                tie,
+                ..*share
+            };
         }
         parties.push(winner);
     }
@@ -89,7 +130,10 @@ pub(crate) fn webster<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names
 /// replicas of a workload (the completions of a Job, say) is divided like them.
 pub fn apportion<'a>(total: i32, weights: &BTreeMap<&'a str, i64>, uid: &str) -> BTreeMap<&'a str, i32> {
     let names_descend = !uid.is_empty() && crds::names::fnv32a(uid.as_bytes()) % 2 == 1;
-    webster(total.max(0), weights, names_descend).into_iter().map(|(name, share)| (name, share.replicas)).collect()
+    webster(total.max(0), weights, names_descend)
+        .into_iter()
+        .map(|(name, share)| (name, share.replicas))
+        .collect()
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -63,7 +63,11 @@ pub(crate) fn reject(cluster: &ClusterView, binding: &BindingView, affinity: &Cl
         }
         let untolerated = cluster.taints.iter().find(|taint| {
             matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
-                && !binding.placement.cluster_tolerations.iter().any(|toleration| toleration.tolerates(taint))
+                && !binding
+                    .placement
+                    .cluster_tolerations
+                    .iter()
+                    .any(|toleration| toleration.tolerates(taint))
         });
         if let Some(taint) = untolerated {
             return Some(Rejection::Taint {
@@ -83,8 +87,15 @@ pub(crate) fn reject(cluster: &ClusterView, binding: &BindingView, affinity: &Cl
 /// hold. An empty affinity names every cluster.
 pub fn matches(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
     !affinity.exclude.contains(&cluster.name)
-        && affinity.label_selector.as_ref().is_none_or(|selector| selector.matches(&cluster.labels))
-        && affinity.field_selector.iter().flat_map(|selector| &selector.match_expressions).all(|expression| field_holds(expression, cluster))
+        && affinity
+            .label_selector
+            .as_ref()
+            .is_none_or(|selector| selector.matches(&cluster.labels))
+        && affinity
+            .field_selector
+            .iter()
+            .flat_map(|selector| &selector.match_expressions)
+            .all(|expression| field_holds(expression, cluster))
         && (affinity.cluster_names.is_empty() || affinity.cluster_names.contains(&cluster.name))
 }
 
@@ -108,7 +119,10 @@ pub(crate) fn fit_message(rejected: &[(String, Rejection)]) -> String {
     for (_, rejection) in rejected {
         *counts.entry(rejection.to_string()).or_default() += 1;
     }
-    let mut reasons: Vec<String> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let mut reasons: Vec<String> = counts
+        .into_iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
     reasons.sort();
     format!("0/{} clusters are available: {}.", rejected.len(), reasons.join(", "))
 }

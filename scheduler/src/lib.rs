@@ -160,10 +160,18 @@ pub fn place(snapshot: &Snapshot, binding: &BindingView) -> Result<Decision, Sch
     let placement = &binding.placement;
     if placement.cluster_affinities.is_empty() {
         let all = ClusterAffinity::default();
-        return place_in(snapshot, binding, placement.cluster_affinity.as_ref().unwrap_or(&all), "");
+        return place_in(
+            snapshot,
+            binding,
+            placement.cluster_affinity.as_ref().unwrap_or(&all),
+            "",
+        );
     }
     let groups = &placement.cluster_affinities;
-    let start = groups.iter().position(|group| group.affinity_name == binding.observed_affinity).unwrap_or_default();
+    let start = groups
+        .iter()
+        .position(|group| group.affinity_name == binding.observed_affinity)
+        .unwrap_or_default();
     let mut first_error = None;
     for group in &groups[start..] {
         match place_in(snapshot, binding, &group.affinity, &group.affinity_name) {
@@ -182,7 +190,10 @@ fn check_supported(placement: &Placement) -> Result<(), ScheduleError> {
         if scheduling.replica_scheduling_type == "Divided" && scheduling.replica_division_preference == "Aggregated" {
             return unsupported("replicaScheduling.replicaDivisionPreference: Aggregated");
         }
-        if scheduling.weight_preference.as_ref().is_some_and(|weights| !weights.dynamic_weight.is_empty())
+        if scheduling
+            .weight_preference
+            .as_ref()
+            .is_some_and(|weights| !weights.dynamic_weight.is_empty())
             && scheduling.replica_scheduling_type != "Duplicated"
         {
             return unsupported("replicaScheduling.weightPreference.dynamicWeight");
@@ -192,7 +203,11 @@ fn check_supported(placement: &Placement) -> Result<(), ScheduleError> {
     if !placement.spread_constraints.is_empty() && !divide::by_static_weight(placement) {
         return unsupported("spreadConstraints");
     }
-    if placement.cluster_affinities.iter().any(|group| !group.overflow_affinities.is_empty()) {
+    if placement
+        .cluster_affinities
+        .iter()
+        .any(|group| !group.overflow_affinities.is_empty())
+    {
         return unsupported("clusterAffinities[].overflowAffinities");
     }
     Ok(())
@@ -206,13 +221,20 @@ fn place_in(
 ) -> Result<Decision, ScheduleError> {
     let mut clusters: Vec<&ClusterView> = snapshot.clusters.iter().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
-    let verdicts: Vec<(&ClusterView, Option<Rejection>)> =
-        clusters.into_iter().map(|cluster| (cluster, filter::reject(cluster, binding, affinity))).collect();
-    let feasible: Vec<&ClusterView> =
-        verdicts.iter().filter(|(_, rejection)| rejection.is_none()).map(|(cluster, _)| *cluster).collect();
+    let verdicts: Vec<(&ClusterView, Option<Rejection>)> = clusters
+        .into_iter()
+        .map(|cluster| (cluster, filter::reject(cluster, binding, affinity)))
+        .collect();
+    let feasible: Vec<&ClusterView> = verdicts
+        .iter()
+        .filter(|(_, rejection)| rejection.is_none())
+        .map(|(cluster, _)| *cluster)
+        .collect();
     if feasible.is_empty() {
-        let rejected =
-            verdicts.into_iter().filter_map(|(cluster, rejection)| Some((cluster.name.clone(), rejection?))).collect();
+        let rejected = verdicts
+            .into_iter()
+            .filter_map(|(cluster, rejection)| Some((cluster.name.clone(), rejection?)))
+            .collect();
         return Err(ScheduleError::NoFit { rejected });
     }
     let shares = divide::shares(binding, &feasible);
@@ -221,16 +243,30 @@ fn place_in(
         .map(|(cluster, rejection)| {
             let outcome = match (rejection, shares.get(cluster.name.as_str())) {
                 (Some(rejection), _) => Outcome::Rejected(rejection),
-                (None, Some(share)) => Outcome::Chosen { weight: share.weight, replicas: share.replicas, tie: share.tie },
+                (None, Some(share)) => Outcome::Chosen {
+                    weight: share.weight,
+                    replicas: share.replicas,
+                    tie: share.tie,
+                },
                 (None, None) => Outcome::Rejected(Rejection::NoWeight),
             };
-            Verdict { cluster: cluster.name.clone(), outcome }
+            Verdict {
+                cluster: cluster.name.clone(),
+                outcome,
+            }
         })
         .collect();
     let targets = shares
         .into_iter()
         .filter(|(_, share)| !binding.workload || 0 < share.replicas)
-        .map(|(name, share)| TargetCluster { name: name.to_owned(), replicas: share.replicas })
+        .map(|(name, share)| TargetCluster {
+            name: name.to_owned(),
+            replicas: share.replicas,
+        })
         .collect();
-    Ok(Decision { targets, affinity: affinity_name.to_owned(), explanation })
+    Ok(Decision {
+        targets,
+        affinity: affinity_name.to_owned(),
+        explanation,
+    })
 }

@@ -1,28 +1,41 @@
 use crds::placement::{
-    ClusterAffinity, ClusterAffinityTerm, ReplicaScheduling, SpreadConstraint, StaticClusterWeight, Taint, TargetCluster, Toleration,
-    WeightPreference,
+    ClusterAffinity, ClusterAffinityTerm, ReplicaScheduling, SpreadConstraint, StaticClusterWeight, Taint,
+    TargetCluster, Toleration, WeightPreference,
 };
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::trigger::{Trigger, View, needs_scheduling};
 
 fn cluster(name: &str) -> ClusterView {
     let enablements = [("apps/v1".to_owned(), "Deployment".to_owned())].into();
-    ClusterView { name: name.to_owned(), enablements, ..ClusterView::default() }
+    ClusterView {
+        name: name.to_owned(),
+        enablements,
+        ..ClusterView::default()
+    }
 }
 
 fn snapshot(names: &[&str]) -> Snapshot {
-    Snapshot { clusters: names.iter().map(|name| cluster(name)).collect() }
+    Snapshot {
+        clusters: names.iter().map(|name| cluster(name)).collect(),
+    }
 }
 
 fn weights(list: &[(&str, i64)]) -> Placement {
     let rules = list.iter().map(|(name, weight)| StaticClusterWeight {
-        target_cluster: ClusterAffinity { cluster_names: vec![(*name).to_owned()], ..ClusterAffinity::default() },
+        target_cluster: ClusterAffinity {
+            cluster_names: vec![(*name).to_owned()],
+            ..ClusterAffinity::default()
+        },
         weight: *weight,
     });
-    let preference = WeightPreference { static_weight_list: rules.collect(), ..WeightPreference::default() };
+    let preference = WeightPreference {
+        static_weight_list: rules.collect(),
+        ..WeightPreference::default()
+    };
     Placement {
         replica_scheduling: Some(ReplicaScheduling {
             replica_scheduling_type: "Divided".to_owned(),
@@ -46,10 +59,14 @@ fn binding(replicas: i32, placement: Placement) -> BindingView {
 
 /// The only place that knows how an answer is written: `name=replicas`, or the error.
 #[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "callers write `expect![…]` in place")]
 fn check(snapshot: &Snapshot, binding: &BindingView, expected: Expect) {
     let text = match place(snapshot, binding) {
         Ok(decision) => {
-            let targets = decision.targets.iter().map(|target| format!("{}={}", target.name, target.replicas));
+            let targets = decision
+                .targets
+                .iter()
+                .map(|target| format!("{}={}", target.name, target.replicas));
             targets.collect::<Vec<_>>().join(" ")
         }
         Err(error) => format!("{:?}: {error}", error.class()),
@@ -63,19 +80,29 @@ fn the_tutorials_divisions() {
     let equal = weights(&[("us", 1), ("ap", 1), ("eu", 1)]);
     check(&members, &binding(3, equal.clone()), expect!["ap=1 eu=1 us=1"]);
     check(&members, &binding(10, equal), expect!["ap=4 eu=3 us=3"]);
-    check(&members, &binding(10, weights(&[("us", 2), ("ap", 1), ("eu", 2)])), expect!["ap=2 eu=4 us=4"]);
+    check(
+        &members,
+        &binding(10, weights(&[("us", 2), ("ap", 1), ("eu", 2)])),
+        expect!["ap=2 eu=4 us=4"],
+    );
 }
 
 #[test]
 fn ties_go_by_name_up_or_down_by_the_uids_parity() {
     let members = snapshot(&["a", "b"]);
     let mut odd = binding(1, weights(&[]));
-    odd.uid = (0..).map(|index: u32| index.to_string()).find(|uid| crds::names::fnv32a(uid.as_bytes()) % 2 == 1).unwrap();
+    odd.uid = (0..100)
+        .map(|index: u32| index.to_string())
+        .find(|uid| crds::names::fnv32a(uid.as_bytes()) % 2 == 1)
+        .unwrap();
     check(&members, &odd, expect!["b=1"]);
     check(&members, &binding(1, weights(&[])), expect!["a=1"]);
     let decision = place(&members, &odd).unwrap();
-    let ties: Vec<bool> =
-        decision.explanation.iter().map(|verdict| matches!(verdict.outcome, Outcome::Chosen { tie: true, .. })).collect();
+    let ties: Vec<bool> = decision
+        .explanation
+        .iter()
+        .map(|verdict| matches!(verdict.outcome, Outcome::Chosen { tie: true, .. }))
+        .collect();
     assert_eq!(ties, [false, true]);
 }
 
@@ -84,7 +111,11 @@ fn everything_without_weights_weighs_the_same_and_the_largest_rule_counts() {
     let members = snapshot(&["a", "b"]);
     check(&members, &binding(4, weights(&[])), expect!["a=2 b=2"]);
     check(&members, &binding(4, weights(&[("x", 7)])), expect!["a=2 b=2"]);
-    check(&members, &binding(4, weights(&[("a", 1), ("a", 3), ("b", 1)])), expect!["a=3 b=1"]);
+    check(
+        &members,
+        &binding(4, weights(&[("a", 1), ("a", 3), ("b", 1)])),
+        expect!["a=3 b=1"],
+    );
     // A cluster without a rule gets nothing once another has one.
     check(&members, &binding(4, weights(&[("a", 1)])), expect!["a=4"]);
     // Shares of zero are no targets.
@@ -98,7 +129,10 @@ fn duplicated_and_nothing_said_give_everyone_all() {
     let mut duplicated = weights(&[("a", 1)]);
     duplicated.replica_scheduling.as_mut().unwrap().replica_scheduling_type = "Duplicated".to_owned();
     check(&members, &binding(2, duplicated), expect!["a=2 b=2"]);
-    let service = BindingView { workload: false, ..binding(0, weights(&[("a", 1)])) };
+    let service = BindingView {
+        workload: false,
+        ..binding(0, weights(&[("a", 1)]))
+    };
     check(&members, &service, expect!["a=0 b=0"]);
 }
 
@@ -111,41 +145,65 @@ fn affinity_narrows_by_name_label_field_and_exclusion() {
         let placement = serde_json::json!({"clusterAffinity": affinity});
         binding(1, serde_json::from_value(placement).unwrap())
     };
-    use serde_json::json;
     check(&members, &with(json!({"clusterNames": ["b", "x"]})), expect!["b=1"]);
     check(&members, &with(json!({"exclude": ["b"]})), expect!["a=1 c=1"]);
-    check(&members, &with(json!({"labelSelector": {"matchLabels": {"tier": "gold"}}})), expect!["a=1"]);
+    check(
+        &members,
+        &with(json!({"labelSelector": {"matchLabels": {"tier": "gold"}}})),
+        expect!["a=1"],
+    );
     let expression = |operator: &str| json!({"fieldSelector": {"matchExpressions": [{"key": "zone", "operator": operator, "values": ["z2"]}]}});
     check(&members, &with(expression("In")), expect!["b=1"]);
     check(&members, &with(expression("NotIn")), expect!["a=1 c=1"]);
     check(
         &members,
         &with(json!({"clusterNames": ["x"]})),
-        expect!["AwaitChange: 0/3 clusters are available: 3 cluster(s) did not match the placement cluster affinity constraint."],
+        expect![
+            "AwaitChange: 0/3 clusters are available: 3 cluster(s) did not match the placement cluster affinity constraint."
+        ],
     );
 }
 
 #[test]
 fn taints_missing_kinds_and_deletion_keep_out_but_do_not_drive_out() {
     let mut members = snapshot(&["a", "b", "c", "d"]);
-    members.clusters[0].taints = vec![Taint { key: "k".into(), value: String::new(), effect: "NoSchedule".into() }];
+    members.clusters[0].taints = vec![Taint {
+        key: "k".into(),
+        value: String::new(),
+        effect: "NoSchedule".into(),
+    }];
     members.clusters[1].enablements.clear();
     members.clusters[2].deleting = true;
     let mut wanted = binding(1, Placement::default());
     check(&members, &wanted, expect!["d=1"]);
-    wanted.current = ["a", "b", "c"].map(|name| TargetCluster { name: name.into(), replicas: 1 }).to_vec();
+    wanted.current = ["a", "b", "c"]
+        .map(|name| TargetCluster {
+            name: name.into(),
+            replicas: 1,
+        })
+        .to_vec();
     check(&members, &wanted, expect!["a=1 b=1 d=1"]);
     wanted.current.clear();
-    wanted.placement.cluster_tolerations = vec![Toleration { key: "k".into(), operator: "Exists".into(), ..Toleration::default() }];
+    wanted.placement.cluster_tolerations = vec![Toleration {
+        key: "k".into(),
+        operator: "Exists".into(),
+        ..Toleration::default()
+    }];
     check(&members, &wanted, expect!["a=1 d=1"]);
     members.clusters.remove(3);
     wanted.placement.cluster_tolerations.clear();
     check(
         &members,
         &wanted,
-        expect!["AwaitChange: 0/3 clusters are available: 1 cluster(s) did not have the API resource, 1 cluster(s) had untolerated taint {k:NoSchedule}, 1 cluster(s) is being deleted."],
+        expect![
+            "AwaitChange: 0/3 clusters are available: 1 cluster(s) did not have the API resource, 1 cluster(s) had untolerated taint {k:NoSchedule}, 1 cluster(s) is being deleted."
+        ],
     );
-    check(&Snapshot::default(), &wanted, expect!["AwaitChange: 0/0 clusters are available: no cluster exists."]);
+    check(
+        &Snapshot::default(),
+        &wanted,
+        expect!["AwaitChange: 0/0 clusters are available: no cluster exists."],
+    );
 }
 
 #[test]
@@ -153,7 +211,10 @@ fn groups_are_tried_forwards_only() {
     let members = snapshot(&["a", "b"]);
     let group = |name: &str, cluster: &str| ClusterAffinityTerm {
         affinity_name: name.to_owned(),
-        affinity: ClusterAffinity { cluster_names: vec![cluster.to_owned()], ..ClusterAffinity::default() },
+        affinity: ClusterAffinity {
+            cluster_names: vec![cluster.to_owned()],
+            ..ClusterAffinity::default()
+        },
         overflow_affinities: Vec::new(),
     };
     let mut wanted = binding(1, Placement::default());
@@ -167,14 +228,25 @@ fn groups_are_tried_forwards_only() {
 fn what_is_not_supported_is_said_and_not_guessed() {
     let members = snapshot(&["a"]);
     let mut aggregated = weights(&[]);
-    aggregated.replica_scheduling.as_mut().unwrap().replica_division_preference = "Aggregated".to_owned();
+    aggregated
+        .replica_scheduling
+        .as_mut()
+        .unwrap()
+        .replica_division_preference = "Aggregated".to_owned();
     check(
         &members,
         &binding(1, aggregated),
-        expect!["UserInput: replicaScheduling.replicaDivisionPreference: Aggregated is not supported by this release: remove it from the policy's placement"],
+        expect![
+            "UserInput: replicaScheduling.replicaDivisionPreference: Aggregated is not supported by this release: remove it from the policy's placement"
+        ],
     );
-    let mut spread = Placement::default();
-    spread.spread_constraints = vec![SpreadConstraint { spread_by_field: "region".into(), ..SpreadConstraint::default() }];
+    let mut spread = Placement {
+        spread_constraints: vec![SpreadConstraint {
+            spread_by_field: "region".into(),
+            ..SpreadConstraint::default()
+        }],
+        ..Placement::default()
+    };
     assert!(place(&members, &binding(1, spread.clone())).is_err());
     // Static weights ignore spread constraints, as in Karmada.
     spread.replica_scheduling = weights(&[("a", 1)]).replica_scheduling;
@@ -185,7 +257,10 @@ fn what_is_not_supported_is_said_and_not_guessed() {
 fn the_table_of_triggers() {
     let placement = weights(&[("a", 1)]);
     let applied = serde_json::to_string(&placement).unwrap();
-    let current = [TargetCluster { name: "a".into(), replicas: 3 }];
+    let current = [TargetCluster {
+        name: "a".into(),
+        replicas: 3,
+    }];
     let settled = View {
         placement: Some(&placement),
         applied_placement: Some(&applied),
@@ -195,17 +270,70 @@ fn the_table_of_triggers() {
         ..View::default()
     };
     assert_eq!(needs_scheduling(&settled), None);
-    assert_eq!(needs_scheduling(&View { placement: None, ..settled.clone() }), None);
-    assert_eq!(needs_scheduling(&View { deleting: true, replicas: 4, ..settled.clone() }), None);
-    assert_eq!(needs_scheduling(&View { applied_placement: None, ..settled.clone() }), Some(Trigger::Placement));
-    assert_eq!(needs_scheduling(&View { applied_placement: Some("{"), ..settled.clone() }), None);
-    assert_eq!(needs_scheduling(&View { replicas: 4, ..settled.clone() }), Some(Trigger::Replicas));
-    assert_eq!(needs_scheduling(&View { reschedule_triggered: true, ..settled.clone() }), Some(Trigger::Rebalance));
-    assert_eq!(needs_scheduling(&View { target_terminating: true, ..settled.clone() }), Some(Trigger::ClusterTerminating));
-    assert_eq!(needs_scheduling(&View { workload: false, ..settled.clone() }), Some(Trigger::Always));
+    assert_eq!(
+        needs_scheduling(&View {
+            placement: None,
+            ..settled.clone()
+        }),
+        None
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            deleting: true,
+            replicas: 4,
+            ..settled.clone()
+        }),
+        None
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            applied_placement: None,
+            ..settled.clone()
+        }),
+        Some(Trigger::Placement)
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            applied_placement: Some("{"),
+            ..settled.clone()
+        }),
+        None
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            replicas: 4,
+            ..settled.clone()
+        }),
+        Some(Trigger::Replicas)
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            reschedule_triggered: true,
+            ..settled.clone()
+        }),
+        Some(Trigger::Rebalance)
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            target_terminating: true,
+            ..settled.clone()
+        }),
+        Some(Trigger::ClusterTerminating)
+    );
+    assert_eq!(
+        needs_scheduling(&View {
+            workload: false,
+            ..settled.clone()
+        }),
+        Some(Trigger::Always)
+    );
     let duplicated = Placement::default();
     let applied = serde_json::to_string(&duplicated).unwrap();
-    let view = View { placement: Some(&duplicated), applied_placement: Some(&applied), ..settled };
+    let view = View {
+        placement: Some(&duplicated),
+        applied_placement: Some(&applied),
+        ..settled
+    };
     assert_eq!(needs_scheduling(&view), Some(Trigger::Always));
     assert_eq!(needs_scheduling(&View { replicas: 4, ..view }), Some(Trigger::Replicas));
 }
@@ -215,7 +343,12 @@ fn any_weights() -> impl Strategy<Value = Vec<(String, i64)>> {
 }
 
 fn with_weights(list: &[(String, i64)]) -> Placement {
-    weights(&list.iter().map(|(name, weight)| (name.as_str(), *weight)).collect::<Vec<_>>())
+    weights(
+        &list
+            .iter()
+            .map(|(name, weight)| (name.as_str(), *weight))
+            .collect::<Vec<_>>(),
+    )
 }
 
 proptest! {

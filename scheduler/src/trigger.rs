@@ -4,6 +4,10 @@ use crds::placement::{Placement, TargetCluster};
 
 /// What a binding's last placement was made from, and what it would be made from now.
 #[derive(Debug, Clone, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an observation of its own; none excludes another"
+)]
 pub struct View<'a> {
     /// It is being deleted.
     pub deleting: bool,
@@ -48,7 +52,11 @@ pub fn needs_scheduling(view: &View<'_>) -> Option<Trigger> {
     }
     let divided = crate::divide::by_static_weight(placement);
     let replicas_changed = if divided {
-        view.current.iter().map(|target| i64::from(target.replicas)).sum::<i64>() != i64::from(view.replicas)
+        view.current
+            .iter()
+            .map(|target| i64::from(target.replicas))
+            .sum::<i64>()
+            != i64::from(view.replicas)
     } else {
         view.current.iter().any(|target| target.replicas != view.replicas)
     };
@@ -67,8 +75,12 @@ pub fn needs_scheduling(view: &View<'_>) -> Option<Trigger> {
 /// An annotation that cannot be read counts as unchanged, as in Karmada. With an affinity group in use, edits of other groups do
 /// not matter.
 fn placement_changed(view: &View<'_>, placement: &Placement) -> bool {
-    let Some(applied) = view.applied_placement.filter(|applied| !applied.is_empty()) else { return true };
-    let Ok(applied) = serde_json::from_str::<Placement>(applied) else { return false };
+    let Some(applied) = view.applied_placement.filter(|applied| !applied.is_empty()) else {
+        return true;
+    };
+    let Ok(applied) = serde_json::from_str::<Placement>(applied) else {
+        return false;
+    };
     if applied == *placement {
         return false;
     }
@@ -80,7 +92,11 @@ fn placement_changed(view: &View<'_>, placement: &Placement) -> bool {
         return true;
     }
     let find = |placement: &Placement| {
-        placement.cluster_affinities.iter().find(|group| group.affinity_name == view.observed_affinity).cloned()
+        placement
+            .cluster_affinities
+            .iter()
+            .find(|group| group.affinity_name == view.observed_affinity)
+            .cloned()
     };
     view.observed_affinity.is_empty() || find(&applied).is_none() || find(&applied) != find(placement)
 }

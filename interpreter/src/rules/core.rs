@@ -4,33 +4,40 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Rule, base, number, statuses, sum};
-use crate::{ClusterStatus, Replicas, requests};
-
-/// Nothing special: every row below says only what differs.
-const GENERAL: Rule =
-    Rule { replicas: None, replica_field: None, retain: None, reflect: None, aggregate: None, healthy: None };
+use super::{GENERAL, Rule, base, number, object_at, statuses, sum};
+use crate::{ClusterStatus, Replicas, dependencies, requests};
 
 pub(super) const POD: Rule = Rule {
-    replicas: Some(|object| Replicas { count: 1, requirements: requests::requirements(object) }),
+    replicas: Some(|object| Replicas {
+        count: 1,
+        requirements: requests::requirements(object),
+    }),
     retain: Some(retain_pod),
-    aggregate: Some(aggregate_pod),
+    aggregate: Some(|template, items| Some(aggregate_pod(template, items))),
     healthy: Some(|object| {
         let status = &object["status"];
         status["phase"] == "Succeeded" || status["phase"] == "Running" && condition_holds(status, "Ready")
     }),
+    dependencies: Some(|object| dependencies::of_pods(object, &object["spec"])),
     ..GENERAL
 };
 
 pub(super) const SERVICE: Rule = Rule {
     retain: Some(|desired, observed| {
-        keep(desired, observed, &["spec"], &["healthCheckNodePort", "clusterIP", "clusterIPs"]);
+        keep(
+            desired,
+            observed,
+            &["spec"],
+            &["healthCheckNodePort", "clusterIP", "clusterIPs"],
+        );
     }),
-    reflect: Some(|object| {
-        is_load_balancer(object).then(|| json!({"loadBalancer": object["status"]["loadBalancer"]}))
-    }),
+    reflect: Some(|object| is_load_balancer(object).then(|| json!({"loadBalancer": object["status"]["loadBalancer"]}))),
     aggregate: Some(|template, items| {
-        if is_load_balancer(template) { Some(aggregate_ingress(template, items)) } else { None }
+        if is_load_balancer(template) {
+            Some(aggregate_ingress(template, items))
+        } else {
+            None
+        }
     }),
     healthy: Some(|object| !is_load_balancer(object) || has_address(object)),
     ..GENERAL
@@ -39,13 +46,21 @@ pub(super) const SERVICE: Rule = Rule {
 pub(super) const INGRESS: Rule = Rule {
     aggregate: Some(|template, items| Some(aggregate_ingress(template, items))),
     healthy: Some(has_address),
+    dependencies: Some(dependencies::of_ingress),
     ..GENERAL
 };
 
 pub(super) const PERSISTENT_VOLUME: Rule = Rule {
     retain: Some(|desired, observed| keep(desired, observed, &["spec"], &["claimRef"])),
     aggregate: Some(|template, items| {
-        Some(with_phase(template, first_phase(items, &["Failed", "Pending", "Available", "Bound", "Released"], "Pending")))
+        Some(with_phase(
+            template,
+            first_phase(
+                items,
+                &["Failed", "Pending", "Available", "Bound", "Released"],
+                "Pending",
+            ),
+        ))
     }),
     ..GENERAL
 };
@@ -54,15 +69,23 @@ pub(super) const PERSISTENT_VOLUME_CLAIM: Rule = Rule {
     retain: Some(|desired, observed| keep(desired, observed, &["spec"], &["volumeName"])),
     aggregate: Some(|template, items| {
         let phases: Vec<&str> = statuses(items).filter_map(|status| status["phase"].as_str()).collect();
-        let other = phases.iter().rev().find(|phase| **phase != "Bound").copied().unwrap_or("Bound");
-        Some(with_phase(template, if phases.contains(&"Lost") { "Lost" } else { other }))
+        let other = phases
+            .iter()
+            .rev()
+            .find(|phase| **phase != "Bound")
+            .copied()
+            .unwrap_or("Bound");
+        Some(with_phase(
+            template,
+            if phases.contains(&"Lost") { "Lost" } else { other },
+        ))
     }),
     healthy: Some(|object| object["status"]["phase"] == "Bound"),
     ..GENERAL
 };
 
 pub(super) const POD_DISRUPTION_BUDGET: Rule = Rule {
-    aggregate: Some(aggregate_budget),
+    aggregate: Some(|template, items| Some(aggregate_budget(template, items))),
     healthy: Some(|object| number(&object["status"]["desiredHealthy"]) <= number(&object["status"]["currentHealthy"])),
     ..GENERAL
 };
@@ -98,36 +121,50 @@ pub(super) const SECRET: Rule = Rule {
 
 /// Copies fields under a path from what is there, where they are there.
 fn keep(desired: &mut Value, observed: &Value, path: &[&str], fields: &[&str]) {
-    let mut from = observed;
-    let mut to = desired;
-    for part in path {
-        from = &from[*part];
-        to = &mut to[*part];
+    let from = path.iter().fold(observed, |at, step| &at[*step]);
+    let kept: Vec<(&str, &Value)> = fields
+        .iter()
+        .filter_map(|field| Some((*field, from.get(*field).filter(|value| !value.is_null())?)))
+        .collect();
+    if kept.is_empty() {
+        return;
     }
-    for field in fields {
-        if let Some(value) = from.get(*field).filter(|value| !value.is_null()) {
-            to[*field] = value.clone();
-        }
+    let Some(to) = object_at(desired, path) else { return };
+    for (field, value) in kept {
+        to.insert(field.to_owned(), value.clone());
     }
 }
 
 fn merge_by_name(desired: &mut Value, observed: &Value, field: &str) {
-    let Some(theirs) = observed[field].as_array() else { return };
+    let Some(theirs) = observed[field].as_array() else {
+        return;
+    };
     let mut merged = desired[field].as_array().cloned().unwrap_or_default();
     for item in theirs {
         if !merged.iter().any(|own| own["name"] == item["name"]) {
             merged.push(item.clone());
         }
     }
-    desired[field] = Value::Array(merged);
+    if let Some(desired) = desired.as_object_mut() {
+        desired.insert(field.to_owned(), Value::Array(merged));
+    }
 }
 
 /// What the member's scheduler and admission filled in, container by container.
 fn retain_pod(desired: &mut Value, observed: &Value) {
-    keep(desired, observed, &["spec"], &["nodeName", "serviceAccountName", "volumes"]);
+    keep(
+        desired,
+        observed,
+        &["spec"],
+        &["nodeName", "serviceAccountName", "volumes"],
+    );
     for list in ["containers", "initContainers"] {
         let theirs = observed["spec"][list].as_array().cloned().unwrap_or_default();
-        for container in desired["spec"][list].as_array_mut().into_iter().flatten() {
+        let own = desired
+            .get_mut("spec")
+            .and_then(|spec| spec.get_mut(list))
+            .and_then(Value::as_array_mut);
+        for container in own.into_iter().flatten() {
             if let Some(same) = theirs.iter().find(|other| other["name"] == container["name"]) {
                 keep(container, same, &[], &["volumeMounts"]);
             }
@@ -137,13 +174,23 @@ fn retain_pod(desired: &mut Value, observed: &Value) {
 
 fn condition_holds(status: &Value, kind: &str) -> bool {
     let conditions = status["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == kind && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
 /// The worst phase wins; a cluster that has not reported counts as pending.
-fn aggregate_pod(template: &Value, items: &[ClusterStatus]) -> Option<Value> {
+fn aggregate_pod(template: &Value, items: &[ClusterStatus]) -> Value {
     let mut status = base(template);
-    status.insert("phase".to_owned(), json!(first_phase(items, &["Failed", "Pending", "Running", "Succeeded"], "Pending")));
+    status.insert(
+        "phase".to_owned(),
+        json!(first_phase(
+            items,
+            &["Failed", "Pending", "Running", "Succeeded"],
+            "Pending"
+        )),
+    );
     for list in ["containerStatuses", "initContainerStatuses"] {
         let all: Vec<Value> = statuses(items)
             .flat_map(|status| status[list].as_array().cloned().unwrap_or_default())
@@ -153,7 +200,7 @@ fn aggregate_pod(template: &Value, items: &[ClusterStatus]) -> Option<Value> {
             status.insert(list.to_owned(), Value::Array(all));
         }
     }
-    Some(Value::Object(status))
+    Value::Object(status)
 }
 
 /// The first of these phases that some cluster is in; a cluster without a status is in `missing`.
@@ -163,7 +210,11 @@ fn first_phase(items: &[ClusterStatus], order: &[&'static str], missing: &'stati
         phase.unwrap_or(missing).to_owned()
     };
     let phases: Vec<String> = items.iter().map(phase_of).collect();
-    order.iter().find(|phase| phases.iter().any(|found| found == *phase)).copied().unwrap_or(missing)
+    order
+        .iter()
+        .find(|phase| phases.iter().any(|found| found == *phase))
+        .copied()
+        .unwrap_or(missing)
 }
 
 fn with_phase(template: &Value, phase: &str) -> Value {
@@ -179,13 +230,21 @@ fn is_load_balancer(object: &Value) -> bool {
 fn has_address(object: &Value) -> bool {
     let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
     let set = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
-    ingress.into_iter().flatten().any(|ingress| set(&ingress["ip"]) || set(&ingress["hostname"]))
+    ingress
+        .into_iter()
+        .flatten()
+        .any(|ingress| set(&ingress["ip"]) || set(&ingress["hostname"]))
 }
 
 /// Every address of every cluster once, sorted, so that the order of reports does not matter.
 fn aggregate_ingress(template: &Value, items: &[ClusterStatus]) -> Value {
     let addresses: BTreeMap<String, Value> = statuses(items)
-        .flat_map(|status| status["loadBalancer"]["ingress"].as_array().cloned().unwrap_or_default())
+        .flat_map(|status| {
+            status["loadBalancer"]["ingress"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        })
         .map(|ingress| (ingress.to_string(), ingress))
         .collect();
     let mut status = base(template);
@@ -197,14 +256,17 @@ fn aggregate_ingress(template: &Value, items: &[ClusterStatus]) -> Value {
     Value::Object(status)
 }
 
-fn aggregate_budget(template: &Value, items: &[ClusterStatus]) -> Option<Value> {
+fn aggregate_budget(template: &Value, items: &[ClusterStatus]) -> Value {
     let mut status = base(template);
     for field in ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"] {
         status.insert(field.to_owned(), json!(sum(items, field)));
     }
     let mut disrupted = Map::new();
     for item in items {
-        let pods = item.status.as_ref().and_then(|status| status["disruptedPods"].as_object());
+        let pods = item
+            .status
+            .as_ref()
+            .and_then(|status| status["disruptedPods"].as_object());
         for (pod, time) in pods.into_iter().flatten() {
             disrupted.insert(format!("{}/{pod}", item.cluster), time.clone());
         }
@@ -214,5 +276,5 @@ fn aggregate_budget(template: &Value, items: &[ClusterStatus]) -> Option<Value> 
     } else {
         status.insert("disruptedPods".to_owned(), Value::Object(disrupted));
     }
-    Some(Value::Object(status))
+    Value::Object(status)
 }

@@ -4,9 +4,12 @@ mod batch;
 mod core;
 mod workload;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{ClusterStatus, Replicas};
+
+/// A status from the template and those of the clusters.
+type Aggregate = fn(&Value, &[ClusterStatus]) -> Option<Value>;
 
 /// What is special about a kind. What is absent follows the general behaviour (see the crate's documentation).
 #[derive(Default)]
@@ -16,9 +19,21 @@ pub(crate) struct Rule {
     pub(crate) replica_field: Option<&'static str>,
     pub(crate) retain: Option<fn(&mut Value, &Value)>,
     pub(crate) reflect: Option<fn(&Value) -> Option<Value>>,
-    pub(crate) aggregate: Option<fn(&Value, &[ClusterStatus]) -> Option<Value>>,
+    pub(crate) aggregate: Option<Aggregate>,
     pub(crate) healthy: Option<fn(&Value) -> bool>,
+    pub(crate) dependencies: Option<fn(&Value) -> Vec<Value>>,
 }
+
+/// Nothing special: each row says only what differs.
+const GENERAL: Rule = Rule {
+    replicas: None,
+    replica_field: None,
+    retain: None,
+    reflect: None,
+    aggregate: None,
+    healthy: None,
+    dependencies: None,
+};
 
 /// One row: apiVersion, kind, rule.
 type Row = (&'static str, &'static str, Rule);
@@ -28,7 +43,11 @@ static TABLE: &[Row] = &[
     ("apps/v1", "Deployment", workload::DEPLOYMENT),
     ("apps/v1", "ReplicaSet", workload::REPLICA_SET),
     ("apps/v1", "StatefulSet", workload::STATEFUL_SET),
-    ("autoscaling/v2", "HorizontalPodAutoscaler", core::HORIZONTAL_POD_AUTOSCALER),
+    (
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        core::HORIZONTAL_POD_AUTOSCALER,
+    ),
     ("batch/v1", "CronJob", batch::CRON_JOB),
     ("batch/v1", "Job", batch::JOB),
     ("networking.k8s.io/v1", "Ingress", core::INGRESS),
@@ -45,7 +64,10 @@ static TABLE: &[Row] = &[
 pub(crate) fn of(object: &Value) -> Option<&'static Rule> {
     let api_version = object["apiVersion"].as_str()?;
     let kind = object["kind"].as_str()?;
-    TABLE.iter().find(|row| row.0 == api_version && row.1 == kind).map(|row| &row.2)
+    TABLE
+        .iter()
+        .find(|row| row.0 == api_version && row.1 == kind)
+        .map(|row| &row.2)
 }
 
 /// A number in an object, zero when absent.
@@ -55,15 +77,34 @@ fn number(value: &Value) -> i64 {
 
 /// The statuses that have come; clusters that have none are skipped.
 fn statuses(items: &[ClusterStatus]) -> impl Iterator<Item = &Value> {
-    items.iter().filter_map(|item| item.status.as_ref()).filter(|status| !status.is_null())
+    items
+        .iter()
+        .filter_map(|item| item.status.as_ref())
+        .filter(|status| !status.is_null())
 }
 
-/// The sum of a field over the clusters.
+/// The sum of a field over the clusters. Members may say anything; what is too much stays at the most there is.
 fn sum(items: &[ClusterStatus], field: &str) -> i64 {
-    statuses(items).map(|status| number(&status[field])).sum()
+    statuses(items)
+        .map(|status| number(&status[field]))
+        .fold(0, i64::saturating_add)
+}
+
+/// The object at a path, to change; objects that are missing on the way are made. `None` where something else is in the way:
+/// a manifest of an unexpected shape stays as its author wrote it.
+fn object_at<'a>(root: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+    let mut at = root.as_object_mut()?;
+    for step in path {
+        let next = at.entry(*step).or_insert(Value::Null);
+        if next.is_null() {
+            *next = Value::Object(Map::new());
+        }
+        at = next.as_object_mut()?;
+    }
+    Some(at)
 }
 
 /// A whole status to change fields of, as it is stored.
-fn base(template: &Value) -> serde_json::Map<String, Value> {
+fn base(template: &Value) -> Map<String, Value> {
     template["status"].as_object().cloned().unwrap_or_default()
 }

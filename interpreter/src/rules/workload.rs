@@ -1,19 +1,29 @@
-//! Deployment, ReplicaSet, StatefulSet, DaemonSet: counts that add up.
+//! Deployment, `ReplicaSet`, `StatefulSet`, `DaemonSet`: counts that add up.
 
 use serde_json::{Map, Value, json};
 
-use super::{Rule, base, number, statuses, sum};
-use crate::{ClusterStatus, Replicas, requests};
+use super::{GENERAL, Rule, base, number, object_at, statuses, sum};
+use crate::{ClusterStatus, Replicas, dependencies, requests};
 
 /// Added to a reflected status: the member object's own generation, and that of the template that it was made from.
 const GENERATION: &str = "generation";
 const TEMPLATE_GENERATION: &str = "resourceTemplateGeneration";
 
-const DEPLOYMENT_COUNTS: &[&str] =
-    &["availableReplicas", "readyReplicas", "replicas", "unavailableReplicas", "updatedReplicas"];
+const DEPLOYMENT_COUNTS: &[&str] = &[
+    "availableReplicas",
+    "readyReplicas",
+    "replicas",
+    "unavailableReplicas",
+    "updatedReplicas",
+];
 const REPLICA_SET_COUNTS: &[&str] = &["availableReplicas", "fullyLabeledReplicas", "readyReplicas", "replicas"];
-const STATEFUL_SET_COUNTS: &[&str] =
-    &["availableReplicas", "currentReplicas", "readyReplicas", "replicas", "updatedReplicas"];
+const STATEFUL_SET_COUNTS: &[&str] = &[
+    "availableReplicas",
+    "currentReplicas",
+    "readyReplicas",
+    "replicas",
+    "updatedReplicas",
+];
 const DAEMON_SET_COUNTS: &[&str] = &[
     "currentNumberScheduled",
     "desiredNumberScheduled",
@@ -31,23 +41,22 @@ pub(super) const DEPLOYMENT: Rule = Rule {
     reflect: Some(|object| reflect(object, DEPLOYMENT_COUNTS, true)),
     aggregate: Some(|template, items| Some(aggregate(template, items, DEPLOYMENT_COUNTS, up_to_date))),
     healthy: Some(|object| observed(object) && rolled_out(object)),
+    dependencies: Some(template_dependencies),
 };
 
 pub(super) const REPLICA_SET: Rule = Rule {
     replicas: Some(replicas),
     replica_field: Some("replicas"),
-    retain: None,
     reflect: Some(|object| reflect(object, REPLICA_SET_COUNTS, true)),
     aggregate: Some(|template, items| Some(aggregate(template, items, REPLICA_SET_COUNTS, up_to_date))),
-    healthy: Some(|object| {
-        observed(object) && wanted(object) <= number(&object["status"]["availableReplicas"])
-    }),
+    healthy: Some(|object| observed(object) && wanted(object) <= number(&object["status"]["availableReplicas"])),
+    dependencies: Some(template_dependencies),
+    ..GENERAL
 };
 
 pub(super) const STATEFUL_SET: Rule = Rule {
     replicas: Some(replicas),
     replica_field: Some("replicas"),
-    retain: None,
     // Karmada leaves the observed generation out here, and judges by the other two.
     reflect: Some(|object| reflect(object, STATEFUL_SET_COUNTS, false)),
     aggregate: Some(|template, items| {
@@ -56,12 +65,11 @@ pub(super) const STATEFUL_SET: Rule = Rule {
         }))
     }),
     healthy: Some(|object| observed(object) && rolled_out(object)),
+    dependencies: Some(dependencies::of_stateful_set),
+    ..GENERAL
 };
 
 pub(super) const DAEMON_SET: Rule = Rule {
-    replicas: None,
-    replica_field: None,
-    retain: None,
     reflect: Some(|object| reflect(object, DAEMON_SET_COUNTS, true)),
     aggregate: Some(|template, items| Some(aggregate(template, items, DAEMON_SET_COUNTS, up_to_date))),
     healthy: Some(|object| {
@@ -70,18 +78,30 @@ pub(super) const DAEMON_SET: Rule = Rule {
             && number(&status["desiredNumberScheduled"]) <= number(&status["updatedNumberScheduled"])
             && number(&status["updatedNumberScheduled"]) <= number(&status["numberAvailable"])
     }),
+    dependencies: Some(template_dependencies),
+    ..GENERAL
 };
 
 fn replicas(object: &Value) -> Replicas {
-    Replicas { count: number(&object["spec"]["replicas"]), requirements: requests::requirements(&object["spec"]["template"]) }
+    Replicas {
+        count: number(&object["spec"]["replicas"]),
+        requirements: requests::requirements(&object["spec"]["template"]),
+    }
 }
 
 /// A member that scales by itself keeps its replicas when the user says so by label.
 fn retain_replicas(desired: &mut Value, observed: &Value) {
     let labelled = desired["metadata"]["labels"][crds::labels::RETAIN_REPLICAS] == "true";
-    if labelled && let Some(replicas) = observed["spec"].get("replicas") {
-        desired["spec"]["replicas"] = replicas.clone();
+    if labelled
+        && let Some(replicas) = observed["spec"].get("replicas")
+        && let Some(spec) = object_at(desired, &["spec"])
+    {
+        spec.insert("replicas".to_owned(), replicas.clone());
     }
+}
+
+fn template_dependencies(object: &Value) -> Vec<Value> {
+    dependencies::of_pods(object, &object["spec"]["template"]["spec"])
 }
 
 fn wanted(object: &Value) -> i64 {
@@ -126,12 +146,7 @@ fn up_to_date(status: &Value, template_generation: i64) -> bool {
 }
 
 /// Adds counts up. The template counts as observed once every cluster is up to date; with no cluster at all it is (§4.3).
-fn aggregate(
-    template: &Value,
-    items: &[ClusterStatus],
-    counts: &[&str],
-    up_to_date: fn(&Value, i64) -> bool,
-) -> Value {
+fn aggregate(template: &Value, items: &[ClusterStatus], counts: &[&str], up_to_date: fn(&Value, i64) -> bool) -> Value {
     let mut status = base(template);
     for field in counts {
         let total = sum(items, field);
