@@ -116,9 +116,12 @@ pub(crate) fn set_condition(object: &mut Value, kind: &str, status: &str, reason
         *list = json!([]);
     }
     let Some(list) = list.as_array_mut() else { return };
-    let mut condition = json!({
-        "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time(now),
-    });
+    let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": time(now)});
+    for (field, text) in [("reason", reason), ("message", message)] {
+        if !text.is_empty() {
+            condition[field] = json!(text);
+        }
+    }
     match list.iter_mut().find(|known| known["type"] == kind) {
         Some(known) => {
             if known["status"] == status {

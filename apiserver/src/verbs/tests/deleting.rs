@@ -246,3 +246,47 @@ async fn the_protection_label_protects() {
     assert_eq!(status.code, 403);
     assert!(status.message.contains("This resource is protected"), "{status}");
 }
+
+#[tokio::test]
+async fn pods_are_bound_once_and_evicted() {
+    let server = Server::start(Profile::Kubernetes).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let made = server.ok(&format!("POST {pods}"), pod).await;
+    assert_eq!(
+        (&made["status"]["phase"], &made["status"]["qosClass"]),
+        (&json!("Pending"), &json!("BestEffort"))
+    );
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    server
+        .check(&format!("POST {pods}/p/binding"), binding.clone(), "201")
+        .await;
+    let bound = server.ok(&format!("GET {pods}/p"), ()).await;
+    assert_eq!(bound["spec"]["nodeName"], "n1");
+    assert_eq!(bound["status"]["conditions"][0]["type"], "PodScheduled");
+    assert_eq!(
+        server
+            .send(&format!("POST {pods}/p/binding"), binding)
+            .await
+            .unwrap_err()
+            .code,
+        409
+    );
+    let moved = json!({"spec": {"nodeName": "n2"}});
+    assert_eq!(
+        server.send(&format!("PATCH {pods}/p"), moved).await.unwrap_err().code,
+        422
+    );
+    server
+        .check(
+            &format!("POST {pods}/p/eviction"),
+            json!({"metadata": {"name": "p"}}),
+            "201",
+        )
+        .await;
+    server
+        .check(&format!("GET {pods}/p"), (), r#"404 NotFound: pods "p" not found"#)
+        .await;
+    let log = "404 NotFound: the server could not find the requested resource";
+    server.check(&format!("GET {pods}/p/log"), (), log).await;
+}
