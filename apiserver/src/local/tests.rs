@@ -1,0 +1,149 @@
+//! The hub in process keeps what the trait promises.
+
+use std::sync::Arc;
+
+use runtime::hub::{Action, Hub, Propagation, Request, Signal};
+use schema::entry::{GroupResource, Key};
+use serde_json::{Value, json};
+
+use super::LocalHub;
+use crate::api::Profile;
+use crate::bootstrap::system_user;
+use crate::verbs::tests::Server;
+
+async fn hub() -> LocalHub {
+    let server = Server::start(Profile::Hub).await;
+    LocalHub::new(server.api.clone(), system_user())
+}
+
+fn request(hub: &LocalHub, name: &str, action: Action) -> Request {
+    Request {
+        resource: hub.resource_for("v1", "ConfigMap").unwrap(),
+        namespace: "default".into(),
+        name: name.into(),
+        subresource: None,
+        action,
+    }
+}
+
+fn map(name: &str, data: &Value) -> Value {
+    json!({"metadata": {"name": name}, "data": data})
+}
+
+#[tokio::test]
+async fn each_action_does_what_its_request_does() {
+    let hub = hub().await;
+    let made = hub.write("loop", request(&hub, "m", Action::Create(map("m", &json!({"a": "1"}))))).await.unwrap();
+    assert_eq!(made.value()["metadata"]["managedFields"][0]["manager"], "loop");
+    let merged = hub.write("loop", request(&hub, "m", Action::Merge(json!({"data": {"b": "2"}})))).await.unwrap();
+    assert_eq!(merged.value()["data"], json!({"a": "1", "b": "2"}));
+    let patch = json!([{"op": "remove", "path": "/data/a"}]);
+    let patched = hub.write("loop", request(&hub, "m", Action::Json(patch))).await.unwrap();
+    assert_eq!(patched.value()["data"], json!({"b": "2"}));
+    let updated = hub.write("loop", request(&hub, "m", Action::Update(map("m", &json!({"c": "3"}))))).await.unwrap();
+    assert_eq!(updated.value()["data"], json!({"c": "3"}));
+    let apply = Action::Apply { object: map("n", &json!({"d": "4"})), force: true };
+    let applied = hub.write("loop", request(&hub, "n", apply)).await.unwrap();
+    assert_eq!(applied.value()["data"], json!({"d": "4"}));
+    let stale = Action::Delete { uid: None, revision: Some(1), propagation: Propagation::Background };
+    assert_eq!(hub.write("loop", request(&hub, "m", stale)).await.unwrap_err().code, 409);
+    let delete = Action::Delete {
+        uid: Some(made.meta().uid.clone()),
+        revision: None,
+        propagation: Propagation::Background,
+    };
+    let last = hub.write("loop", request(&hub, "m", delete)).await.unwrap();
+    assert_eq!(last.name(), "m");
+    let key = Key::new(GroupResource::new("", "configmaps"), "default", "m");
+    assert!(hub.get(&key).is_none());
+    assert_eq!(hub.list(&key.resource, Some("default")).len(), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_begins_with_what_is_there_and_goes_on() {
+    let hub = hub().await;
+    let maps = GroupResource::new("", "configmaps");
+    hub.write("loop", request(&hub, "a", Action::Create(map("a", &json!({}))))).await.unwrap();
+    let mut changes = hub.subscribe(&[maps, GroupResource::new("", "secrets")]);
+    let mut seen = Vec::new();
+    while let Signal::Change(change) = changes.next().await.unwrap() {
+        seen.push(change.entry.name().to_owned());
+    }
+    assert_eq!(seen, ["a"]);
+    // More than a watch buffers: the store lets go of it and the subscription goes on from the log.
+    let writer = hub.clone();
+    let writing = tokio::spawn(async move {
+        for round in 0..3000 {
+            let action = Action::Merge(json!({"data": {"round": round.to_string()}}));
+            writer.write("loop", request(&writer, "a", action)).await.unwrap();
+        }
+    });
+    writing.await.unwrap();
+    for round in 0..3000 {
+        let Some(Signal::Change(change)) = changes.next().await else { panic!("round {round}") };
+        assert_eq!(change.entry.value()["data"]["round"], round.to_string());
+    }
+    hub.api.store.close().await;
+    assert!(changes.next().await.is_none());
+}
+
+#[tokio::test]
+async fn patches_without_a_revision_are_all_done() {
+    let hub = hub().await;
+    hub.write("loop", request(&hub, "a", Action::Create(map("a", &json!({}))))).await.unwrap();
+    let hub = Arc::new(hub);
+    let mut writers = Vec::new();
+    for number in 0..5 {
+        let hub = hub.clone();
+        writers.push(tokio::spawn(async move {
+            let action = Action::Merge(json!({"data": {number.to_string(): "x"}}));
+            hub.write("loop", request(&hub, "a", action)).await
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    let key = Key::new(GroupResource::new("", "configmaps"), "default", "a");
+    assert_eq!(hub.get(&key).unwrap().value()["data"].as_object().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn resources_are_those_that_can_be_followed() {
+    let hub = hub().await;
+    let policies = hub.resource_for("policy.karmada.io/v1alpha1", "PropagationPolicy").unwrap();
+    assert_eq!(policies.group_resource.to_string(), "propagationpolicies.policy.karmada.io");
+    assert!(hub.resources().contains(&policies));
+    assert!(hub.resource_for("v1", "Nothing").is_none());
+}
+
+#[tokio::test]
+async fn a_namespace_takes_its_content_along() {
+    let hub = hub().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let door: Arc<dyn Hub> = Arc::new(hub.clone());
+    tokio::spawn(crate::housekeeping::run(door, hub.api.clock.clone(), stop.clone()));
+    let namespaces = hub.resource_for("v1", "Namespace").unwrap();
+    let about = |action| Request {
+        resource: namespaces.clone(),
+        namespace: "".into(),
+        name: "n".into(),
+        subresource: None,
+        action,
+    };
+    hub.write("loop", about(Action::Create(json!({"metadata": {"name": "n"}})))).await.unwrap();
+    let mut inside = request(&hub, "m", Action::Create(map("m", &json!({}))));
+    inside.namespace = "n".into();
+    hub.write("loop", inside).await.unwrap();
+    let mut changes = hub.subscribe(std::slice::from_ref(&namespaces.group_resource));
+    while !matches!(changes.next().await.unwrap(), Signal::Synced) {}
+    let delete = Action::Delete { uid: None, revision: None, propagation: Propagation::Background };
+    hub.write("loop", about(delete)).await.unwrap();
+    loop {
+        match changes.next().await.unwrap() {
+            Signal::Change(change) if change.deleted && change.entry.name() == "n" => break,
+            _ => {}
+        }
+    }
+    assert!(hub.list(&GroupResource::new("", "configmaps"), Some("n")).is_empty());
+    stop.cancel();
+}
