@@ -35,19 +35,11 @@ pub(crate) fn of_pods(object: &Value, spec: &Value) -> Vec<Value> {
     references(object, pod(spec))
 }
 
-/// As [`of_pods`], without the claims that a `StatefulSet` makes for its own pods.
+/// As [`of_pods`], without the claims that a `StatefulSet` makes for its own pods: they go by the names of its templates.
 pub(crate) fn of_stateful_set(object: &Value) -> Vec<Value> {
     let mut needs = pod(&object["spec"]["template"]["spec"]);
     for template in items(&object["spec"]["volumeClaimTemplates"]) {
         if let Some(name) = template["metadata"]["name"].as_str() {
-            // A volume of the same name is replaced by the claim of each pod, whatever claim it names.
-            for volume in items(&object["spec"]["template"]["spec"]["volumes"]) {
-                if volume["name"] == name
-                    && let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str()
-                {
-                    needs.remove(&(CLAIM, claim.to_owned()));
-                }
-            }
             needs.remove(&(CLAIM, name.to_owned()));
         }
     }
