@@ -27,6 +27,45 @@ impl Drop for RealMember {
     }
 }
 
+fn etcd(assets: &Path, directory: &Path, port: u16, peer_port: u16) -> Command {
+    let (client_url, peer_url) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
+    let mut etcd = Command::new(assets.join("etcd"));
+    etcd.arg("--data-dir").arg(directory.join(format!("etcd-{port}"))).arg("--unsafe-no-fsync").args([
+        "--listen-client-urls",
+        &client_url,
+        "--advertise-client-urls",
+        &client_url,
+        "--listen-peer-urls",
+        &peer_url,
+        "--initial-advertise-peer-urls",
+        &peer_url,
+        "--initial-cluster",
+        &format!("default={peer_url}"),
+    ]);
+    etcd
+}
+
+/// Starts a server on a free port and waits until it listens. Between finding a free port and using it somebody else may take it:
+/// the server then ends, and is started on another.
+fn start_listening(log: &Path, command: impl Fn(u16, u16) -> Command) -> Result<(Process, u16)> {
+    let mut process = None;
+    let mut port = 0;
+    crate::wait::until(&format!("a server that listens, see {}", log.display()), || {
+        let running = process.as_mut().is_some_and(|process: &mut Process| !process.has_ended());
+        if !running {
+            let start = || -> Result<(Process, u16)> {
+                let (port, second) = (free_port()?, free_port()?);
+                Ok((Process::spawn(command(port, second), log)?, port))
+            };
+            let (started, chosen) = start().map_err(|error| error.to_string())?;
+            process = Some(started);
+            port = chosen;
+        }
+        std::net::TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string())
+    });
+    Ok((process.context("a server that listens was started")?, port))
+}
+
 /// A bearer token of a server that lives as long as a test and listens on loopback only.
 const TOKEN: &str = "end-to-end-tests";
 
@@ -38,19 +77,8 @@ impl RealMember {
         )?;
         let directory = folder.join(name);
         std::fs::create_dir_all(&directory)?;
-        let (etcd_client, etcd_peer, secure) = (free_port()?, free_port()?, free_port()?);
-        let etcd_url = format!("http://127.0.0.1:{etcd_client}");
-        let mut etcd = Command::new(assets.join("etcd"));
-        etcd.args(["--data-dir"]).arg(directory.join("etcd")).args([
-            "--listen-client-urls",
-            &etcd_url,
-            "--advertise-client-urls",
-            &etcd_url,
-            "--listen-peer-urls",
-            &format!("http://127.0.0.1:{etcd_peer}"),
-            "--unsafe-no-fsync",
-        ]);
-        let etcd = Process::spawn(etcd, &folder.join(format!("{name}-etcd.log")))?;
+        let log = |part: &str| folder.join(format!("{name}-{part}.log"));
+        let (etcd, etcd_port) = start_listening(&log("etcd"), |port, second| etcd(&assets, &directory, port, second))?;
 
         let keys = directory.join("pki");
         std::fs::create_dir_all(&keys)?;
@@ -59,20 +87,23 @@ impl RealMember {
         anyhow::ensure!(made.is_ok_and(|made| made.status.success()), "openssl genrsa failed");
         let tokens = keys.join("tokens.csv");
         std::fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n"))?;
-        let mut server = Command::new(assets.join("kube-apiserver"));
-        server
-            .args(["--etcd-servers", &etcd_url, "--secure-port", &secure.to_string(), "--bind-address", "127.0.0.1"])
-            .args(["--service-cluster-ip-range", "10.0.0.0/24", "--authorization-mode", "RBAC", "--allow-privileged"])
-            .args(["--service-account-issuer", "https://kubernetes.default.svc", "--cert-dir"])
-            .arg(keys.join("serving"))
-            .arg("--service-account-key-file")
-            .arg(&signing)
-            .arg("--service-account-signing-key-file")
-            .arg(&signing)
-            .arg("--token-auth-file")
-            .arg(&tokens)
-            .args(["--disable-admission-plugins", "ServiceAccount"]);
-        let server = Process::spawn(server, &folder.join(format!("{name}-apiserver.log")))?;
+        let (server, secure) = start_listening(&log("apiserver"), |port, _| {
+            let mut server = Command::new(assets.join("kube-apiserver"));
+            server
+                .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd_port}"), "--bind-address", "127.0.0.1"])
+                .args(["--secure-port", &port.to_string()])
+                .args(["--service-cluster-ip-range", "10.0.0.0/24", "--authorization-mode", "RBAC", "--allow-privileged"])
+                .args(["--service-account-issuer", "https://kubernetes.default.svc", "--cert-dir"])
+                .arg(keys.join("serving"))
+                .arg("--service-account-key-file")
+                .arg(&signing)
+                .arg("--service-account-signing-key-file")
+                .arg(&signing)
+                .arg("--token-auth-file")
+                .arg(&tokens)
+                .args(["--disable-admission-plugins", "ServiceAccount"]);
+            server
+        })?;
         let kubeconfig = folder.join(format!("{name}.kubeconfig"));
         std::fs::write(&kubeconfig, kubeconfig_text(name, secure))?;
 
@@ -93,7 +124,7 @@ impl RealMember {
                 Err(format!("{}{}\n{}", answer.stderr, namespaced.stderr, server.log_text()))
             }
         });
-        let manager = Process::spawn(manager, &folder.join(format!("{name}-manager.log")))?;
+        let manager = Process::spawn(manager, &log("manager"))?;
         let stop = CancellationToken::new();
         let nodes = stand_in_for_kubelets(name.to_owned(), kubeconfig, stop.clone());
         Ok(Self { stop, _nodes: nodes, _controller_manager: manager, _apiserver: server, _etcd: etcd })

@@ -23,13 +23,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use schema::status::{Reason, Status};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,9 @@ pub use server::{Tls, TlsError, serve};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 << 20;
+/// How much more of a body that is too large is taken in and dropped, and for how long.
+const DRAIN_LIMIT: usize = 32 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Who is at the other end of a connection, as a request's extension.
 #[derive(Debug, Clone, Default)]
@@ -280,14 +283,30 @@ async fn read(body: Body, headers: &HeaderMap) -> Result<Bytes, Status> {
         Status::failure(413, Reason::RequestEntityTooLarge, text)
     };
     let announced = text(headers, "content-length").and_then(|length| length.parse::<u64>().ok());
+    let mut body = Limited::new(body, BODY_LIMIT + DRAIN_LIMIT);
     if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
+        drain(&mut body).await;
         return Err(too_large());
     }
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Status::bad_request("the body of the request could not be read")),
+    let unreadable = || Status::bad_request("the body of the request could not be read");
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| unreadable())?.into_data() else { continue };
+        if read.len() + data.len() > BODY_LIMIT {
+            drain(&mut body).await;
+            return Err(too_large());
+        }
+        read.extend_from_slice(&data);
     }
+    Ok(read.freeze())
+}
+
+/// Lets a client finish sending what nobody wants: many read the answer only then. Whoever sends on past the bound, or slowly,
+/// finds the connection closed.
+async fn drain(body: &mut Limited<Body>) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Either way the answer is the same.
+    let _in_time = tokio::time::timeout(DRAIN_TIME, rest).await;
 }
 
 fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
