@@ -48,7 +48,7 @@ pub struct Config {
 /// How many Works are handled at once.
 const WORKERS: usize = 8;
 /// A Work that somebody must change, or whose way is barred by an object that nobody follows, is looked at again this often.
-const BARRED: Duration = Duration::from_secs(60);
+const BARRED: Duration = Duration::from_mins(1);
 /// Time between two tries to reach a server.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// Kinds that a member may be asked to follow at once; more wait for a moment.
@@ -114,7 +114,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
     let execution_namespace: Arc<str> = execution_namespace.into();
     let queue = Arc::new(Queue::new(Backoff {
         first: Duration::from_millis(50),
-        longest: Duration::from_secs(60),
+        longest: Duration::from_mins(1),
     }));
     let (follow, to_follow) = mpsc::channel(FOLLOW_BUFFER);
     let applier = Arc::new(Applier {

@@ -55,7 +55,14 @@ pub struct Server {
 impl Server {
     /// Opens the store and begins to serve. Everything ends when `stop` is cancelled.
     pub async fn start(parts: Parts, stop: CancellationToken) -> Result<Self, StartError> {
-        let Parts { config, backend, listener, tls, clock, random } = parts;
+        let Parts {
+            config,
+            backend,
+            listener,
+            tls,
+            clock,
+            random,
+        } = parts;
         let store = Store::open(Options::new(backend, clock.clone(), random.clone())).await?;
         let api = Api::open(config, store, clock.clone(), random).await?;
         let hub = Arc::new(LocalHub::new(api.clone(), system_user()));
@@ -80,7 +87,10 @@ impl Server {
     pub async fn finish(self) {
         self.stop.cancelled().await;
         self.tasks.close();
-        if tokio::time::timeout(std::time::Duration::from_secs(4), self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(std::time::Duration::from_secs(4), self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some tasks were still busy at the end");
         }
         self.api.store.close().await;

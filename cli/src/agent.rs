@@ -23,15 +23,27 @@ const THRESHOLD: Duration = Duration::from_secs(30);
 pub(crate) async fn run(args: AgentArgs) -> Result<()> {
     let stop = lifecycle::stop_token(args.until_stdin_closes)?;
     if !is_cluster_name(&args.cluster) {
-        bail!("--cluster: {:?} is not a cluster name: lower case letters, digits and '-', at most 48", args.cluster);
+        bail!(
+            "--cluster: {:?} is not a cluster name: lower case letters, digits and '-', at most 48",
+            args.cluster
+        );
     }
     let hub = RemoteHub::new(client(&args.hub_kubeconfig, "--hub-kubeconfig").await?.0);
     let (works, execution_namespace) = agent::works(&args.cluster);
-    hub.limit(&works.group_resource, Limit { namespace: Some(execution_namespace.into()), ..Limit::default() });
+    hub.limit(
+        &works.group_resource,
+        Limit {
+            namespace: Some(execution_namespace.into()),
+            ..Limit::default()
+        },
+    );
 
     let (member_client, api_endpoint) = client(&args.member_kubeconfig, "--member-kubeconfig").await?;
     let member = RemoteHub::new(member_client);
-    member.limit_all(Limit { labels: Some(agent::managed_selector().into()), ..Limit::default() });
+    member.limit_all(Limit {
+        labels: Some(agent::managed_selector().into()),
+        ..Limit::default()
+    });
     for resource in agent::capacity_resources() {
         member.limit(&resource.group_resource, Limit::default());
     }
@@ -82,7 +94,10 @@ async fn client(path: &Path, flag: &str) -> Result<(kube::Client, String)> {
         .await
         .with_context(|| format!("{flag}: {} cannot be used", path.display()))?;
     let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-    Ok((kube::Client::try_from(config).with_context(|| format!("{flag}: {}", path.display()))?, address))
+    Ok((
+        kube::Client::try_from(config).with_context(|| format!("{flag}: {}", path.display()))?,
+        address,
+    ))
 }
 
 /// Asks the member for its health over the connection that everything else uses.

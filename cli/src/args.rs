@@ -144,9 +144,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Prints a shell's completion script.
-pub(crate) fn print_completion(shell: clap_complete::Shell) -> anyhow::Result<()> {
+pub(crate) fn print_completion(shell: clap_complete::Shell) {
     clap_complete::generate(shell, &mut Cli::command(), "flotilla", &mut std::io::stdout());
-    Ok(())
 }
 
 #[cfg(test)]

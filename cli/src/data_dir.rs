@@ -28,7 +28,9 @@ impl DataDir {
         }
         let foreign = path.exists() && !path.join(LOCK).exists() && path.read_dir()?.next().is_some();
         if foreign {
-            bail!("{shown} is not empty and is not a data directory of flotilla: name another with --data-dir, or empty it");
+            bail!(
+                "{shown} is not empty and is not a data directory of flotilla: name another with --data-dir, or empty it"
+            );
         }
         fs::DirBuilder::new()
             .recursive(true)
@@ -45,13 +47,18 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("the data directory {shown} is in use by another process: stop it, or name another with --data-dir")
+                bail!(
+                    "the data directory {shown} is in use by another process: stop it, or name another with --data-dir"
+                )
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock the data directory {shown}"));
             }
         }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -67,7 +74,11 @@ impl DataDir {
         if address.port() == 0
             && let Ok(text) = fs::read_to_string(&kept)
         {
-            wanted.set_port(text.trim().parse().with_context(|| format!("{} does not hold a port", kept.display()))?);
+            wanted.set_port(
+                text.trim()
+                    .parse()
+                    .with_context(|| format!("{} does not hold a port", kept.display()))?,
+            );
         }
         let listener = tokio::net::TcpListener::bind(wanted).await.with_context(|| {
             format!("cannot listen on {wanted}: choose another address with --listen, or stop what uses it")
@@ -81,17 +92,28 @@ impl DataDir {
 
 /// Where things are kept when nothing is said: under the user's state directory.
 pub(crate) fn default_path(name: &str) -> Result<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let state = state.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let state = state.context("neither HOME nor XDG_STATE_HOME is set: name a directory with --data-dir")?;
-    Ok(if name.is_empty() { state.join("flotilla") } else { state.join(format!("flotilla-{name}")) })
+    Ok(if name.is_empty() {
+        state.join("flotilla")
+    } else {
+        state.join(format!("flotilla-{name}"))
+    })
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let partial = path.with_extension("partial");
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&partial)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&partial)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&partial, path)

@@ -18,14 +18,16 @@ use crate::data_dir::{self, DataDir, write_private};
 use crate::lifecycle::{self, TimedOut};
 
 /// How long a start may take before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs a hub until it is told to stop.
 pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let stop = lifecycle::stop_token(args.until_stdin_closes)?;
     let path = args.data_dir.map_or_else(|| data_dir::default_path(""), Ok)?;
     let directory = DataDir::open(&path)?;
-    let backend = Backend::Sqlite { path: database(args.database.as_deref(), directory.path())? };
+    let backend = Backend::Sqlite {
+        path: database(args.database.as_deref(), directory.path())?,
+    };
     let clock = SystemClock;
     let mut names = args.san;
     if !args.listen.ip().is_unspecified() {
@@ -34,11 +36,18 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let pki = Pki::load_or_create(&directory.path().join("pki"), &names, &clock)?;
     let listener = directory.listen("hub", args.listen).await?;
     let address = listener.local_addr()?;
-    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() + &format!(":{}", address.port()) } else { address.to_string() };
+    let host = if address.ip().is_unspecified() {
+        "127.0.0.1".to_owned() + &format!(":{}", address.port())
+    } else {
+        address.to_string()
+    };
     let url = format!("https://{host}");
 
     let parts = Parts {
-        config: Config { profile: Profile::Hub, ..Config::default() },
+        config: Config {
+            profile: Profile::Hub,
+            ..Config::default()
+        },
         backend,
         listener,
         tls: Tls::from(&pki),
@@ -55,7 +64,10 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
 
     let (certificate, key) = pki.issue_admin(&clock)?;
     let admin = directory.path().join("admin.kubeconfig");
-    write_private(&admin, kubeconfig(&url, &pki.ca_pem, &certificate, &key, "flotilla").as_bytes())?;
+    write_private(
+        &admin,
+        kubeconfig(&url, &pki.ca_pem, &certificate, &key, "flotilla").as_bytes(),
+    )?;
     wait_ready(&server, &stop).await?;
     if !stop.is_cancelled() {
         lifecycle::print(&format!("hub ready: {url} kubeconfig: {}", admin.display()))?;
@@ -90,10 +102,14 @@ async fn wait_ready(server: &Server, stop: &CancellationToken) -> Result<()> {
 
 /// The file behind `sqlite://PATH`; `hub.db` in the data directory when nothing is said.
 fn database(url: Option<&str>, directory: &Path) -> Result<std::path::PathBuf> {
-    let Some(url) = url else { return Ok(directory.join("hub.db")) };
+    let Some(url) = url else {
+        return Ok(directory.join("hub.db"));
+    };
     match url.split_once("://") {
         Some(("sqlite", path)) if !path.is_empty() => Ok(path.into()),
-        Some(("postgres" | "postgresql", _)) => bail!("--database: PostgreSQL is not supported by this release: use sqlite://PATH"),
+        Some(("postgres" | "postgresql", _)) => {
+            bail!("--database: PostgreSQL is not supported by this release: use sqlite://PATH")
+        }
         _ => None.context("--database: expected sqlite://PATH"),
     }
 }
@@ -106,7 +122,10 @@ mod tests {
     fn databases_are_named_by_url() {
         let directory = Path::new("/d");
         assert_eq!(database(None, directory).unwrap(), Path::new("/d/hub.db"));
-        assert_eq!(database(Some("sqlite:///x/y.db"), directory).unwrap(), Path::new("/x/y.db"));
+        assert_eq!(
+            database(Some("sqlite:///x/y.db"), directory).unwrap(),
+            Path::new("/x/y.db")
+        );
         for wrong in ["postgres://h/d", "x", "sqlite://", "mysql://h"] {
             assert!(database(Some(wrong), directory).is_err(), "{wrong}");
         }

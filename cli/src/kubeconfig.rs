@@ -24,7 +24,10 @@ pub(crate) fn for_agent(hub_directory: &Path, cluster: &str) -> Result<String> {
     }
     let keys = hub_directory.join("pki");
     if !keys.join("ca.crt").exists() {
-        bail!("{} holds no keys of a hub: start the hub once, or name its directory with --data-dir", hub_directory.display());
+        bail!(
+            "{} holds no keys of a hub: start the hub once, or name its directory with --data-dir",
+            hub_directory.display()
+        );
     }
     let admin = hub_directory.join("admin.kubeconfig");
     let text = std::fs::read_to_string(&admin).with_context(|| format!("cannot read {}", admin.display()))?;
@@ -43,7 +46,9 @@ pub(crate) fn for_agent(hub_directory: &Path, cluster: &str) -> Result<String> {
 pub(crate) fn is_cluster_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 48
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }

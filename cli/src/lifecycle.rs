@@ -13,9 +13,15 @@ pub(crate) struct TimedOut(pub(crate) String);
 
 /// Logs to stderr, in colour on a terminal unless `NO_COLOR` is set.
 pub(crate) fn start_logging(filter: Option<&str>) {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into()).parse_lossy(filter.unwrap_or(""));
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::Level::WARN.into())
+        .parse_lossy(filter.unwrap_or(""));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .init();
 }
 
 /// A token that SIGTERM, Ctrl-C or, when asked for, the end of standard input cancels.

@@ -40,7 +40,10 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Kubeconfig(args) => kubeconfig::run(&args),
             Command::Version => lifecycle::print(&format!("flotilla {}", env!("CARGO_PKG_VERSION"))),
-            Command::Completion { shell } => args::print_completion(shell),
+            Command::Completion { shell } => {
+                args::print_completion(shell);
+                Ok(())
+            }
         }
     });
     // Tasks that outlive their token must not hold the process beyond the promise of 5 seconds.
@@ -49,7 +52,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<lifecycle::TimedOut>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+            if error.is::<lifecycle::TimedOut>() {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

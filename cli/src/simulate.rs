@@ -20,11 +20,17 @@ pub(crate) async fn run(args: SimulateArgs) -> Result<()> {
         crds::quantity::milli(quantity).with_context(|| format!("{quantity:?} is not a quantity such as 8 or 32Gi"))?;
     }
     let directory = DataDir::open(&args.data_dir)?;
-    let shape = NodeShape { cpu: args.node_cpu, memory: args.node_memory, pods: args.node_pods };
+    let shape = NodeShape {
+        cpu: args.node_cpu,
+        memory: args.node_memory,
+        pods: args.node_pods,
+    };
     let mut members = Vec::new();
     for (index, name) in args.members.iter().enumerate() {
         if !is_cluster_name(name) || args.members[..index].contains(name) {
-            bail!("--members: {name:?} is named twice or is not a cluster name: lower case letters, digits and '-', at most 48");
+            bail!(
+                "--members: {name:?} is named twice or is not a cluster name: lower case letters, digits and '-', at most 48"
+            );
         }
         let pki = Pki::load_or_create(&directory.path().join(name).join("pki"), &[], &SystemClock)?;
         let listener = directory.listen(name, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
@@ -37,10 +43,16 @@ pub(crate) async fn run(args: SimulateArgs) -> Result<()> {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
         };
-        let member = Member::start(parts, stop.clone()).await.with_context(|| format!("member {name}"))?;
+        let member = Member::start(parts, stop.clone())
+            .await
+            .with_context(|| format!("member {name}"))?;
         let kubeconfig = directory.path().join(format!("{name}.kubeconfig"));
         write_private(&kubeconfig, member.kubeconfig.as_bytes())?;
-        lifecycle::print(&format!("member ready: {name} https://{} kubeconfig: {}", member.address, kubeconfig.display()))?;
+        lifecycle::print(&format!(
+            "member ready: {name} https://{} kubeconfig: {}",
+            member.address,
+            kubeconfig.display()
+        ))?;
         members.push(member);
     }
     for member in members {

@@ -2,6 +2,8 @@
 //!
 //! Prints figures beside the project's budgets; asserts nothing. All traffic stays on loopback.
 
+#![allow(clippy::print_stdout, reason = "a benchmark's figures go to stdout")]
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -52,13 +54,34 @@ async fn measure() -> Result<()> {
     let objects = DEPLOYMENTS * MEMBERS.len();
 
     println!("figure                                        measured      budget");
-    println!("hub idle memory                             {:>6} MiB     60 MiB", idle >> 20);
-    println!("hub start to ready                          {:>6} ms    1000 ms", ready.as_millis());
-    println!("{DEPLOYMENTS} Deployments created                     {:>6} /s", rate(DEPLOYMENTS, created));
-    println!("member objects applied and reported         {:>6} /s     100 /s", rate(objects, applied));
-    println!("all replicas ready on the hub after         {:>6} ms", ready_everywhere.as_millis());
-    println!("hub CPU per member object                   {:>6.2} ms", cpu * 1000.0 / f64::from(u32::try_from(objects)?));
-    println!("hub memory afterwards                       {:>6} MiB", resident(hub_id)? >> 20);
+    println!(
+        "hub idle memory                             {:>6} MiB     60 MiB",
+        idle >> 20
+    );
+    println!(
+        "hub start to ready                          {:>6} ms    1000 ms",
+        ready.as_millis()
+    );
+    println!(
+        "{DEPLOYMENTS} Deployments created                     {:>6} /s",
+        rate(DEPLOYMENTS, created)
+    );
+    println!(
+        "member objects applied and reported         {:>6} /s     100 /s",
+        rate(objects, applied)
+    );
+    println!(
+        "all replicas ready on the hub after         {:>6} ms",
+        ready_everywhere.as_millis()
+    );
+    println!(
+        "hub CPU per member object                   {:>6.2} ms",
+        cpu * 1000.0 / f64::from(u32::try_from(objects)?)
+    );
+    println!(
+        "hub memory afterwards                       {:>6} MiB",
+        resident(hub_id)? >> 20
+    );
     Ok(())
 }
 
@@ -71,26 +94,38 @@ fn apply_policy(federation: &Federation) {
         "spec": {"resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment"}], "placement": {
             "clusterAffinity": {"clusterNames": MEMBERS},
             "replicaScheduling": {"replicaSchedulingType": "Duplicated"}}}});
-    federation.hub().run_with(&["create", "-f", "-"], &policy.to_string()).ok();
+    federation
+        .hub()
+        .run_with(&["create", "-f", "-"], &policy.to_string())
+        .ok();
 }
 
 fn deployment(index: usize) -> Result<Deployment> {
     let name = format!("bench-{index}");
-    Ok(serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"replicas": 1,
+    Ok(serde_json::from_value(
+        json!({"metadata": {"name": name}, "spec": {"replicas": 1,
         "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}},
-        "spec": {"containers": [{"name": "c", "image": "registry.k8s.io/pause:3.10"}]}}}}))?)
+        "spec": {"containers": [{"name": "c", "image": "registry.k8s.io/pause:3.10"}]}}}}),
+    )?)
 }
 
 /// Waits until every binding says that all its Works have been applied.
 #[allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
 async fn wait_applied(hub_client: &kube::Client, start: Instant) -> Result<Duration> {
-    let resource = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("work.karmada.io", "v1alpha2", "ResourceBinding"));
+    let resource = kube::api::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
+        "work.karmada.io",
+        "v1alpha2",
+        "ResourceBinding",
+    ));
     let bindings: Api<DynamicObject> = Api::namespaced_with(hub_client.clone(), "default", &resource);
     loop {
         let found = bindings.list(&ListParams::default()).await?;
         let applied = found.items.iter().filter(|binding| {
             let conditions = binding.data["status"]["conditions"].as_array();
-            conditions.into_iter().flatten().any(|condition| condition["type"] == "FullyApplied" && condition["status"] == "True")
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|condition| condition["type"] == "FullyApplied" && condition["status"] == "True")
         });
         if applied.count() == DEPLOYMENTS {
             return Ok(start.elapsed());
@@ -105,7 +140,12 @@ async fn wait_ready(deployments: &Api<Deployment>, start: Instant) -> Result<Dur
     let wanted = i32::try_from(MEMBERS.len())?;
     loop {
         let found = deployments.list(&ListParams::default()).await?;
-        let ready = |deployment: &&Deployment| deployment.status.as_ref().is_some_and(|status| status.ready_replicas == Some(wanted));
+        let ready = |deployment: &&Deployment| {
+            deployment
+                .status
+                .as_ref()
+                .is_some_and(|status| status.ready_replicas == Some(wanted))
+        };
         if found.items.iter().filter(ready).count() == DEPLOYMENTS {
             return Ok(start.elapsed());
         }
@@ -123,7 +163,10 @@ fn bounded(start: Instant) -> Result<()> {
 /// Resident memory in bytes.
 fn resident(id: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
     let kilobytes: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
     Ok(kilobytes << 10)
 }

@@ -28,20 +28,26 @@ impl Drop for RealMember {
 }
 
 fn etcd(assets: &Path, directory: &Path, port: u16, peer_port: u16) -> Command {
-    let (client_url, peer_url) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer_port}"));
+    let (client_url, peer_url) = (
+        format!("http://127.0.0.1:{port}"),
+        format!("http://127.0.0.1:{peer_port}"),
+    );
     let mut etcd = Command::new(assets.join("etcd"));
-    etcd.arg("--data-dir").arg(directory.join(format!("etcd-{port}"))).arg("--unsafe-no-fsync").args([
-        "--listen-client-urls",
-        &client_url,
-        "--advertise-client-urls",
-        &client_url,
-        "--listen-peer-urls",
-        &peer_url,
-        "--initial-advertise-peer-urls",
-        &peer_url,
-        "--initial-cluster",
-        &format!("default={peer_url}"),
-    ]);
+    etcd.arg("--data-dir")
+        .arg(directory.join(format!("etcd-{port}")))
+        .arg("--unsafe-no-fsync")
+        .args([
+            "--listen-client-urls",
+            &client_url,
+            "--advertise-client-urls",
+            &client_url,
+            "--listen-peer-urls",
+            &peer_url,
+            "--initial-advertise-peer-urls",
+            &peer_url,
+            "--initial-cluster",
+            &format!("default={peer_url}"),
+        ]);
     etcd
 }
 
@@ -51,7 +57,9 @@ fn start_listening(log: &Path, command: impl Fn(u16, u16) -> Command) -> Result<
     let mut process = None;
     let mut port = 0;
     crate::wait::until(&format!("a server that listens, see {}", log.display()), || {
-        let running = process.as_mut().is_some_and(|process: &mut Process| !process.has_ended());
+        let running = process
+            .as_mut()
+            .is_some_and(|process: &mut Process| !process.has_ended());
         if !running {
             let start = || -> Result<(Process, u16)> {
                 let (port, second) = (free_port()?, free_port()?);
@@ -61,7 +69,9 @@ fn start_listening(log: &Path, command: impl Fn(u16, u16) -> Command) -> Result<
             process = Some(started);
             port = chosen;
         }
-        std::net::TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string())
+        std::net::TcpStream::connect(("127.0.0.1", port))
+            .map(drop)
+            .map_err(|error| error.to_string())
     });
     Ok((process.context("a server that listens was started")?, port))
 }
@@ -83,17 +93,36 @@ impl RealMember {
         let keys = directory.join("pki");
         std::fs::create_dir_all(&keys)?;
         let signing = keys.join("service-account.key");
-        let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&signing).arg("2048").output();
+        let made = Command::new("openssl")
+            .args(["genrsa", "-out"])
+            .arg(&signing)
+            .arg("2048")
+            .output();
         anyhow::ensure!(made.is_ok_and(|made| made.status.success()), "openssl genrsa failed");
         let tokens = keys.join("tokens.csv");
         std::fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n"))?;
         let (server, secure) = start_listening(&log("apiserver"), |port, _| {
             let mut server = Command::new(assets.join("kube-apiserver"));
             server
-                .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd_port}"), "--bind-address", "127.0.0.1"])
+                .args([
+                    "--etcd-servers",
+                    &format!("http://127.0.0.1:{etcd_port}"),
+                    "--bind-address",
+                    "127.0.0.1",
+                ])
                 .args(["--secure-port", &port.to_string()])
-                .args(["--service-cluster-ip-range", "10.0.0.0/24", "--authorization-mode", "RBAC", "--allow-privileged"])
-                .args(["--service-account-issuer", "https://kubernetes.default.svc", "--cert-dir"])
+                .args([
+                    "--service-cluster-ip-range",
+                    "10.0.0.0/24",
+                    "--authorization-mode",
+                    "RBAC",
+                    "--allow-privileged",
+                ])
+                .args([
+                    "--service-account-issuer",
+                    "https://kubernetes.default.svc",
+                    "--cert-dir",
+                ])
                 .arg(keys.join("serving"))
                 .arg("--service-account-key-file")
                 .arg(&signing)
@@ -127,7 +156,13 @@ impl RealMember {
         let manager = Process::spawn(manager, &log("manager"))?;
         let stop = CancellationToken::new();
         let nodes = stand_in_for_kubelets(name.to_owned(), kubeconfig, stop.clone());
-        Ok(Self { stop, _nodes: nodes, _controller_manager: manager, _apiserver: server, _etcd: etcd })
+        Ok(Self {
+            stop,
+            _nodes: nodes,
+            _controller_manager: manager,
+            _apiserver: server,
+            _etcd: etcd,
+        })
     }
 }
 
@@ -148,7 +183,10 @@ fn stand_in_for_kubelets(name: String, kubeconfig: PathBuf, stop: CancellationTo
             engine.run(stop).await?;
             anyhow::Ok(())
         };
-        let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| runtime.block_on(run));
+        let outcome = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map(|runtime| runtime.block_on(run));
         if let Err(error) | Ok(Err(error)) = outcome.map_err(anyhow::Error::from) {
             eprintln!("the stand-in for kubelets ended: {error:#}");
         }

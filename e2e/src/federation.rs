@@ -52,15 +52,24 @@ impl Federation {
     pub fn start_with(options: Options) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let members = start_members(directory.path(), &options)?;
-        let mut federation =
-            Self { hub: None, agents: BTreeMap::new(), _members: members, directory, options };
+        let mut federation = Self {
+            hub: None,
+            agents: BTreeMap::new(),
+            _members: members,
+            directory,
+            options,
+        };
         federation.start_hub()?;
         for member in MEMBERS {
             let kubeconfig = Command::new(flotilla())
                 .args(["kubeconfig", "--agent", member, "--data-dir"])
                 .arg(federation.hub_dir())
                 .output()?;
-            anyhow::ensure!(kubeconfig.status.success(), "{}", String::from_utf8_lossy(&kubeconfig.stderr));
+            anyhow::ensure!(
+                kubeconfig.status.success(),
+                "{}",
+                String::from_utf8_lossy(&kubeconfig.stderr)
+            );
             std::fs::write(federation.agent_kubeconfig(member), kubeconfig.stdout)?;
             federation.start_agent(member)?;
         }
@@ -71,7 +80,10 @@ impl Federation {
     /// Starts the hub on its data directory, as a first or a further start, and waits for its ready line.
     pub fn start_hub(&mut self) -> Result<()> {
         let mut command = Command::new(flotilla());
-        command.args(["hub", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.hub_dir()).args(&self.options.hub_args);
+        command
+            .args(["hub", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(self.hub_dir())
+            .args(&self.options.hub_args);
         let (process, _) = Process::start(command, &self.path("hub.log"), "hub ready: ", 1)?;
         self.hub = Some(process);
         Ok(())
@@ -106,8 +118,16 @@ impl Federation {
         let hub = self.hub();
         crate::wait::until("every cluster Ready", || {
             let table = hub.run(&["get", "clusters", "--no-headers"]);
-            let ready = table.stdout.lines().filter(|line| line.split_whitespace().nth(3) == Some("True")).count();
-            if ready == MEMBERS.len() { Ok(()) } else { Err(format!("{}{}{}", table.stdout, table.stderr, self.logs())) }
+            let ready = table
+                .stdout
+                .lines()
+                .filter(|line| line.split_whitespace().nth(3) == Some("True"))
+                .count();
+            if ready == MEMBERS.len() {
+                Ok(())
+            } else {
+                Err(format!("{}{}{}", table.stdout, table.stderr, self.logs()))
+            }
         });
     }
 
@@ -153,7 +173,8 @@ impl Federation {
     pub fn logs(&self) -> String {
         let conditions = r#"jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.status.conditions[?(@.status=="False")].message}{"\n"}{end}"#;
         let works = self.hub().run(&["get", "works", "-A", "-o", conditions]).stdout;
-        let mut text: String = works.lines().filter(|line| line.trim().contains(' ')).map(|line| format!("\n{line}")).collect();
+        let failed: Vec<&str> = works.lines().filter(|line| line.trim().contains(' ')).collect();
+        let mut text = format!("\n{}", failed.join("\n"));
         for entry in self.directory.path().read_dir().into_iter().flatten().flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "log") {
@@ -173,7 +194,9 @@ fn start_members(directory: &Path, options: &Options) -> Result<Members> {
     match std::env::var("E2E_MEMBERS").as_deref() {
         Err(_) | Ok("" | "simulated") => {
             let mut command = Command::new(flotilla());
-            command.args(["simulate", "--members", &MEMBERS.join(","), "--data-dir"]).arg(&folder);
+            command
+                .args(["simulate", "--members", &MEMBERS.join(","), "--data-dir"])
+                .arg(&folder);
             command.args(&options.simulate_args);
             let log = directory.join("members.log");
             let (process, _) = Process::start(command, &log, "member ready: ", MEMBERS.len())?;

@@ -35,7 +35,13 @@ impl Output {
     /// When it failed.
     #[track_caller]
     pub fn ok(self) -> String {
-        assert!(self.code == 0, "kubectl failed with {}:\n{}{}", self.code, self.stdout, self.stderr);
+        assert!(
+            self.code == 0,
+            "kubectl failed with {}:\n{}{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         self.stdout
     }
 
@@ -53,13 +59,20 @@ impl Output {
 impl Kubectl {
     /// kubectl for a cluster. `home` holds its discovery cache, so that tests do not share one.
     pub fn new(kubeconfig: &Path, home: &Path) -> Self {
-        Self { kubeconfig: kubeconfig.to_owned(), home: home.to_owned() }
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
+            home: home.to_owned(),
+        }
     }
 
     /// A command that has not been started.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.args(args).env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.home).stdin(Stdio::null());
+        command
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.home)
+            .stdin(Stdio::null());
         command.current_dir(root());
         command
     }
@@ -99,8 +112,14 @@ impl Kubectl {
     /// When kubectl prints something else.
     #[track_caller]
     pub fn get(&self, args: &[&str]) -> Value {
-        let output = self.run(&[&["get"], args, &["-o", "json", "--ignore-not-found"]].concat()).ok();
-        if output.trim().is_empty() { Value::Null } else { serde_json::from_str(&output).unwrap_or_default() }
+        let output = self
+            .run(&[&["get"], args, &["-o", "json", "--ignore-not-found"]].concat())
+            .ok();
+        if output.trim().is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&output).unwrap_or_default()
+        }
     }
 }
 
@@ -113,7 +132,10 @@ pub struct Credentials {
 impl Credentials {
     /// `https://…` of the server.
     pub fn server(&self) -> String {
-        self.config["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default().to_owned()
+        self.config["clusters"][0]["cluster"]["server"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Writes the client certificate and key as PEM files into a folder; answers with their paths.
@@ -130,7 +152,10 @@ impl Credentials {
             written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             path
         };
-        (write("client.crt", "client-certificate-data"), write("client.key", "client-key-data"))
+        (
+            write("client.crt", "client-certificate-data"),
+            write("client.key", "client-key-data"),
+        )
     }
 }
 
@@ -140,12 +165,16 @@ fn finish(mut command: Command, input: Option<&str>) -> Output {
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
         // kubectl may refuse before it has read everything.
         let _refused = stdin.write_all(input.as_bytes());
     }
-    let output = child.wait_with_output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = child
+        .wait_with_output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     Output {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -28,7 +28,10 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().context("a child without stdout")?;
-        let process = Self { child, log: log.to_owned() };
+        let process = Self {
+            child,
+            log: log.to_owned(),
+        };
         let mut lines = BufReader::new(stdout).lines();
         let mut found = Vec::new();
         while found.len() < count {
@@ -56,7 +59,10 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { child, log: log.to_owned() })
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+        })
     }
 
     /// Whether it has ended by itself.
@@ -108,13 +114,20 @@ pub fn flotilla() -> &'static Path {
         let root = root();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         // Benchmarks are built for release, and measure the release binary.
-        let (folder, release) = if cfg!(debug_assertions) { ("debug", None) } else { ("release", Some("--release")) };
+        let (folder, release) = if cfg!(debug_assertions) {
+            ("debug", None)
+        } else {
+            ("release", Some("--release"))
+        };
         let status = Command::new(cargo)
             .args(["build", "--quiet", "--locked", "--bin", "flotilla"])
             .args(release)
             .current_dir(&root)
             .status();
-        assert!(status.is_ok_and(|status| status.success()), "cargo build --bin flotilla failed");
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "cargo build --bin flotilla failed"
+        );
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         target.join(folder).join("flotilla")
     })
@@ -122,5 +135,9 @@ pub fn flotilla() -> &'static Path {
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(1).map(Path::to_owned).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(1)
+        .map(Path::to_owned)
+        .unwrap_or_default()
 }

@@ -11,13 +11,19 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// # Panics
 /// When the state does not come true in time: that is the failure of a test.
 #[track_caller]
-#[allow(clippy::disallowed_methods, clippy::panic, reason = "a test's bound is real time, and its failure is a panic")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "a test's bound is real time, and its failure is a panic"
+)]
 pub fn until<T>(what: &str, mut poll: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match poll() {
             Ok(value) => return value,
-            Err(reason) if PATIENCE < start.elapsed() => panic!("{what} did not come true within {PATIENCE:?}: {reason}"),
+            Err(reason) if PATIENCE < start.elapsed() => {
+                panic!("{what} did not come true within {PATIENCE:?}: {reason}")
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }

@@ -95,7 +95,7 @@ impl Applier {
             left_out: self.left_out(work_name, manifests.len()),
         };
         let status = report::status(
-            &self.interpreter,
+            self.interpreter,
             entry.meta().generation,
             &round,
             &work["status"],

@@ -291,7 +291,9 @@ async fn read(body: Body, headers: &HeaderMap) -> Result<Bytes, Status> {
     let unreadable = || Status::bad_request("the body of the request could not be read");
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| unreadable())?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| unreadable())?.into_data() else {
+            continue;
+        };
         if read.len() + data.len() > BODY_LIMIT {
             drain(&mut body).await;
             return Err(too_large());

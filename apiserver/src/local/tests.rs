@@ -33,20 +33,42 @@ fn map(name: &str, data: &Value) -> Value {
 #[tokio::test]
 async fn each_action_does_what_its_request_does() {
     let hub = hub().await;
-    let made = hub.write("loop", request(&hub, "m", Action::Create(map("m", &json!({"a": "1"}))))).await.unwrap();
+    let made = hub
+        .write("loop", request(&hub, "m", Action::Create(map("m", &json!({"a": "1"})))))
+        .await
+        .unwrap();
     assert_eq!(made.value()["metadata"]["managedFields"][0]["manager"], "loop");
-    let merged = hub.write("loop", request(&hub, "m", Action::Merge(json!({"data": {"b": "2"}})))).await.unwrap();
+    let merged = hub
+        .write("loop", request(&hub, "m", Action::Merge(json!({"data": {"b": "2"}}))))
+        .await
+        .unwrap();
     assert_eq!(merged.value()["data"], json!({"a": "1", "b": "2"}));
     let patch = json!([{"op": "remove", "path": "/data/a"}]);
-    let patched = hub.write("loop", request(&hub, "m", Action::Json(patch))).await.unwrap();
+    let patched = hub
+        .write("loop", request(&hub, "m", Action::Json(patch)))
+        .await
+        .unwrap();
     assert_eq!(patched.value()["data"], json!({"b": "2"}));
-    let updated = hub.write("loop", request(&hub, "m", Action::Update(map("m", &json!({"c": "3"}))))).await.unwrap();
+    let updated = hub
+        .write("loop", request(&hub, "m", Action::Update(map("m", &json!({"c": "3"})))))
+        .await
+        .unwrap();
     assert_eq!(updated.value()["data"], json!({"c": "3"}));
-    let apply = Action::Apply { object: map("n", &json!({"d": "4"})), force: true };
+    let apply = Action::Apply {
+        object: map("n", &json!({"d": "4"})),
+        force: true,
+    };
     let applied = hub.write("loop", request(&hub, "n", apply)).await.unwrap();
     assert_eq!(applied.value()["data"], json!({"d": "4"}));
-    let stale = Action::Delete { uid: None, revision: Some(1), propagation: Propagation::Background };
-    assert_eq!(hub.write("loop", request(&hub, "m", stale)).await.unwrap_err().code, 409);
+    let stale = Action::Delete {
+        uid: None,
+        revision: Some(1),
+        propagation: Propagation::Background,
+    };
+    assert_eq!(
+        hub.write("loop", request(&hub, "m", stale)).await.unwrap_err().code,
+        409
+    );
     let delete = Action::Delete {
         uid: Some(made.meta().uid.clone()),
         revision: None,
@@ -63,7 +85,9 @@ async fn each_action_does_what_its_request_does() {
 async fn a_subscription_begins_with_what_is_there_and_goes_on() {
     let hub = hub().await;
     let maps = GroupResource::new("", "configmaps");
-    hub.write("loop", request(&hub, "a", Action::Create(map("a", &json!({}))))).await.unwrap();
+    hub.write("loop", request(&hub, "a", Action::Create(map("a", &json!({})))))
+        .await
+        .unwrap();
     let mut changes = hub.subscribe(&[maps, GroupResource::new("", "secrets")]);
     let mut seen = Vec::new();
     while let Signal::Change(change) = changes.next().await.unwrap() {
@@ -80,7 +104,9 @@ async fn a_subscription_begins_with_what_is_there_and_goes_on() {
     });
     writing.await.unwrap();
     for round in 0..3000 {
-        let Some(Signal::Change(change)) = changes.next().await else { panic!("round {round}") };
+        let Some(Signal::Change(change)) = changes.next().await else {
+            panic!("round {round}")
+        };
         assert_eq!(change.entry.value()["data"]["round"], round.to_string());
     }
     hub.api.store.close().await;
@@ -90,7 +116,9 @@ async fn a_subscription_begins_with_what_is_there_and_goes_on() {
 #[tokio::test]
 async fn patches_without_a_revision_are_all_done() {
     let hub = hub().await;
-    hub.write("loop", request(&hub, "a", Action::Create(map("a", &json!({}))))).await.unwrap();
+    hub.write("loop", request(&hub, "a", Action::Create(map("a", &json!({})))))
+        .await
+        .unwrap();
     let hub = Arc::new(hub);
     let mut writers = Vec::new();
     for number in 0..5 {
@@ -110,8 +138,13 @@ async fn patches_without_a_revision_are_all_done() {
 #[tokio::test]
 async fn resources_are_those_that_can_be_followed() {
     let hub = hub().await;
-    let policies = hub.resource_for("policy.karmada.io/v1alpha1", "PropagationPolicy").unwrap();
-    assert_eq!(policies.group_resource.to_string(), "propagationpolicies.policy.karmada.io");
+    let policies = hub
+        .resource_for("policy.karmada.io/v1alpha1", "PropagationPolicy")
+        .unwrap();
+    assert_eq!(
+        policies.group_resource.to_string(),
+        "propagationpolicies.policy.karmada.io"
+    );
     assert!(hub.resources().contains(&policies));
     assert!(hub.resource_for("v1", "Nothing").is_none());
 }
@@ -130,13 +163,19 @@ async fn a_namespace_takes_its_content_along() {
         subresource: None,
         action,
     };
-    hub.write("loop", about(Action::Create(json!({"metadata": {"name": "n"}})))).await.unwrap();
+    hub.write("loop", about(Action::Create(json!({"metadata": {"name": "n"}}))))
+        .await
+        .unwrap();
     let mut inside = request(&hub, "m", Action::Create(map("m", &json!({}))));
     inside.namespace = "n".into();
     hub.write("loop", inside).await.unwrap();
     let mut changes = hub.subscribe(std::slice::from_ref(&namespaces.group_resource));
     while !matches!(changes.next().await.unwrap(), Signal::Synced) {}
-    let delete = Action::Delete { uid: None, revision: None, propagation: Propagation::Background };
+    let delete = Action::Delete {
+        uid: None,
+        revision: None,
+        propagation: Propagation::Background,
+    };
     hub.write("loop", about(delete)).await.unwrap();
     loop {
         match changes.next().await.unwrap() {

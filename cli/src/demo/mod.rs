@@ -6,7 +6,7 @@
 mod children;
 mod story;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -27,7 +27,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     let mut temporary = None;
     let path = match (args.data_dir, args.once) {
         (Some(path), _) => path,
-        (None, true) => temporary.insert(tempfile::tempdir().context("cannot make a temporary directory")?).path().join("demo"),
+        (None, true) => temporary
+            .insert(tempfile::tempdir().context("cannot make a temporary directory")?)
+            .path()
+            .join("demo"),
         (None, false) => data_dir::default_path("demo")?,
     };
     check_names(&args.members)?;
@@ -46,25 +49,36 @@ pub(crate) async fn run(args: DemoArgs) -> Result<()> {
     outcome
 }
 
-async fn play(
-    directory: &DataDir,
-    members: &[String],
-    once: bool,
-    empty: bool,
-    children: &mut Children,
-) -> Result<()> {
+async fn play(directory: &DataDir, members: &[String], once: bool, empty: bool, children: &mut Children) -> Result<()> {
     let root = directory.path();
     progress("starting the hub");
     let hub_dir = root.join("hub");
     let hub_args = ["hub", "--data-dir", text(&hub_dir)?, "--listen", "127.0.0.1:0"];
-    children.start("hub", root, &hub_args, "hub ready: ", 1, PATIENCE).await?;
+    children
+        .start("hub", root, &hub_args, "hub ready: ", 1, PATIENCE)
+        .await?;
     let hub_kubeconfig = root.join("hub.kubeconfig");
     copy(&hub_dir.join("admin.kubeconfig"), &hub_kubeconfig)?;
 
     progress("starting the members");
     let members_dir = root.join("members");
-    let simulate_args = ["simulate", "--data-dir", text(&members_dir)?, "--members", &members.join(",")];
-    children.start("members", root, &simulate_args, "member ready: ", members.len(), PATIENCE).await?;
+    let simulate_args = [
+        "simulate",
+        "--data-dir",
+        text(&members_dir)?,
+        "--members",
+        &members.join(","),
+    ];
+    children
+        .start(
+            "members",
+            root,
+            &simulate_args,
+            "member ready: ",
+            members.len(),
+            PATIENCE,
+        )
+        .await?;
     for member in members {
         let kubeconfig = root.join(format!("{member}.kubeconfig"));
         copy(&members_dir.join(format!("{member}.kubeconfig")), &kubeconfig)?;
@@ -81,7 +95,9 @@ async fn play(
             text(&kubeconfig)?,
         ];
         let name = format!("agent-{member}");
-        children.start(&name, root, &agent_args, "agent ready: ", 1, PATIENCE).await?;
+        children
+            .start(&name, root, &agent_args, "agent ready: ", 1, PATIENCE)
+            .await?;
     }
     progress("waiting for the members to be Ready");
     let hub_client = story::connect(&hub_kubeconfig).await?;
@@ -116,7 +132,10 @@ fn next_steps(root: &Path, members: &[String]) -> String {
     lines.push("  kubectl describe deployment hello".to_owned());
     lines.push("  kubectl scale deployment/hello --replicas=10".to_owned());
     for member in members {
-        lines.push(format!("  kubectl --kubeconfig {} get pods", root.join(format!("{member}.kubeconfig")).display()));
+        lines.push(format!(
+            "  kubectl --kubeconfig {} get pods",
+            root.join(format!("{member}.kubeconfig")).display()
+        ));
     }
     lines.push("Ctrl-C ends the demo.".to_owned());
     lines.join("\n")
@@ -139,10 +158,11 @@ fn progress(step: &str) {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))
+    path.to_str()
+        .with_context(|| format!("{} is not valid UTF-8", path.display()))
 }
 
-fn copy(from: &Path, to: &PathBuf) -> Result<()> {
+fn copy(from: &Path, to: &Path) -> Result<()> {
     let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_private(to, &content)
 }
@@ -172,7 +192,12 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert!(check_names(&["eu".into(), "ap-1".into()]).is_ok());
-        for wrong in [vec!["EU".to_owned()], vec!["-a".to_owned()], vec![String::new()], vec!["a".into(), "a".into()]] {
+        for wrong in [
+            vec!["EU".to_owned()],
+            vec!["-a".to_owned()],
+            vec![String::new()],
+            vec!["a".into(), "a".into()],
+        ] {
             assert!(check_names(&wrong).is_err(), "{wrong:?}");
         }
     }

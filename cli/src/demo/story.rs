@@ -43,26 +43,41 @@ fn api(hub_client: &Client, api_version: &str, kind: &str) -> Api<DynamicObject>
 pub(crate) async fn members_ready(hub_client: &Client, members: &[String], patience: Duration) -> Result<()> {
     let clusters = api(hub_client, "cluster.karmada.io/v1alpha1", "Cluster");
     until("members", patience, || async {
-        let found = clusters.list(&ListParams::default()).await.context("cannot list clusters")?;
+        let found = clusters
+            .list(&ListParams::default())
+            .await
+            .context("cannot list clusters")?;
         let ready = |name: &String| {
-            found.items.iter().any(|cluster| cluster.metadata.name.as_ref() == Some(name) && is_ready(&cluster.data))
+            found
+                .items
+                .iter()
+                .any(|cluster| cluster.metadata.name.as_ref() == Some(name) && is_ready(&cluster.data))
         };
         let missing: Vec<&str> = members.iter().filter(|name| !ready(name)).map(String::as_str).collect();
-        Ok(if missing.is_empty() { Ok(()) } else { Err(format!("not Ready: {}", missing.join(", "))) })
+        Ok(if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("not Ready: {}", missing.join(", ")))
+        })
     })
     .await
 }
 
 fn is_ready(cluster: &Value) -> bool {
     let conditions = cluster["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// Applies the tutorial's manifests; the policy names the demo's own members, one part each.
 pub(crate) async fn apply_tutorial(hub_client: &Client, members: &[String]) -> Result<()> {
     for file in MANIFESTS {
         for document in file.split("\n---\n") {
-            let mut object = schema::decode::decode_yaml(document.as_bytes()).context("a manifest of the tutorial")?.value;
+            let mut object = schema::decode::decode_yaml(document.as_bytes())
+                .context("a manifest of the tutorial")?
+                .value;
             if object["kind"] == "PropagationPolicy" {
                 object["spec"]["placement"] = placement(members);
             }
@@ -71,7 +86,11 @@ pub(crate) async fn apply_tutorial(hub_client: &Client, members: &[String]) -> R
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             // As kubectl apply: a user who changed the replicas meanwhile keeps them unless the manifest says otherwise.
             api(hub_client, &api_version, &kind)
-                .patch(&name, &PatchParams::apply("flotilla-demo").force(), &Patch::Apply(&object))
+                .patch(
+                    &name,
+                    &PatchParams::apply("flotilla-demo").force(),
+                    &Patch::Apply(&object),
+                )
                 .await
                 .with_context(|| format!("cannot apply {kind} {name}"))?;
         }
@@ -99,8 +118,14 @@ pub(crate) async fn placed(hub_client: &Client, patience: Duration) -> Result<St
     let deployments = api(hub_client, "apps/v1", "Deployment");
     let bindings = api(hub_client, "work.karmada.io/v1alpha2", "ResourceBinding");
     until("workloads", patience, || async {
-        let workloads = deployments.list(&ListParams::default()).await.context("cannot list deployments")?;
-        let found = bindings.list(&ListParams::default()).await.context("cannot list resourcebindings")?;
+        let workloads = deployments
+            .list(&ListParams::default())
+            .await
+            .context("cannot list deployments")?;
+        let found = bindings
+            .list(&ListParams::default())
+            .await
+            .context("cannot list resourcebindings")?;
         let bound: BTreeMap<&str, &Value> = found
             .items
             .iter()
@@ -137,7 +162,9 @@ fn settled(name: &str, workload: &DynamicObject) -> Result<(), String> {
 /// Workload, cluster, replicas, ready. The sums were checked by the caller; members may report a moment later.
 fn table(bound: &BTreeMap<&str, &Value>) -> Result<String, String> {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["WORKLOAD", "CLUSTER", "REPLICAS", "READY"]);
+    table
+        .load_preset(presets::NOTHING)
+        .set_header(["WORKLOAD", "CLUSTER", "REPLICAS", "READY"]);
     for (name, binding) in bound {
         for target in binding["spec"]["clusters"].as_array().into_iter().flatten() {
             let cluster = target["name"].as_str().unwrap_or_default();
@@ -150,9 +177,16 @@ fn table(bound: &BTreeMap<&str, &Value>) -> Result<String, String> {
                 .and_then(|status| status["status"]["readyReplicas"].as_i64())
                 .unwrap_or_default();
             if ready < replicas {
-                return Err(format!("deployment {name} has {ready} of {replicas} replicas ready in {cluster}"));
+                return Err(format!(
+                    "deployment {name} has {ready} of {replicas} replicas ready in {cluster}"
+                ));
             }
-            table.add_row([format!("deployment/{name}"), cluster.to_owned(), replicas.to_string(), ready.to_string()]);
+            table.add_row([
+                format!("deployment/{name}"),
+                cluster.to_owned(),
+                replicas.to_string(),
+                ready.to_string(),
+            ]);
         }
     }
     // Columns begin and end where their text does: blanks at the edges are noise in a pipe.

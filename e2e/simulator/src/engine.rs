@@ -92,7 +92,7 @@ impl Engine {
         let mut subscription = self.member_client.subscribe(&followed);
         loop {
             let retry = if self.dirty.is_empty() {
-                Duration::from_secs(3600)
+                Duration::from_hours(1)
             } else {
                 Duration::from_secs(1)
             };
@@ -324,7 +324,9 @@ impl Engine {
         if !entry.meta().finalizers.is_empty() {
             return Ok(());
         }
-        let action = Action::Finish { uid: entry.meta().uid.clone() };
+        let action = Action::Finish {
+            uid: entry.meta().uid.clone(),
+        };
         self.write(
             &known("", "pods", "Pod", true),
             entry.namespace(),
@@ -338,14 +340,14 @@ impl Engine {
     fn owned(&self, resource: &GroupResource, owner: &Entry) -> Vec<Value> {
         let uid = &owner.meta().uid;
         let listed = self.member_client.list(resource, Some(owner.namespace()));
-        let owned = listed.iter().filter(|entry| {
+        let controlled = listed.iter().filter(|entry| {
             entry
                 .meta()
                 .owner_references
                 .iter()
                 .any(|reference| reference.controller && reference.uid == *uid)
         });
-        owned.map(|entry| entry.value()).collect()
+        controlled.map(|entry| entry.value()).collect()
     }
 
     async fn write_status(

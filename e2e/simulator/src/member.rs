@@ -61,16 +61,39 @@ pub struct Member {
 impl Member {
     /// Starts a member; everything ends when `stop` is cancelled.
     pub async fn start(parts: MemberParts, stop: CancellationToken) -> Result<Self, MemberError> {
-        let MemberParts { name, listener, pki, nodes, shape, clock, random } = parts;
+        let MemberParts {
+            name,
+            listener,
+            pki,
+            nodes,
+            shape,
+            clock,
+            random,
+        } = parts;
         let address = listener.local_addr()?;
         let (certificate, key) = pki.issue_admin(clock.as_ref())?;
         let kubeconfig = kubeconfig(&format!("https://{address}"), &pki.ca_pem, &certificate, &key, &name);
-        let config = Config { profile: Profile::Kubernetes, ..Config::default() };
-        let parts =
-            Parts { config, backend: Backend::Memory, listener, tls: Tls::from(&pki), clock: clock.clone(), random };
+        let config = Config {
+            profile: Profile::Kubernetes,
+            ..Config::default()
+        };
+        let parts = Parts {
+            config,
+            backend: Backend::Memory,
+            listener,
+            tls: Tls::from(&pki),
+            clock: clock.clone(),
+            random,
+        };
         let server = Server::start(parts, stop.clone()).await?;
         let version = apiserver::front::version::GIT_VERSION.to_owned();
-        let engine_config = EngineConfig { member: name.clone(), nodes, shape, version, workloads: true };
+        let engine_config = EngineConfig {
+            member: name.clone(),
+            nodes,
+            shape,
+            version,
+            workloads: true,
+        };
         let engine = Engine::new(server.hub.clone(), clock, engine_config);
         let member = name.clone();
         server.spawn(async move {
@@ -78,7 +101,12 @@ impl Member {
                 tracing::error!(%member, %status, "the simulated controllers ended");
             }
         });
-        Ok(Self { name, address, kubeconfig, server })
+        Ok(Self {
+            name,
+            address,
+            kubeconfig,
+            server,
+        })
     }
 
     /// Waits until the member has ended.

@@ -35,12 +35,23 @@ fn refused(federation: &Federation, manifest: &str, texts: &[&str]) {
 fn curl(federation: &Federation, credentials: bool, args: &[&str], path: &str) -> (u16, Value) {
     let kubeconfig = federation.hub().get_config();
     let mut command = Command::new("curl");
-    command.args(["--silent", "--insecure", "--max-time", "60", "--write-out", "\n%{http_code}"]);
+    command.args([
+        "--silent",
+        "--insecure",
+        "--max-time",
+        "60",
+        "--write-out",
+        "\n%{http_code}",
+    ]);
     if credentials {
         let (cert, key) = kubeconfig.write_credentials(&federation.path("curl"));
         command.arg("--cert").arg(cert).arg("--key").arg(key);
     }
-    let output = command.args(args).arg(format!("{}{path}", kubeconfig.server())).output().unwrap();
+    let output = command
+        .args(args)
+        .arg(format!("{}{path}", kubeconfig.server()))
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (body, code) = text.rsplit_once('\n').unwrap();
     (code.parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
@@ -54,29 +65,62 @@ fn bad_input_gets_a_clear_answer_and_changes_nothing() {
     let unknown_field = POLICY.replace("  placement:\n", "  placements: {}\n  placement:\n");
     refused(&federation, &unknown_field, &["unknown field \"spec.placements\""]);
     let negative = POLICY.replace("weight: 1", "weight: -1");
-    refused(&federation, &negative, &["spec.placement.replicaScheduling.weightPreference.staticWeightList[0].weight", "greater than or equal to 1"]);
-    let empty = POLICY.replace("  - {apiVersion: apps/v1, kind: Deployment, name: hello}\n", "").replace("resourceSelectors:", "resourceSelectors: []");
+    refused(
+        &federation,
+        &negative,
+        &[
+            "spec.placement.replicaScheduling.weightPreference.staticWeightList[0].weight",
+            "greater than or equal to 1",
+        ],
+    );
+    let empty = POLICY
+        .replace("  - {apiVersion: apps/v1, kind: Deployment, name: hello}\n", "")
+        .replace("resourceSelectors:", "resourceSelectors: []");
     refused(&federation, &empty, &["spec.resourceSelectors", "at least 1 items"]);
-    assert_eq!(hub.get(&["propagationpolicies"])["items"].as_array().map_or(0, Vec::len), 0);
+    assert_eq!(
+        hub.get(&["propagationpolicies"])["items"]
+            .as_array()
+            .map_or(0, Vec::len),
+        0
+    );
 
     // Past kubectl, which checks by itself.
     let post = |body: &str| {
         curl(
             &federation,
             true,
-            &["--request", "POST", "--header", "Content-Type: application/json", "--data-binary", body],
+            &[
+                "--request",
+                "POST",
+                "--header",
+                "Content-Type: application/json",
+                "--data-binary",
+                body,
+            ],
             "/api/v1/namespaces/default/configmaps",
         )
     };
     for body in ["[]", "3", "\"x\"", "null", "{", ""] {
         let (code, status) = post(body);
-        assert_eq!((code, &status["reason"]), (400, &Value::from("BadRequest")), "{body}: {status}");
+        assert_eq!(
+            (code, &status["reason"]),
+            (400, &Value::from("BadRequest")),
+            "{body}: {status}"
+        );
     }
     let large = federation.path("large.json");
     let filling = "x".repeat(4 << 20);
-    std::fs::write(&large, format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"large"}},"data":{{"a":"{filling}"}}}}"#)).unwrap();
+    std::fs::write(
+        &large,
+        format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"large"}},"data":{{"a":"{filling}"}}}}"#),
+    )
+    .unwrap();
     let (code, status) = post(&format!("@{}", large.display()));
-    assert_eq!((code, &status["reason"]), (413, &Value::from("RequestEntityTooLarge")), "{status}");
+    assert_eq!(
+        (code, &status["reason"]),
+        (413, &Value::from("RequestEntityTooLarge")),
+        "{status}"
+    );
     assert_eq!(hub.get(&["configmaps"])["items"].as_array().map_or(0, Vec::len), 0);
 }
 
@@ -89,7 +133,12 @@ fn strangers_are_refused() {
         status["message"],
         "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""
     );
-    let (code, status) = curl(&federation, false, &["--header", "Authorization: Bearer nonsense"], "/api/v1/pods");
+    let (code, status) = curl(
+        &federation,
+        false,
+        &["--header", "Authorization: Bearer nonsense"],
+        "/api/v1/pods",
+    );
     assert_eq!((code, &status["reason"]), (401, &Value::from("Unauthorized")));
     for path in ["/livez", "/readyz", "/version"] {
         assert_eq!(curl(&federation, false, &[], path).0, 200, "{path}");
@@ -108,7 +157,10 @@ fn strangers_are_refused() {
         &["patch", "work", "x", "-n", "karmada-es-ap", "--type=merge", "-p", "{}"],
     ] {
         let error = agent.run(args).failed();
-        assert!(error.contains("Forbidden") || error.contains("forbidden"), "{args:?}: {error}");
+        assert!(
+            error.contains("Forbidden") || error.contains("forbidden"),
+            "{args:?}: {error}"
+        );
     }
 }
 
@@ -116,14 +168,26 @@ fn strangers_are_refused() {
 fn a_directory_and_a_port_have_one_user() {
     let federation = Federation::start().unwrap();
     let start = |data_dir: &std::path::Path, listen: &str| {
-        let output = Command::new(flotilla()).args(["hub", "--listen", listen, "--data-dir"]).arg(data_dir).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let output = Command::new(flotilla())
+            .args(["hub", "--listen", listen, "--data-dir"])
+            .arg(data_dir)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     };
     let (code, error) = start(&federation.hub_dir(), "127.0.0.1:0");
     assert_eq!(code, Some(1));
     assert!(error.contains("in use by another process"), "{error}");
 
-    let address = federation.hub().get_config().server().trim_start_matches("https://").to_owned();
+    let address = federation
+        .hub()
+        .get_config()
+        .server()
+        .trim_start_matches("https://")
+        .to_owned();
     let (code, error) = start(&federation.path("second"), &address);
     assert_eq!(code, Some(1));
     assert!(error.contains("cannot listen on"), "{error}");

@@ -22,7 +22,12 @@ fn a_killed_hub_carries_on_where_it_was() {
     let before = wait_pods(&federation, "hello", [1, 1, 1]);
 
     let mut rollout = hub
-        .command(&["wait", "deployment/hello", "--for=jsonpath={.status.readyReplicas}=10", "--timeout=180s"])
+        .command(&[
+            "wait",
+            "deployment/hello",
+            "--for=jsonpath={.status.readyReplicas}=10",
+            "--timeout=180s",
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -33,7 +38,10 @@ fn a_killed_hub_carries_on_where_it_was() {
     federation.start_hub().unwrap();
 
     wait_ready_column(&federation, "hello", "10/10");
-    let mut counts: Vec<usize> = crate::support::pods(&federation, "hello").values().map(Vec::len).collect();
+    let mut counts: Vec<usize> = crate::support::pods(&federation, "hello")
+        .values()
+        .map(Vec::len)
+        .collect();
     counts.sort_unstable();
     assert_eq!(counts, [3, 3, 4]);
     let after = crate::support::pods(&federation, "hello");
@@ -42,7 +50,10 @@ fn a_killed_hub_carries_on_where_it_was() {
     }
     let status = rollout.wait().unwrap();
     assert!(status.success(), "kubectl wait did not carry on: {status}");
-    federation.hub().run(&["rollout", "status", "deployment/hello", "--timeout=90s"]).ok();
+    federation
+        .hub()
+        .run(&["rollout", "status", "deployment/hello", "--timeout=90s"])
+        .ok();
 }
 
 /// What a watcher saw: name → the values in order.
@@ -52,9 +63,13 @@ type Seen = BTreeMap<String, Vec<String>>;
 fn a_watcher_resumes_without_a_gap_or_a_duplicate() {
     let mut federation = Federation::start().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let hub_client = runtime.block_on(e2e::assets::connect(&federation.hub_kubeconfig())).unwrap();
+    let hub_client = runtime
+        .block_on(e2e::assets::connect(&federation.hub_kubeconfig()))
+        .unwrap();
     let maps: Api<ConfigMap> = Api::namespaced(hub_client, "default");
-    let start = runtime.block_on(maps.list_metadata(&kube::api::ListParams::default())).unwrap();
+    let start = runtime
+        .block_on(maps.list_metadata(&kube::api::ListParams::default()))
+        .unwrap();
     let version = start.metadata.resource_version.unwrap();
 
     let (sender, receiver) = mpsc::sync_channel(1000);
@@ -86,7 +101,10 @@ fn a_watcher_resumes_without_a_gap_or_a_duplicate() {
 async fn put(maps: &Api<ConfigMap>, name: &str, value: &str) {
     let patch = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"value": value}});
     loop {
-        match maps.patch(name, &PatchParams::apply("e2e").force(), &Patch::Apply(&patch)).await {
+        match maps
+            .patch(name, &PatchParams::apply("e2e").force(), &Patch::Apply(&patch))
+            .await
+        {
             Ok(_) => return,
             Err(kube::Error::Api(status)) => panic!("{status:?}"),
             Err(_) => tokio::task::yield_now().await,

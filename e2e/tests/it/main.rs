@@ -1,5 +1,12 @@
 //! All tests that need more than one crate: facts about the tree, and a federation driven by real kubectl.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod agent_faults;
 mod bad_input;
 mod demo;

@@ -13,11 +13,19 @@ pub(crate) fn tutorial(name: &str) -> String {
 /// Names of the pods of an app in each member, running ones only.
 pub(crate) fn pods(federation: &Federation, app: &str) -> BTreeMap<&'static str, Vec<String>> {
     let in_member = |member: &'static str| {
-        let list = federation.member(member).get(&["pods", "-l", &format!("app={app}"), "--field-selector=status.phase=Running"]);
+        let list = federation.member(member).get(&[
+            "pods",
+            "-l",
+            &format!("app={app}"),
+            "--field-selector=status.phase=Running",
+        ]);
         let items = list["items"].as_array().cloned().unwrap_or_default();
-        let alive = items.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        let mut names: Vec<String> =
-            alive.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+        let alive = items
+            .iter()
+            .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let mut names: Vec<String> = alive
+            .map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect();
         names.sort();
         (member, names)
     };
@@ -30,7 +38,11 @@ pub(crate) fn wait_pods(federation: &Federation, app: &str, wanted: [usize; 3]) 
     until(&format!("pods of {app} {wanted:?} in {MEMBERS:?}"), || {
         let found = pods(federation, app);
         let counts = MEMBERS.map(|member| found[member].len());
-        if counts == wanted { Ok(found) } else { Err(format!("{counts:?}{}", federation.logs())) }
+        if counts == wanted {
+            Ok(found)
+        } else {
+            Err(format!("{counts:?}{}", federation.logs()))
+        }
     })
 }
 
@@ -40,7 +52,11 @@ pub(crate) fn wait_ready_column(federation: &Federation, name: &str, wanted: &st
     until(&format!("deployment {name} {wanted}"), || {
         let table = federation.hub().run(&["get", "deployment", name, "--no-headers"]);
         let ready = table.stdout.split_whitespace().nth(1).unwrap_or_default();
-        if ready == wanted { Ok(()) } else { Err(format!("{}{}{}", table.stdout, table.stderr, federation.logs())) }
+        if ready == wanted {
+            Ok(())
+        } else {
+            Err(format!("{}{}{}", table.stdout, table.stderr, federation.logs()))
+        }
     });
 }
 

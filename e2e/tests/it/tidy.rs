@@ -16,7 +16,10 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("apiserver", &["runtime", "schema", "storage", "crds"]),
     ("interpreter", &["crds"]),
     ("scheduler", &["crds"]),
-    ("controllers", &["runtime", "schema", "crds", "interpreter", "scheduler"]),
+    (
+        "controllers",
+        &["runtime", "schema", "crds", "interpreter", "scheduler"],
+    ),
     ("agent", &["runtime", "schema", "crds", "interpreter"]),
     ("simulator", &["apiserver", "runtime", "schema", "storage", "crds"]),
     ("flotilla", &["*"]),
@@ -41,7 +44,11 @@ fn metadata() -> Value {
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -59,9 +66,15 @@ fn graph(metadata: &Value) -> BTreeMap<String, (String, Vec<String>)> {
         .map(|node| {
             let id = node["id"].as_str().unwrap();
             let normal = node["deps"].as_array().unwrap().iter().filter(|dependency| {
-                dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"] != "dev")
+                dependency["dep_kinds"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|kind| kind["kind"] != "dev")
             });
-            let ids = normal.map(|dependency| dependency["pkg"].as_str().unwrap().to_owned()).collect();
+            let ids = normal
+                .map(|dependency| dependency["pkg"].as_str().unwrap().to_owned())
+                .collect();
             (id.to_owned(), (names[id].to_owned(), ids))
         })
         .collect()
@@ -72,8 +85,12 @@ fn crates_depend_only_where_the_table_allows() {
     let metadata = metadata();
     let graph = graph(&metadata);
     let table: BTreeMap<&str, &[&str]> = MAY_DEPEND.iter().copied().collect();
-    let members: BTreeSet<&str> =
-        metadata["workspace_members"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let members: BTreeSet<&str> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap())
+        .collect();
     let mut wrong = Vec::new();
     for member in &members {
         let (name, dependencies) = &graph[*member];
@@ -81,7 +98,10 @@ fn crates_depend_only_where_the_table_allows() {
             wrong.push(format!("{name} is not in the table"));
             continue;
         };
-        for dependency in dependencies.iter().filter(|dependency| members.contains(dependency.as_str())) {
+        for dependency in dependencies
+            .iter()
+            .filter(|dependency| members.contains(dependency.as_str()))
+        {
             let dependency = graph[dependency].0.as_str();
             if !allowed.contains(&"*") && !allowed.contains(&dependency) {
                 wrong.push(format!("{name} depends on {dependency}"));
@@ -107,7 +127,10 @@ fn pure_crates_reach_no_io() {
                 open.extend(graph[&next].1.iter().cloned());
             }
         }
-        let reached = seen.iter().map(|id| graph[id].0.as_str()).filter(|name| IMPURE.contains(name));
+        let reached = seen
+            .iter()
+            .map(|id| graph[id].0.as_str())
+            .filter(|name| IMPURE.contains(name));
         wrong.extend(reached.map(|reached| format!("{name} reaches {reached}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -127,7 +150,12 @@ fn rust_files() -> Vec<PathBuf> {
     }
     let mut found = Vec::new();
     walk(&root(), &mut found);
-    assert!(50 < found.len(), "found only {} Rust files under {}", found.len(), root().display());
+    assert!(
+        50 < found.len(),
+        "found only {} Rust files under {}",
+        found.len(),
+        root().display()
+    );
     found
 }
 
@@ -156,6 +184,12 @@ fn files_stay_readable() {
 
 #[test]
 fn the_architecture_stays_short() {
-    let lines = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap().lines().count();
-    assert!(lines <= 250, "ARCHITECTURE.md has {lines} lines; it holds stable facts only");
+    let lines = std::fs::read_to_string(root().join("ARCHITECTURE.md"))
+        .unwrap()
+        .lines()
+        .count();
+    assert!(
+        lines <= 250,
+        "ARCHITECTURE.md has {lines} lines; it holds stable facts only"
+    );
 }

@@ -75,14 +75,13 @@ impl Fleet {
         let mut reasons = BTreeMap::<String, usize>::new();
         let mut best: Option<(i128, &String)> = None;
         for (name, node) in &self.nodes {
-            match node.refuses(pod, &wanted) {
-                Some(reason) => *reasons.entry(reason).or_default() += 1,
-                None => {
-                    let load = node.used.get("pods").copied().unwrap_or_default();
-                    if best.is_none_or(|(least, _)| load < least) {
-                        best = Some((load, name));
-                    }
-                }
+            if let Some(reason) = node.refuses(pod, &wanted) {
+                *reasons.entry(reason).or_default() += 1;
+                continue;
+            }
+            let load = node.used.get("pods").copied().unwrap_or_default();
+            if best.is_none_or(|(least, _)| load < least) {
+                best = Some((load, name));
             }
         }
         let Some((_, name)) = best else {

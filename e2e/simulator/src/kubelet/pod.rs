@@ -117,7 +117,7 @@ fn containers(pod: &Value, stage: Stage, started: &str, now: &str) -> Value {
                 let at = old.and_then(|old| old["state"]["terminated"]["finishedAt"].as_str()).unwrap_or(now);
                 json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": at}})
             };
-            let state = match stage {
+            let now_in = match stage {
                 Stage::Running => json!({"running": {"startedAt": started}}),
                 Stage::Crashing => json!({"waiting": {"reason": "CrashLoopBackOff", "message": "told to fail by annotation"}}),
                 Stage::Succeeded => finished(0, "Completed"),
@@ -125,7 +125,7 @@ fn containers(pod: &Value, stage: Stage, started: &str, now: &str) -> Value {
             };
             let running = stage == Stage::Running;
             json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": running, "started": running,
-                "restartCount": i32::from(stage == Stage::Crashing), "state": state})
+                "restartCount": i32::from(stage == Stage::Crashing), "state": now_in})
         })
         .collect()
 }
