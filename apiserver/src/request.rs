@@ -150,7 +150,7 @@ pub enum AnswerBody {
 pub struct ListAnswer {
     /// What the items are, in the version that was asked for.
     pub resource: Arc<ResourceDef>,
-    /// The items in order. Their JSON is in the storage version; see [`ResourceDef::present`].
+    /// The items in order. Their JSON is in the storage version; see [`present`](crate::views::list::present).
     pub items: Vec<Arc<Entry>>,
     /// Revision of the whole list.
     pub revision: u64,
