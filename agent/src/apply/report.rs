@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(good["conditions"][0]["status"], "True");
         assert_eq!(good["manifestStatuses"][0]["health"], "Healthy");
         let bad = status(
-            &Interpreter,
+            Interpreter,
             2,
             &round(&manifests, &[Fate::Failed("no".into())]),
             &good,
