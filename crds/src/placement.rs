@@ -23,6 +23,29 @@ pub struct Placement {
     /// How replicas are divided; duplicated when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replica_scheduling: Option<ReplicaScheduling>,
+    /// Which other workloads it must, or must not, share its clusters with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload_affinity: Option<WorkloadAffinity>,
+}
+
+/// Keeps workloads together, or apart, that have the same value of a label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadAffinity {
+    /// Together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<WorkloadGroup>,
+    /// Apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anti_affinity: Option<WorkloadGroup>,
+}
+
+/// The label that makes a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkloadGroup {
+    /// Key of a label of the template; its value names the group.
+    pub group_by_label_key: String,
 }
 
 /// A set of clusters; every part that is set must hold.
@@ -121,7 +144,7 @@ impl LabelSelector {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Toleration {
-    /// Taint key; all when empty with `Exists`.
+    /// Taint key; all when empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub key: String,
     /// `Exists` or `Equal` (also when empty).
@@ -152,7 +175,8 @@ pub struct Taint {
 }
 
 impl Toleration {
-    /// Whether this taint is borne (Kubernetes, "Taints and Tolerations").
+    /// Whether this taint is borne (Kubernetes, "Taints and Tolerations"). A toleration without a key is for all keys; unlike a Pod's, it
+    /// need not say `Exists`.
     pub fn tolerates(&self, taint: &Taint) -> bool {
         if !self.effect.is_empty() && self.effect != taint.effect {
             return false;
@@ -162,7 +186,7 @@ impl Toleration {
         }
         match self.operator.as_str() {
             "Exists" => true,
-            "" | "Equal" => !self.key.is_empty() && self.value == taint.value,
+            "" | "Equal" => self.value == taint.value,
             _ => false,
         }
     }

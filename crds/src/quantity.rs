@@ -59,13 +59,35 @@ pub fn milli(text: &str) -> Option<i128> {
     Some(if negative { -amount } else { amount })
 }
 
-/// Writes thousandths in canonical form: whole numbers bare, others with the suffix `m`.
+/// Writes thousandths in canonical decimal form: the largest suffix that leaves a whole number (`250m`, `4`, `2k`).
 pub fn format(milli: i128) -> String {
-    if milli % 1000 == 0 {
-        (milli / 1000).to_string()
-    } else {
-        format!("{milli}m")
+    const SUFFIXES: [&str; 8] = ["m", "", "k", "M", "G", "T", "P", "E"];
+    if milli == 0 {
+        return "0".to_owned();
     }
+    let (number, suffix) = shorten(milli, 1000, &SUFFIXES);
+    format!("{number}{suffix}")
+}
+
+/// Writes thousandths of bytes in canonical binary form (`1Gi`, `1536Mi`). What is less than 1024, or no whole number, is decimal.
+pub fn format_bytes(milli: i128) -> String {
+    const SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let bytes = milli / 1000;
+    if milli % 1000 != 0 || bytes.unsigned_abs() < 1024 {
+        return format(milli);
+    }
+    let (number, suffix) = shorten(bytes, 1024, &SUFFIXES);
+    format!("{number}{suffix}")
+}
+
+/// Divides as often as there is a suffix for it and nothing is lost.
+fn shorten(mut number: i128, base: i128, suffixes: &[&'static str]) -> (i128, &'static str) {
+    let mut at = 0;
+    while number % base == 0 && at + 1 < suffixes.len() {
+        number /= base;
+        at += 1;
+    }
+    (number, suffixes[at])
 }
 
 #[cfg(test)]
@@ -110,9 +132,32 @@ mod tests {
     }
 
     #[test]
-    fn writing_and_reading_agree() {
-        for amount in [0, 1, 999, 1000, 1500, -250, 134_217_728_000] {
-            assert_eq!(milli(&format(amount)), Some(amount));
+    fn written_as_kubernetes_writes_them() {
+        for (amount, decimal, binary) in [
+            (0, "0", "0"),
+            (250, "250m", "250m"),
+            (1500, "1500m", "1500m"),
+            (1_000_000, "1k", "1k"),
+            (1_100_000, "1100", "1100"),
+            (1_024_000, "1024", "1Ki"),
+            (1_610_612_736_000, "1610612736", "1536Mi"),
+            (-2_048_000, "-2048", "-2Ki"),
+            (5_000_000_000_000_000_000_000_000, "5000E", "4768371582031250Mi"),
+        ] {
+            assert_eq!(
+                (format(amount).as_str(), format_bytes(amount).as_str()),
+                (decimal, binary)
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn writing_and_reading_agree(amount in -(1_i128 << 80)..(1_i128 << 80), zeros in 0_u32..7) {
+            for amount in [amount >> (10 * zeros), (amount >> 71) << (10 * zeros), (amount >> 71) * 1000_i128.pow(zeros)] {
+                proptest::prop_assert_eq!(milli(&format(amount)), Some(amount));
+                proptest::prop_assert_eq!(milli(&format_bytes(amount)), Some(amount));
+            }
         }
     }
 }

@@ -44,11 +44,18 @@ pub fn amounts(list: &Value) -> Amounts {
         .collect()
 }
 
-/// Writes a map of quantities.
+/// Writes a map of quantities as Kubernetes would: bytes in powers of 1024, all else in powers of ten.
 pub fn render(amounts: &Amounts) -> Value {
+    let text = |name: &str, amount| {
+        if matches!(name, "memory" | "ephemeral-storage") || name.starts_with("hugepages-") {
+            quantity::format_bytes(amount)
+        } else {
+            quantity::format(amount)
+        }
+    };
     amounts
         .iter()
-        .map(|(name, amount)| (name.clone(), json!(quantity::format(*amount))))
+        .map(|(name, amount)| (name.clone(), json!(text(name, *amount))))
         .collect()
 }
 

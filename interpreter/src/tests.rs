@@ -25,7 +25,7 @@ fn replicas_come_with_what_each_needs() {
     assert_eq!(found.count, 2);
     assert_eq!(
         found.requirements.unwrap()["resourceRequest"],
-        json!({"cpu": "300m", "memory": "1073741824"})
+        json!({"cpu": "300m", "memory": "1Gi"})
     );
     assert_eq!(
         Interpreter.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})),
@@ -80,6 +80,9 @@ fn a_service_reflects_its_load_balancer_or_nothing() {
     assert_eq!(Interpreter.interpret_health(&service), Health::Unhealthy);
     service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
     assert_eq!(Interpreter.interpret_health(&service), Health::Healthy);
+    assert_eq!(Interpreter.reflect_status(&service).unwrap(), service["status"]);
+    service["status"] = Value::Null;
+    assert_eq!(Interpreter.reflect_status(&service), None);
 }
 
 #[test]
@@ -134,6 +137,67 @@ fn aggregating_twice_changes_nothing() {
     let items = [item("a", status)];
     template["status"] = Interpreter.aggregate_status(&template, &items).unwrap();
     assert_eq!(Interpreter.aggregate_status(&template, &items), None);
+}
+
+/// Servers store zeros of some counts: adding up must not take them for a change, or it would write for ever.
+#[test]
+fn a_zero_that_the_server_stores_is_no_change() {
+    for (api_version, kind, stored) in [
+        (
+            "apps/v1",
+            "DaemonSet",
+            json!({"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}),
+        ),
+        ("apps/v1", "ReplicaSet", json!({"replicas": 0})),
+        ("apps/v1", "StatefulSet", json!({"availableReplicas": 0, "replicas": 0})),
+        (
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            json!({"currentMetrics": null, "desiredReplicas": 0}),
+        ),
+        (
+            "policy/v1",
+            "PodDisruptionBudget",
+            json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0}),
+        ),
+    ] {
+        let template = json!({"apiVersion": api_version, "kind": kind, "status": stored});
+        let items = [item("a", stored)];
+        assert_eq!(Interpreter.aggregate_status(&template, &items), None, "{kind}");
+    }
+}
+
+#[test]
+fn autoscalers_and_budgets_reflect_what_adds_up() {
+    let object = |api_version: &str, kind: &str, status: Value| json!({"apiVersion": api_version, "kind": kind, "status": status});
+    let scaler = object(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        json!({"currentReplicas": 1, "desiredReplicas": 2, "currentMetrics": [], "conditions": []}),
+    );
+    assert_eq!(
+        Interpreter.reflect_status(&scaler),
+        Some(json!({"currentReplicas": 1, "desiredReplicas": 2}))
+    );
+    let budget = object(
+        "policy/v1",
+        "PodDisruptionBudget",
+        json!({"currentHealthy": 1, "desiredHealthy": 0, "disruptionsAllowed": 1, "expectedPods": 1, "observedGeneration": 1,
+            "disruptedPods": {"p": "t"}, "conditions": []}),
+    );
+    let reflected = Interpreter.reflect_status(&budget).unwrap();
+    assert_eq!(
+        reflected,
+        json!({"currentHealthy": 1, "desiredHealthy": 0, "disruptionsAllowed": 1, "expectedPods": 1, "disruptedPods": {"p": "t"}})
+    );
+    let template = object("policy/v1", "PodDisruptionBudget", Value::Null);
+    let sum = Interpreter
+        .aggregate_status(&template, &[item("a", reflected.clone()), item("b", reflected)])
+        .unwrap();
+    assert_eq!(
+        sum,
+        json!({"currentHealthy": 2, "disruptionsAllowed": 2, "expectedPods": 2, "disruptedPods": {"a/p": "t", "b/p": "t"}})
+    );
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Divides replicas over clusters: duplicated, or by static weights with Webster's method.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -15,7 +18,7 @@ pub(crate) struct Share {
     pub(crate) weight: i64,
     /// Replicas.
     pub(crate) replicas: i32,
-    /// The last replica was won against an equal by the tie rule.
+    /// Another cluster had an equal claim to the last replica and went without, by the tie rule.
     pub(crate) tie: bool,
 }
 
@@ -82,48 +85,70 @@ fn weights<'a>(rules: &[StaticClusterWeight], feasible: &[&'a ClusterView]) -> B
 /// the one with fewer replicas, then by name, ascending or descending. Quotients are compared exactly, by cross
 /// multiplication: the same answers as floating point, without its rounding.
 ///
-/// The parts sum to `replicas` whenever there is a weight, and a larger `replicas` never takes one away.
+/// The parts sum to `replicas` whenever there is a weight, and a larger `replicas` never takes one away. The work grows with
+/// the number of clusters only: a manifest may ask for two thousand million replicas.
 pub(crate) fn webster<'a>(
     replicas: i32,
     weights: &BTreeMap<&'a str, i64>,
     names_descend: bool,
 ) -> BTreeMap<&'a str, Share> {
+    let mut parties = early(replicas, weights, names_descend);
+    let given: i64 = parties.iter().map(|party| i64::from(party.seats)).sum();
+    for _ in given..i64::from(replicas) {
+        let Some(mut winner) = parties.pop() else { break };
+        winner.seats += 1;
+        parties.push(winner);
+    }
+    // Who comes next is the best of those that went without.
+    let next = parties.peek().copied();
     let mut shares: BTreeMap<&str, Share> = weights
         .iter()
         .map(|(name, weight)| {
-            (
-                *name,
-                Share {
-                    weight: *weight,
-                    ..Share::default()
-                },
-            )
+            let weight = *weight;
+            let share = Share {
+                weight,
+                ..Share::default()
+            };
+            (*name, share)
         })
         .collect();
-    let mut parties: BinaryHeap<Party<'_>> = weights
-        .iter()
-        .filter(|(_, weight)| 0 < **weight)
+    for party in parties {
+        if let Some(share) = shares.get_mut(party.name) {
+            share.replicas = party.seats;
+            share.tie = party
+                .without_last()
+                .is_some_and(|last| next.is_some_and(|next| last.quotient(&next).is_eq()));
+        }
+    }
+    shares
+}
+
+/// The parties with the seats that are theirs whatever the ties: all whose quotient lies above sum / (2m).
+///
+/// A party has `m · weight / sum`, rounded to the nearest, such seats. With m = replicas − half the number of parties, rounding up
+/// cannot hand out too many; and what is left for the contest seat by seat is no more than there are parties.
+fn early<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: bool) -> BinaryHeap<Party<'a>> {
+    let weighed = weights.iter().filter(|(_, weight)| 0 < **weight);
+    let (count, sum) = weighed.clone().fold((0_i128, 0_i128), |(count, sum), (_, weight)| {
+        (count + 1, sum + i128::from(*weight))
+    });
+    let rounds = i128::from(replicas) - (count + 1) / 2;
+    let seats = |weight: i64| {
+        let above = 2 * rounds * i128::from(weight) - sum;
+        if above <= 0 {
+            0
+        } else {
+            (above + 2 * sum - 1) / (2 * sum)
+        }
+    };
+    weighed
         .map(|(name, weight)| Party {
             name,
             weight: *weight,
-            seats: 0,
+            seats: i32::try_from(seats(*weight)).unwrap_or_default(),
             names_descend,
         })
-        .collect();
-    for _ in 0..replicas {
-        let Some(mut winner) = parties.pop() else { break };
-        let tie = parties.peek().is_some_and(|next| next.quotient(&winner).is_eq());
-        winner.seats += 1;
-        if let Some(share) = shares.get_mut(winner.name) {
-            *share = Share {
-                replicas: winner.seats,
-                tie,
-                ..*share
-            };
-        }
-        parties.push(winner);
-    }
-    shares
+        .collect()
 }
 
 /// Divides any number in proportion to weights, by the same method and with the same tie rule as replicas: what follows the
@@ -136,7 +161,7 @@ pub fn apportion<'a>(total: i32, weights: &BTreeMap<&'a str, i64>, uid: &str) ->
         .collect()
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Party<'a> {
     name: &'a str,
     weight: i64,
@@ -145,6 +170,14 @@ struct Party<'a> {
 }
 
 impl Party<'_> {
+    /// As it stood when it won its last seat.
+    fn without_last(self) -> Option<Self> {
+        (0 < self.seats).then(|| Self {
+            seats: self.seats - 1,
+            ..self
+        })
+    }
+
     fn quotient(&self, other: &Self) -> Ordering {
         let divisor = |party: &Self| 2 * i128::from(party.seats) + 1;
         (i128::from(self.weight) * divisor(other)).cmp(&(i128::from(other.weight) * divisor(self)))

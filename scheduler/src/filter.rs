@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crds::placement::{ClusterAffinity, Expression};
+use crds::placement::{ClusterAffinity, Expression, Placement};
 
 use crate::{BindingView, ClusterView};
 
@@ -25,6 +25,11 @@ pub enum Rejection {
     },
     /// The policy's affinity does not name it.
     Affinity,
+    /// The policy spreads by a field that it does not have.
+    NoSpreadField {
+        /// `provider`, `region` or `zones`.
+        field: &'static str,
+    },
     /// The workload is being evicted from it.
     Evicting,
     /// No weight of the policy names it.
@@ -43,6 +48,7 @@ impl fmt::Display for Rejection {
                 write!(formatter, "cluster(s) had untolerated taint {{{key}={value}:{effect}}}")
             }
             Self::Affinity => formatter.write_str("cluster(s) did not match the placement cluster affinity constraint"),
+            Self::NoSpreadField { field } => write!(formatter, "cluster(s) did not have {field} property"),
             Self::Evicting => formatter.write_str("cluster(s) is in the process of eviction"),
             Self::NoWeight => formatter.write_str("cluster(s) had no weight in the static weight list"),
         }
@@ -50,15 +56,19 @@ impl fmt::Display for Rejection {
 }
 
 /// The first rule that a cluster breaks, in Karmada's order of plugins (§3.3). Where a workload already is, a missing API or a
-/// new taint does not drive it out: that is failover's decision.
-pub(crate) fn reject(cluster: &ClusterView, binding: &BindingView, affinity: &ClusterAffinity) -> Option<Rejection> {
+/// new taint does not drive it out: that is failover's decision. `kind` is (apiVersion, kind) of the binding.
+pub(crate) fn reject(
+    cluster: &ClusterView,
+    binding: &BindingView,
+    kind: &(String, String),
+    affinity: &ClusterAffinity,
+) -> Option<Rejection> {
     if cluster.deleting {
         return Some(Rejection::Deleting);
     }
     let holds_it = binding.current.iter().any(|target| target.name == cluster.name);
     if !holds_it {
-        let kind = (binding.api_version.clone(), binding.kind.clone());
-        if !cluster.enablements.contains(&kind) {
+        if !cluster.enablements.contains(kind) {
             return Some(Rejection::ApiNotEnabled);
         }
         let untolerated = cluster.taints.iter().find(|taint| {
@@ -80,7 +90,23 @@ pub(crate) fn reject(cluster: &ClusterView, binding: &BindingView, affinity: &Cl
     if !matches(affinity, cluster) {
         return Some(Rejection::Affinity);
     }
+    if let Some(field) = missing_field(cluster, &binding.placement) {
+        return Some(Rejection::NoSpreadField { field });
+    }
     binding.evicting.contains(&cluster.name).then_some(Rejection::Evicting)
+}
+
+/// The first field to spread by that a cluster lacks. It counts even where the constraint selects nothing (static weights).
+fn missing_field(cluster: &ClusterView, placement: &Placement) -> Option<&'static str> {
+    placement
+        .spread_constraints
+        .iter()
+        .find_map(|constraint| match constraint.spread_by_field.as_str() {
+            "provider" if cluster.provider.is_empty() => Some("provider"),
+            "region" if cluster.region.is_empty() => Some("region"),
+            "zone" if cluster.zones.is_empty() => Some("zones"),
+            _ => None,
+        })
 }
 
 /// Whether an affinity names a cluster (§3.3, `ClusterMatches`): excluded names first, then labels, fields and names, all of which must
@@ -101,13 +127,18 @@ pub fn matches(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
 
 fn field_holds(expression: &Expression, cluster: &ClusterView) -> bool {
     match expression.key.as_str() {
-        "provider" => expression.holds(Some(&cluster.provider)),
-        "region" => expression.holds(Some(&cluster.region)),
+        "provider" => expression.holds(some(&cluster.provider)),
+        "region" => expression.holds(some(&cluster.region)),
         // A cluster may lie in several zones: one of them is enough for In, none may be named by NotIn.
         "zone" if expression.operator == "In" => cluster.zones.iter().any(|zone| expression.holds(Some(zone))),
         "zone" => cluster.zones.iter().all(|zone| expression.holds(Some(zone))),
         _ => false,
     }
+}
+
+/// A field that is empty is a field that is not there.
+fn some(field: &str) -> Option<&str> {
+    (!field.is_empty()).then_some(field)
 }
 
 /// `0/N clusters are available: 2 …, 1 ….`, reasons sorted.

@@ -102,7 +102,7 @@ pub enum Outcome {
         weight: i64,
         /// Its share; 0 for what has no replicas, or when the division left nothing for it.
         replicas: i32,
-        /// Its last replica was won against an equal by the tie rule.
+        /// Another cluster had an equal claim to its last replica and went without, by the tie rule.
         tie: bool,
     },
 }
@@ -221,9 +221,10 @@ fn place_in(
 ) -> Result<Decision, ScheduleError> {
     let mut clusters: Vec<&ClusterView> = snapshot.clusters.iter().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    let kind = (binding.api_version.clone(), binding.kind.clone());
     let verdicts: Vec<(&ClusterView, Option<Rejection>)> = clusters
         .into_iter()
-        .map(|cluster| (cluster, filter::reject(cluster, binding, affinity)))
+        .map(|cluster| (cluster, filter::reject(cluster, binding, &kind, affinity)))
         .collect();
     let feasible: Vec<&ClusterView> = verdicts
         .iter()

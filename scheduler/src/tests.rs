@@ -1,10 +1,10 @@
 use crds::placement::{
     ClusterAffinity, ClusterAffinityTerm, ReplicaScheduling, SpreadConstraint, StaticClusterWeight, Taint,
-    TargetCluster, Toleration, WeightPreference,
+    TargetCluster, Toleration, WeightPreference, WorkloadAffinity,
 };
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::trigger::{Trigger, View, needs_scheduling};
@@ -248,9 +248,86 @@ fn what_is_not_supported_is_said_and_not_guessed() {
         ..Placement::default()
     };
     assert!(place(&members, &binding(1, spread.clone())).is_err());
-    // Static weights ignore spread constraints, as in Karmada.
+    // Static weights ignore spread constraints, as in Karmada: all but the filter, which wants the field.
     spread.replica_scheduling = weights(&[("a", 1)]).replica_scheduling;
-    check(&members, &binding(1, spread), expect!["a=1"]);
+    check(
+        &members,
+        &binding(1, spread.clone()),
+        expect!["AwaitChange: 0/1 clusters are available: 1 cluster(s) did not have region property."],
+    );
+    let mut placed = snapshot(&["a", "b"]);
+    placed.clusters[0].region = "north".to_owned();
+    check(&placed, &binding(1, spread), expect!["a=1"]);
+}
+
+#[test]
+fn an_empty_field_is_no_value() {
+    let members = snapshot(&["a"]);
+    let with = |operator: &str, values: &[&str]| {
+        let expression = json!({"key": "region", "operator": operator, "values": values});
+        let placement = json!({"clusterAffinity": {"fieldSelector": {"matchExpressions": [expression]}}});
+        place(&members, &binding(1, serde_json::from_value(placement).unwrap())).is_ok()
+    };
+    assert!(!with("In", &[""]));
+    assert!(with("NotIn", &["", "north"]));
+}
+
+#[test]
+fn a_toleration_without_a_key_is_for_all_keys() {
+    let mut members = snapshot(&["a"]);
+    members.clusters[0].taints = vec![Taint {
+        key: "k".into(),
+        value: "v".into(),
+        effect: "NoExecute".into(),
+    }];
+    let tolerating = |toleration: Value| {
+        let placement = json!({"clusterTolerations": [toleration]});
+        place(&members, &binding(1, serde_json::from_value(placement).unwrap())).is_ok()
+    };
+    assert!(tolerating(json!({"operator": "Exists"})));
+    assert!(tolerating(json!({"value": "v"})));
+    assert!(!tolerating(json!({})));
+    assert!(!tolerating(json!({"key": "other", "operator": "Exists"})));
+    assert!(!tolerating(json!({"operator": "Exists", "effect": "NoSchedule"})));
+}
+
+#[test]
+fn any_number_of_replicas_is_divided_at_once() {
+    let members = snapshot(&["a", "b"]);
+    check(
+        &members,
+        &binding(i32::MAX, weights(&[("a", 1), ("b", 1)])),
+        expect!["a=1073741824 b=1073741823"],
+    );
+    check(
+        &members,
+        &binding(i32::MAX, weights(&[("a", i64::MAX), ("b", i64::MAX)])),
+        expect!["a=1073741824 b=1073741823"],
+    );
+}
+
+#[test]
+fn an_edit_of_the_workload_affinity_is_an_edit() {
+    let placement: Placement =
+        serde_json::from_value(json!({"workloadAffinity": {"affinity": {"groupByLabelKey": "app"}}})).unwrap();
+    let view = View {
+        placement: Some(&placement),
+        applied_placement: Some("{}"),
+        ..View::default()
+    };
+    assert_eq!(needs_scheduling(&view), Some(Trigger::Placement));
+    // With a group in use it does not matter.
+    let groups = json!({"clusterAffinities": [{"affinityName": "own"}]});
+    let mut placement: Placement = serde_json::from_value(groups.clone()).unwrap();
+    placement.workload_affinity = Some(WorkloadAffinity::default());
+    let applied = groups.to_string();
+    let view = View {
+        placement: Some(&placement),
+        applied_placement: Some(&applied),
+        observed_affinity: "own",
+        ..View::default()
+    };
+    assert_eq!(needs_scheduling(&view), Some(Trigger::Always));
 }
 
 #[test]

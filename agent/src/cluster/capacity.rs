@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(capacity.nodes, json!({"totalNum": 2, "readyNum": 1}));
         assert_eq!(
             capacity.resources["allocatable"],
-            json!({"cpu": "4", "memory": "2147483648", "pods": "20"})
+            json!({"cpu": "4", "memory": "2Gi", "pods": "20"})
         );
         assert_eq!(capacity.resources["allocated"], json!({"cpu": "250m", "pods": "1"}));
         assert_eq!(capacity.resources["allocating"], json!({"cpu": "250m", "pods": "1"}));

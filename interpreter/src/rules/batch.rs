@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{GENERAL, Rule, base, number, object_at, statuses, sum};
+use super::{GENERAL, Rule, base, number, object_at, pick, set_count, statuses, sum};
 use crate::{ClusterStatus, Replicas, dependencies, requests};
 
 const JOB_FIELDS: [&str; 6] = [
@@ -18,7 +18,7 @@ pub(super) const JOB: Rule = Rule {
     replicas: Some(replicas),
     replica_field: Some("parallelism"),
     retain: Some(retain),
-    reflect: Some(reflect),
+    reflect: Some(|object| pick(object, &JOB_FIELDS)),
     aggregate: Some(aggregate),
     dependencies: Some(|object| dependencies::of_pods(object, &object["spec"]["template"]["spec"])),
     ..GENERAL
@@ -69,16 +69,6 @@ fn retain(desired: &mut Value, observed: &Value) {
     }
 }
 
-fn reflect(object: &Value) -> Option<Value> {
-    let status = object["status"].as_object().filter(|status| !status.is_empty())?;
-    Some(
-        JOB_FIELDS
-            .iter()
-            .filter_map(|field| Some(((*field).to_owned(), status.get(*field)?.clone())))
-            .collect(),
-    )
-}
-
 fn condition_holds(status: &Value, kind: &str) -> bool {
     let conditions = status["conditions"].as_array();
     conditions
@@ -95,10 +85,7 @@ fn aggregate(template: &Value, items: &[ClusterStatus]) -> Option<Value> {
     }
     let mut status = base(template);
     for field in ["active", "succeeded", "failed"] {
-        match sum(items, field) {
-            0 => status.remove(field),
-            total => status.insert(field.to_owned(), json!(total)),
-        };
+        set_count(&mut status, field, sum(items, field));
     }
     let all = |kind: &str| {
         !items.is_empty()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{GENERAL, Rule, base, number, object_at, statuses, sum};
+use super::{GENERAL, Rule, base, number, object_at, pick, set_count, statuses, sum};
 use crate::{ClusterStatus, Replicas, dependencies, requests};
 
 pub(super) const POD: Rule = Rule {
@@ -31,7 +31,13 @@ pub(super) const SERVICE: Rule = Rule {
             &["healthCheckNodePort", "clusterIP", "clusterIPs"],
         );
     }),
-    reflect: Some(|object| is_load_balancer(object).then(|| json!({"loadBalancer": object["status"]["loadBalancer"]}))),
+    reflect: Some(|object| {
+        if is_load_balancer(object) {
+            pick(object, &["loadBalancer"])
+        } else {
+            None
+        }
+    }),
     aggregate: Some(|template, items| {
         if is_load_balancer(template) {
             Some(aggregate_ingress(template, items))
@@ -85,16 +91,29 @@ pub(super) const PERSISTENT_VOLUME_CLAIM: Rule = Rule {
 };
 
 pub(super) const POD_DISRUPTION_BUDGET: Rule = Rule {
+    reflect: Some(|object| {
+        pick(
+            object,
+            &[
+                "currentHealthy",
+                "desiredHealthy",
+                "disruptedPods",
+                "disruptionsAllowed",
+                "expectedPods",
+            ],
+        )
+    }),
     aggregate: Some(|template, items| Some(aggregate_budget(template, items))),
     healthy: Some(|object| number(&object["status"]["desiredHealthy"]) <= number(&object["status"]["currentHealthy"])),
     ..GENERAL
 };
 
 pub(super) const HORIZONTAL_POD_AUTOSCALER: Rule = Rule {
+    reflect: Some(|object| pick(object, &["currentReplicas", "desiredReplicas"])),
     aggregate: Some(|template, items| {
         let mut status = base(template);
         for field in ["currentReplicas", "desiredReplicas"] {
-            status.insert(field.to_owned(), json!(sum(items, field)));
+            set_count(&mut status, field, sum(items, field));
         }
         Some(Value::Object(status))
     }),
@@ -259,7 +278,7 @@ fn aggregate_ingress(template: &Value, items: &[ClusterStatus]) -> Value {
 fn aggregate_budget(template: &Value, items: &[ClusterStatus]) -> Value {
     let mut status = base(template);
     for field in ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"] {
-        status.insert(field.to_owned(), json!(sum(items, field)));
+        set_count(&mut status, field, sum(items, field));
     }
     let mut disrupted = Map::new();
     for item in items {

@@ -90,6 +90,27 @@ fn sum(items: &[ClusterStatus], field: &str) -> i64 {
         .fold(0, i64::saturating_add)
 }
 
+/// Writes a count. Servers store zeros of some counts and leave out those of others: both mean zero, and neither is a change.
+fn set_count(status: &mut Map<String, Value>, field: &str, count: i64) {
+    if status.get(field).map_or(0, number) == count {
+        return;
+    }
+    if count == 0 {
+        status.remove(field);
+    } else {
+        status.insert(field.to_owned(), count.into());
+    }
+}
+
+/// These fields of an object's status, those that are there; nothing when there is no status yet.
+fn pick(object: &Value, fields: &[&str]) -> Option<Value> {
+    let status = object["status"].as_object().filter(|status| !status.is_empty())?;
+    let picked = fields
+        .iter()
+        .filter_map(|field| Some(((*field).to_owned(), status.get(*field)?.clone())));
+    Some(picked.collect())
+}
+
 /// The object at a path, to change; objects that are missing on the way are made. `None` where something else is in the way:
 /// a manifest of an unexpected shape stays as its author wrote it.
 fn object_at<'a>(root: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{GENERAL, Rule, base, number, object_at, statuses, sum};
+use super::{GENERAL, Rule, base, number, object_at, set_count, statuses, sum};
 use crate::{ClusterStatus, Replicas, dependencies, requests};
 
 /// Added to a reflected status: the member object's own generation, and that of the template that it was made from.
@@ -149,13 +149,7 @@ fn up_to_date(status: &Value, template_generation: i64) -> bool {
 fn aggregate(template: &Value, items: &[ClusterStatus], counts: &[&str], up_to_date: fn(&Value, i64) -> bool) -> Value {
     let mut status = base(template);
     for field in counts {
-        let total = sum(items, field);
-        // The API server leaves zeros of most counts out; writing them would look like a change for ever.
-        if total == 0 {
-            status.remove(*field);
-        } else {
-            status.insert((*field).to_owned(), json!(total));
-        }
+        set_count(&mut status, field, sum(items, field));
     }
     let generation = number(&template["metadata"]["generation"]);
     let fresh = statuses(items).filter(|status| up_to_date(status, generation)).count();
