@@ -102,7 +102,10 @@ impl Interpreter {
     pub fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Option<Value> {
         let aggregate = rules::of(template).and_then(|rule| rule.aggregate)?;
         let status = aggregate(template, items)?;
-        (template["status"] != status).then_some(status)
+        let before = &template["status"];
+        // A status that says nothing is as good as none.
+        let nothing = before.is_null() && status.as_object().is_some_and(serde_json::Map::is_empty);
+        (!nothing && *before != status).then_some(status)
     }
 
     /// `InterpretHealth`: a kind without a rule is healthy.

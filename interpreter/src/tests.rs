@@ -279,6 +279,20 @@ fn what_the_hub_keeps_by_itself_does_not_travel() {
             "selector": {"matchLabels": {"controller-uid": "u"}}, "template": {"metadata": {"labels": {"job-name": "j", "a": "b"}}}}}),
         &json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}),
     );
+    check_prune(
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "sa"}, "secrets": [{"name": "sa-token-x"}, {"name": "other-token-x"}]}),
+        &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "sa"}, "secrets": [{"name": "other-token-x"}]}),
+    );
+    let token = "kubernetes.io/service-account-token";
+    check_prune(
+        json!({"apiVersion": "v1", "kind": "Secret", "type": token, "data": {"token": "x"},
+            "metadata": {"annotations": {"kubernetes.io/service-account.uid": "u", "kubernetes.io/service-account.name": "sa"}}}),
+        &json!({"apiVersion": "v1", "kind": "Secret", "type": token, "metadata": {"annotations": {"kubernetes.io/service-account.name": "sa"}}}),
+    );
+    check_prune(
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n", "a": "b"}}}),
+        &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"annotations": {"a": "b"}}}),
+    );
     let manual = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {"manualSelector": true, "selector": {"matchLabels": {"controller-uid": "u"}}}});
     check_prune(manual.clone(), &manual);
 }

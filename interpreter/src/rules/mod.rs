@@ -2,6 +2,8 @@
 
 mod batch;
 mod core;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 use serde_json::{Map, Value};
