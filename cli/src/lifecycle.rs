@@ -11,11 +11,14 @@ use tracing_subscriber::EnvFilter;
 #[error("timed out: {0}")]
 pub(crate) struct TimedOut(pub(crate) String);
 
+/// What is logged when nothing is said. The client library reports every failed connection as an error; our own loops say the
+/// same once, with what they will do about it.
+const DEFAULT_FILTER: &str =
+    "warn,kube_client=off,flotilla=info,apiserver=info,controllers=info,agent=info,runtime=info";
+
 /// Logs to stderr, in colour on a terminal unless `NO_COLOR` is set.
 pub(crate) fn start_logging(filter: Option<&str>) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::WARN.into())
-        .parse_lossy(filter.unwrap_or(""));
+    let filter = EnvFilter::builder().parse_lossy(filter.unwrap_or(DEFAULT_FILTER));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

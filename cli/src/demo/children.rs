@@ -17,7 +17,15 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The running children, in order of their start.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
-    running: Vec<(String, Child)>,
+    running: Vec<Running>,
+}
+
+/// One child, and how it was started.
+#[derive(Debug)]
+struct Running {
+    name: String,
+    child: Child,
+    command: String,
 }
 
 impl Children {
@@ -67,28 +75,38 @@ impl Children {
         }
         // Nobody reads on; a child must not block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        self.running.push((name.to_owned(), child));
+        let command = format!("flotilla {}", args.join(" "));
+        self.running.push(Running {
+            name: name.to_owned(),
+            child,
+            command,
+        });
         Ok(())
     }
 
-    /// Answers with the name of the first child that ends.
-    pub(crate) async fn any_ended(&mut self) -> String {
-        loop {
-            for (name, child) in &mut self.running {
-                if !matches!(child.try_wait(), Ok(None)) {
-                    return name.clone();
-                }
+    /// Waits until a child ends and forgets it; answers with its name and the command that starts it again, or `None` when there is
+    /// no child left.
+    pub(crate) async fn next_ended(&mut self) -> Option<(String, String)> {
+        while !self.running.is_empty() {
+            let ended = self
+                .running
+                .iter_mut()
+                .position(|running| !matches!(running.child.try_wait(), Ok(None)));
+            if let Some(index) = ended {
+                let running = self.running.remove(index);
+                return Some((running.name, running.command));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        None
     }
 
     /// Ends all: closes their standard input, waits, kills what is left.
     pub(crate) async fn end(mut self) {
-        for (_, child) in &mut self.running {
-            drop(child.stdin.take());
+        for running in &mut self.running {
+            drop(running.child.stdin.take());
         }
-        for (name, mut child) in self.running {
+        for Running { name, mut child, .. } in self.running {
             if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
                 tracing::warn!(%name, "did not end in time");
                 if let Err(error) = child.kill().await {

@@ -116,11 +116,20 @@ async fn play(directory: &DataDir, members: &[String], once: bool, empty: bool, 
     Ok(())
 }
 
-/// Waits for Ctrl-C; a child that ends before that is an error.
+/// Waits for Ctrl-C. A child that ends before that is named, with the command that starts it again; the others go on, as they
+/// would in a fleet: killing one to see what happens is what a demo is for.
 async fn stay(children: &mut Children, stop: &CancellationToken) -> Result<()> {
-    tokio::select! {
-        name = children.any_ended() => bail!("{name} has ended; its log is in the data directory"),
-        () = stop.cancelled() => Ok(()),
+    loop {
+        let ended = tokio::select! {
+            ended = children.next_ended() => ended,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let Some((name, command)) = ended else {
+            bail!("every part of the demo has ended")
+        };
+        progress(&format!(
+            "{name} has ended; the others go on. Start it again with:\n  {command}\n"
+        ));
     }
 }
 
