@@ -8,12 +8,11 @@ help: ## list the commands
 
 demo: ## build and run a federation of three simulated members; Ctrl-C ends it
 	$(CARGO) build --quiet --bin flotilla
-	@KUBECTL="$$(e2e/tools/find kubectl)" && echo "kubectl: $$KUBECTL"
 	target/debug/flotilla demo
 
 test: ## run every test; installs kubectl into target/tools when the machine has none
 	$(CARGO) build --workspace --all-targets
-	KUBECTL="$$(e2e/tools/find kubectl)" $(CARGO) test --workspace
+	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/debug/flotilla" $(CARGO) test --workspace
 
 lint: ## formatting, clippy and documentation, warnings are errors
 	$(CARGO) fmt --all --check
@@ -24,5 +23,5 @@ fmt: ## format the source
 	$(CARGO) fmt --all
 
 bench: ## measure: start, memory, propagation rate (release build)
-	$(CARGO) build --release --bin flotilla
-	$(CARGO) bench --package e2e
+	$(CARGO) build --release --workspace --bins --benches
+	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --workspace --bench federation

@@ -32,7 +32,10 @@ fn main() -> Result<()> {
 async fn measure() -> Result<()> {
     // A node holds 110 pods.
     let simulate_args = ["--nodes", "4", "--node-cpu", "64"].map(str::to_owned).to_vec();
-    let mut federation = Federation::start_with(Options { simulate_args, ..Options::default() })?;
+    let mut federation = Federation::start_with(Options {
+        simulate_args,
+        ..Options::default()
+    })?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let idle = resident(federation.hub.as_ref().context("hub")?.id())?;
 
@@ -162,7 +165,10 @@ async fn wait_ready(deployments: &Api<Deployment>, start: Instant) -> Result<Dur
 
 /// A benchmark ends by itself.
 fn bounded(start: Instant, what: &str, count: usize) -> Result<()> {
-    anyhow::ensure!(start.elapsed() < Duration::from_mins(2), "{count} of {DEPLOYMENTS} Deployments {what} after 120 s");
+    anyhow::ensure!(
+        start.elapsed() < Duration::from_mins(2),
+        "{count} of {DEPLOYMENTS} Deployments {what} after 120 s"
+    );
     Ok(())
 }
 

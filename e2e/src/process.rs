@@ -103,7 +103,8 @@ impl Drop for Process {
     }
 }
 
-/// The `flotilla` binary of this workspace, built when it is not there or stale.
+/// The `flotilla` binary: the one that `FLOTILLA` names, as `make test` and `make bench` have built it, or that of this workspace,
+/// built when it is not there or stale.
 ///
 /// # Panics
 /// When it does not build.
@@ -111,6 +112,9 @@ impl Drop for Process {
 pub fn flotilla() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("FLOTILLA") {
+            return PathBuf::from(path);
+        }
         let root = root();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         // Benchmarks are built for release, and measure the release binary.
