@@ -1,12 +1,12 @@
 //! A data directory: made with care, locked while in use, and never one of somebody else.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use apiserver::pki::write_private;
 
 /// Marks a directory as ours and holds its lock; the kernel lets go of it when the process ends, however it ends.
 const LOCK: &str = "flotilla.lock";
@@ -84,7 +84,7 @@ impl DataDir {
             format!("cannot listen on {wanted}: choose another address with --listen, or stop what uses it")
         })?;
         if address.port() == 0 {
-            write_private(&kept, listener.local_addr()?.port().to_string().as_bytes())?;
+            write_private(&kept, &listener.local_addr()?.port().to_string())?;
         }
         Ok(listener)
     }
@@ -102,23 +102,6 @@ pub(crate) fn default_path(name: &str) -> Result<PathBuf> {
     } else {
         state.join(format!("flotilla-{name}"))
     })
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&partial)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use apiserver::api::{Config, Profile};
 use apiserver::front::Tls;
-use apiserver::pki::{Pki, kubeconfig};
+use apiserver::pki::{Pki, kubeconfig, write_private};
 use apiserver::server::{Parts, Server};
 use runtime::clock::{SystemClock, SystemRandom};
 use storage::Backend;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::HubArgs;
-use crate::data_dir::{self, DataDir, write_private};
+use crate::data_dir::{self, DataDir};
 use crate::lifecycle::{self, TimedOut};
 
 /// How long a start may take before it counts as failed.
@@ -64,10 +64,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
 
     let (certificate, key) = pki.issue_admin(&clock)?;
     let admin = directory.path().join("admin.kubeconfig");
-    write_private(
-        &admin,
-        kubeconfig(&url, &pki.ca_pem, &certificate, &key, "flotilla").as_bytes(),
-    )?;
+    write_private(&admin, &kubeconfig(&url, &pki.ca_pem, &certificate, &key, "flotilla"))?;
     wait_ready(&server, &stop).await?;
     if !stop.is_cancelled() {
         lifecycle::print(&format!("hub ready: {url} kubeconfig: {}", admin.display()))?;

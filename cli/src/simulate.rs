@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use apiserver::pki::Pki;
+use apiserver::pki::{Pki, write_private};
 use runtime::clock::{SystemClock, SystemRandom};
 use simulator::{Member, MemberParts, NodeShape};
 
 use crate::args::SimulateArgs;
-use crate::data_dir::{DataDir, write_private};
+use crate::data_dir::DataDir;
 use crate::kubeconfig::is_cluster_name;
 use crate::lifecycle;
 
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: SimulateArgs) -> Result<()> {
             .await
             .with_context(|| format!("member {name}"))?;
         let kubeconfig = directory.path().join(format!("{name}.kubeconfig"));
-        write_private(&kubeconfig, member.kubeconfig.as_bytes())?;
+        write_private(&kubeconfig, &member.kubeconfig)?;
         lifecycle::print(&format!(
             "member ready: {name} https://{} kubeconfig: {}",
             member.address,

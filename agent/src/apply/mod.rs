@@ -216,23 +216,11 @@ impl Applier {
     }
 
     async fn delete(&self, work: &Entry, manifest: &Value) -> Result<(), AgentError> {
-        let resource = match self.resource_of(manifest).await {
-            Ok(resource) => resource,
-            // The kind is gone from the member, and its objects with it.
-            Err(AgentError::UnknownKind { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let (namespace, name) = namespaced_name(manifest)?;
-        let Some(found) = self
-            .member
-            .read(&resource, namespace, name)
-            .await
-            .map_err(AgentError::Member)?
-        else {
+        let Some((resource, found)) = self.find(manifest).await? else {
             return Ok(());
         };
-        let object = found.value();
-        if found.meta().deletion_timestamp.is_some() || !plan::may_delete(&object, work.namespace(), work.name()) {
+        if found.meta().deletion_timestamp.is_some() || !plan::may_delete(&found.value(), work.namespace(), work.name())
+        {
             return Ok(());
         }
         let action = Action::Delete {
@@ -240,48 +228,46 @@ impl Applier {
             revision: None,
             propagation: Propagation::Background,
         };
-        let request = Request {
-            resource,
-            namespace: namespace.into(),
-            name: name.into(),
-            subresource: None,
-            action,
-        };
-        match self.member.write(FIELD_MANAGER, request).await {
-            Ok(_) => Ok(()),
-            Err(status) if status.is(&Reason::NotFound) => Ok(()),
-            // Another object of the same name took its place: not ours.
-            Err(status) if status.is(&Reason::Conflict) => Ok(()),
-            Err(status) => Err(AgentError::Member(status)),
-        }
+        self.change(resource, &found, action).await
     }
 
+    /// Takes our marks off a member object, and leaves it to the member.
     async fn release(&self, manifest: &Value) -> Result<(), AgentError> {
-        let resource = match self.resource_of(manifest).await {
-            Ok(resource) => resource,
-            Err(AgentError::UnknownKind { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let (namespace, name) = namespaced_name(manifest)?;
-        let Some(found) = self
-            .member
-            .read(&resource, namespace, name)
-            .await
-            .map_err(AgentError::Member)?
-        else {
+        let Some((resource, found)) = self.find(manifest).await? else {
             return Ok(());
         };
         let action = Action::Merge(plan::release_patch(&found.value()));
+        self.change(resource, &found, action).await
+    }
+
+    /// The member object of a manifest, read from the server itself; `None` when it is gone, be it with its kind.
+    async fn find(&self, manifest: &Value) -> Result<Option<(Resource, Arc<Entry>)>, AgentError> {
+        let resource = match self.resource_of(manifest).await {
+            Ok(resource) => resource,
+            Err(AgentError::UnknownKind { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (namespace, name) = namespaced_name(manifest)?;
+        let found = self
+            .member
+            .read(&resource, namespace, name)
+            .await
+            .map_err(AgentError::Member)?;
+        Ok(found.map(|found| (resource, found)))
+    }
+
+    /// Changes or deletes a member object that is on its way out; when it has gone, or another took its place, all is well.
+    async fn change(&self, resource: Resource, object: &Entry, action: Action) -> Result<(), AgentError> {
         let request = Request {
             resource,
-            namespace: namespace.into(),
-            name: name.into(),
+            namespace: object.namespace().into(),
+            name: object.name().into(),
             subresource: None,
             action,
         };
         match self.member.write(FIELD_MANAGER, request).await {
             Ok(_) => Ok(()),
-            Err(status) if status.is(&Reason::NotFound) => Ok(()),
+            Err(status) if status.is(&Reason::NotFound) || status.is(&Reason::Conflict) => Ok(()),
             Err(status) => Err(AgentError::Member(status)),
         }
     }

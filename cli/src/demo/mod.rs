@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use apiserver::pki::write_private;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::DemoArgs;
-use crate::data_dir::{self, DataDir, write_private};
+use crate::data_dir::{self, DataDir};
 use crate::lifecycle::{self, TimedOut};
 use children::Children;
 
@@ -84,7 +85,7 @@ async fn play(directory: &DataDir, members: &[String], once: bool, empty: bool, 
         copy(&members_dir.join(format!("{member}.kubeconfig")), &kubeconfig)?;
         let agent_kubeconfig = root.join(format!("{member}.agent.kubeconfig"));
         let agent_config = crate::kubeconfig::for_agent(&hub_dir, member)?;
-        write_private(&agent_kubeconfig, agent_config.as_bytes())?;
+        write_private(&agent_kubeconfig, &agent_config)?;
         let agent_args = [
             "agent",
             "--cluster",
@@ -172,8 +173,8 @@ fn text(path: &Path) -> Result<&str> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    write_private(to, &content)
+    let content = std::fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?;
+    Ok(write_private(to, &content)?)
 }
 
 /// Polls until a condition holds, or says what did not come true.
