@@ -11,6 +11,7 @@ mod agent_faults;
 mod bad_input;
 mod demo;
 mod hub_faults;
+mod members;
 mod support;
 mod tidy;
 mod tutorial;
