@@ -2,6 +2,7 @@
 
 mod batch;
 mod core;
+mod rollout;
 #[cfg(test)]
 mod tests;
 mod workload;

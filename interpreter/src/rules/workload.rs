@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{GENERAL, Rule, base, number, object_at, set_count, statuses, sum};
+use super::{GENERAL, Rule, base, number, object_at, rollout, set_count, statuses, sum};
 use crate::{ClusterStatus, Replicas, dependencies, requests};
 
 /// Added to a reflected status: the member object's own generation, and that of the template that it was made from.
@@ -38,8 +38,16 @@ pub(super) const DEPLOYMENT: Rule = Rule {
     replicas: Some(replicas),
     replica_field: Some("replicas"),
     retain: Some(retain_replicas),
-    reflect: Some(|object| reflect(object, DEPLOYMENT_COUNTS, true)),
-    aggregate: Some(|template, items| Some(aggregate(template, items, DEPLOYMENT_COUNTS, up_to_date))),
+    reflect: Some(|object| {
+        let mut status = reflect(object, DEPLOYMENT_COUNTS, true)?;
+        rollout::reflect(object, &mut status);
+        Some(status)
+    }),
+    aggregate: Some(|template, items| {
+        let mut status = aggregate(template, items, DEPLOYMENT_COUNTS, up_to_date);
+        rollout::aggregate(template, items, &mut status);
+        Some(status)
+    }),
     healthy: Some(|object| observed(object) && rolled_out(object)),
     dependencies: Some(template_dependencies),
 };
