@@ -174,7 +174,8 @@ fn config_map(found: &mut Found, object: &Value) {
     if data_size(object, "data") + data_size(object, "binaryData") / 4 * 3 > MAX_DATA {
         found.push(
             FieldErrorKind::TooLong,
-            String::new(),
+            // As Kubernetes prints the path to nothing in particular.
+            "[]".to_owned(),
             None,
             format!("may not be more than {MAX_DATA} bytes"),
         );

@@ -3,7 +3,7 @@
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
-use crate::status::{Cause, Reason, Status};
+use crate::status::{Reason, Status};
 
 /// Operations in one patch.
 const MAX_OPERATIONS: usize = 10_000;
@@ -72,12 +72,8 @@ fn refused(index: usize, operation: &PatchOperation, kind: &json_patch::PatchErr
         operation.path()
     );
     let message = format!("the server rejected our request due to an error in our request: {detail}");
-    let mut status = Status::failure(422, Reason::Invalid, message);
-    status.details_mut().causes.push(Cause {
-        message: detail,
-        ..Cause::default()
-    });
-    status
+    // No cause: it would be about no field, and clients print "field: message".
+    Status::failure(422, Reason::Invalid, message)
 }
 
 /// About as many bytes as the value has in JSON, without writing it.

@@ -170,7 +170,7 @@ fn data() {
     check(
         map,
         json!({"data": {"a": large}}),
-        &[": Too long: may not be more than 1048576 bytes"],
+        &["[]: Too long: may not be more than 1048576 bytes"],
     );
     let secret = ("", "v1", "Secret");
     check(
