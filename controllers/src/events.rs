@@ -82,9 +82,10 @@ pub struct Note {
 }
 
 /// The writing end: cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Recorder {
-    writers: Arc<[mpsc::Sender<Note>]>,
+    writers: Arc<[mpsc::Sender<(Timestamp, Note)>]>,
+    clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
 
@@ -99,12 +100,11 @@ impl Recorder {
         let (senders, writers) = (0..WRITERS)
             .map(|_| {
                 let (sender, notes) = mpsc::channel(WAITING);
-                let (hub, clock, cancel) = (hub.clone(), clock.clone(), cancel.clone());
+                let (hub, cancel) = (hub.clone(), cancel.clone());
                 (
                     sender,
                     EventWriter {
                         hub,
-                        clock,
                         notes,
                         cancel,
                         seen: HashMap::new(),
@@ -117,6 +117,7 @@ impl Recorder {
         (
             Self {
                 writers: senders.into(),
+                clock: clock.clone(),
                 metrics,
             },
             writers,
@@ -128,7 +129,7 @@ impl Recorder {
         let mut hasher = DefaultHasher::new();
         note.involved.uid.hash(&mut hasher);
         let writer = usize::try_from(hasher.finish() % WRITERS as u64).unwrap_or_default();
-        if self.writers[writer].try_send(note).is_err() {
+        if self.writers[writer].try_send((self.clock.now(), note)).is_err() {
             self.metrics.event_dropped();
         }
     }
@@ -137,8 +138,8 @@ impl Recorder {
 /// Writes the notes of some of the objects.
 pub struct EventWriter {
     hub: Arc<dyn Hub>,
-    clock: Arc<dyn Clock>,
-    notes: mpsc::Receiver<Note>,
+    /// Notes, and when they were made: they may wait, here and for [`REPEAT`].
+    notes: mpsc::Receiver<(Timestamp, Note)>,
     cancel: CancellationToken,
     seen: HashMap<(String, String), Seen>,
     tokens: f64,
@@ -151,6 +152,24 @@ struct Seen {
     written: Instant,
     /// Occurrences since then.
     pending: i64,
+    /// The last occurrence.
+    last: Timestamp,
+}
+
+impl Seen {
+    /// It has happened again.
+    fn again(&mut self, at: Timestamp) {
+        self.pending += 1;
+        self.last = self.last.max(at);
+    }
+
+    /// The merge patch that tells what has happened since the last one, at the time when it did.
+    fn repeat(&mut self, now: Instant) -> serde_json::Value {
+        self.count += self.pending;
+        self.pending = 0;
+        self.written = now;
+        json!({"count": self.count, "lastTimestamp": seconds(self.last)})
+    }
 }
 
 #[derive(Deserialize)]
@@ -169,7 +188,7 @@ impl EventWriter {
                 biased;
                 () = self.cancel.cancelled() => return,
                 note = self.notes.recv() => match note {
-                    Some(note) => self.take(note).await,
+                    Some((at, note)) => self.take(at, note).await,
                     None => return,
                 },
                 _ = flush.tick() => self.flush().await,
@@ -177,7 +196,7 @@ impl EventWriter {
         }
     }
 
-    async fn take(&mut self, note: Note) {
+    async fn take(&mut self, at: Timestamp, note: Note) {
         let namespace = if note.involved.namespace.is_empty() {
             "default"
         } else {
@@ -188,7 +207,7 @@ impl EventWriter {
         let id = (namespace, name);
         if let Some(seen) = self.seen.get_mut(&id) {
             if !note.once {
-                seen.pending += 1;
+                seen.again(at);
                 if seen.written.elapsed() >= REPEAT {
                     self.repeat(&id).await;
                 }
@@ -207,6 +226,7 @@ impl EventWriter {
             count: count.unwrap_or(0),
             written: Instant::now(),
             pending: 1,
+            last: at,
         };
         match count {
             Some(_) if note.once => {
@@ -218,7 +238,7 @@ impl EventWriter {
             }
             None => {
                 self.pace().await;
-                let object = event(&note, &id.0, &id.1, self.clock.now());
+                let object = event(&note, &id.0, &id.1, at);
                 if self.send(&id, Action::Create(object)).await {
                     self.seen.insert(
                         id,
@@ -247,12 +267,8 @@ impl EventWriter {
 
     async fn repeat(&mut self, id: &(String, String)) {
         self.pace().await;
-        let now = self.clock.now();
         let Some(seen) = self.seen.get_mut(id) else { return };
-        seen.count += seen.pending;
-        seen.pending = 0;
-        seen.written = Instant::now();
-        let patch = json!({"count": seen.count, "lastTimestamp": seconds(now)});
+        let patch = seen.repeat(Instant::now());
         if !self.send(id, Action::Merge(patch)).await {
             self.seen.remove(id);
         }
@@ -323,7 +339,7 @@ fn event_name(note: &Note) -> String {
     format!("{name}.{hash:016x}")
 }
 
-fn event(note: &Note, namespace: &str, name: &str, now: Timestamp) -> serde_json::Value {
+fn event(note: &Note, namespace: &str, name: &str, at: Timestamp) -> serde_json::Value {
     let mut involved = json!({
         "apiVersion": note.involved.api_version, "kind": note.involved.kind, "name": note.involved.name, "uid": note.involved.uid,
     });
@@ -340,8 +356,8 @@ fn event(note: &Note, namespace: &str, name: &str, now: Timestamp) -> serde_json
         "source": {"component": note.source},
         "reportingComponent": note.source,
         "reportingInstance": "",
-        "firstTimestamp": seconds(now),
-        "lastTimestamp": seconds(now),
+        "firstTimestamp": seconds(at),
+        "lastTimestamp": seconds(at),
         "count": 1,
         "type": if note.warning { "Warning" } else { "Normal" },
     })
@@ -375,6 +391,24 @@ mod tests {
         assert_ne!(event_name(&note("hello", "a")), event_name(&note("hello", "b")));
         assert!(event_name(&note(&"x".repeat(253), "a")).len() <= 253);
         assert!(event_name(&note("system:node", "a")).starts_with("system.node."));
+    }
+
+    #[test]
+    fn repeats_are_told_at_the_time_of_the_last_one() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut seen = Seen {
+            count: 1,
+            written: Instant::now(),
+            pending: 0,
+            last: at(0),
+        };
+        seen.again(at(2));
+        seen.again(at(1));
+        let later = seen.written + REPEAT;
+        let patch = json!({"count": 3, "lastTimestamp": "1970-01-01T00:00:02Z"});
+        assert_eq!(seen.repeat(later), patch);
+        assert_eq!(seen.written, later);
+        assert_eq!(seen.repeat(later), patch, "told already");
     }
 
     #[test]

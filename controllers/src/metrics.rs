@@ -2,14 +2,16 @@
 //!
 //! Nothing is global: the caller makes [`Metrics`], registers it where it serves `/metrics` and hands it to the controllers.
 
+mod cluster;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use serde_json::Value;
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,7 +52,7 @@ pub struct Metrics {
     sync_work: Family<ResultLabel, Histogram, fn() -> Histogram>,
     schedule_attempts: Family<ScheduleLabel, Counter>,
     schedule_duration: Family<ScheduleLabel, Histogram, fn() -> Histogram>,
-    cluster_ready: Family<ClusterLabel, Gauge>,
+    clusters: cluster::ClusterGauges,
     lag: Family<StageLabel, Histogram, fn() -> Histogram>,
     events_dropped: Counter,
 }
@@ -68,7 +70,7 @@ impl Default for Metrics {
             sync_work: Family::new_with_constructor(buckets),
             schedule_attempts: Family::default(),
             schedule_duration: Family::new_with_constructor(buckets),
-            cluster_ready: Family::default(),
+            clusters: cluster::ClusterGauges::default(),
             lag: Family::new_with_constructor(buckets),
             events_dropped: Counter::default(),
         }
@@ -112,11 +114,7 @@ impl Metrics {
             "Time to schedule a binding and store the result",
             self.schedule_duration.clone(),
         );
-        registry.register(
-            "cluster_ready_state",
-            "Whether a member cluster is ready (1) or not (0)",
-            self.cluster_ready.clone(),
-        );
+        self.clusters.register(registry);
         registry.register(
             "flotilla_stage_lag_seconds",
             "Time between the change that a stage reacts to and the end of its writes",
@@ -162,19 +160,9 @@ impl Metrics {
         self.schedule_duration.get_or_create(&label).observe(took.as_secs_f64());
     }
 
-    /// The state of a member; `None` when it is gone.
-    pub fn cluster_ready(&self, cluster: &str, ready: Option<bool>) {
-        let label = ClusterLabel {
-            member_cluster: cluster.to_owned(),
-        };
-        match ready {
-            Some(ready) => {
-                self.cluster_ready.get_or_create(&label).set(i64::from(ready));
-            }
-            None => {
-                self.cluster_ready.remove(&label);
-            }
-        }
+    /// A member's Cluster as it is now; `None` when it is gone.
+    pub fn cluster(&self, name: &str, cluster: Option<&Value>) {
+        self.clusters.set(name, cluster);
     }
 
     /// A stage has written what a change asked for.
@@ -199,7 +187,6 @@ mod tests {
         metrics.applied(true, Duration::from_millis(1));
         metrics.rendered(false, Duration::from_millis(1));
         metrics.scheduled(true, "ReconcileSchedule", Duration::from_millis(1));
-        metrics.cluster_ready("eu", Some(true));
         metrics.lag("place", Duration::from_millis(1));
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
@@ -208,7 +195,6 @@ mod tests {
             "policy_apply_attempts_total{result=\"success\"} 1",
             "binding_sync_work_duration_seconds_count{result=\"error\"} 1",
             "karmada_scheduler_schedule_attempts_total{result=\"success\",schedule_type=\"ReconcileSchedule\"} 1",
-            "cluster_ready_state{member_cluster=\"eu\"} 1",
             "flotilla_stage_lag_seconds_count{stage=\"place\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{self, Grace, Sighting};
+use super::reconcile::SOURCE;
 use crate::conditions;
-use crate::context::{Context, Error, MANAGER};
+use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::kinds;
 use crate::names;
 
@@ -55,21 +56,30 @@ async fn look(context: &Context, entry: &Entry, sightings: &mut HashMap<String, 
     let now = context.clock.now();
     let ready = conditions::find(&cluster, "Ready");
     let renewed = renew_time(context, entry.name());
-    let sighting = plan::sight(sightings.get(entry.name()), ready, renewed.as_deref(), now);
+    let last = sightings.get(entry.name());
+    if let Some(message) = plan::returned(last, ready) {
+        context.tell(SOURCE, &kinds::CLUSTER, entry, Outcome::normal("ClusterReady"), message);
+    }
+    let mut sighting = plan::sight(last, ready, renewed.as_deref(), now);
     let grace = Grace {
         running: context.config.cluster_monitor_grace_period,
         startup: context.config.cluster_startup_grace_period,
     };
     let verdict = plan::verdict(&sighting, grace, now);
-    sightings.insert(entry.name().to_owned(), sighting);
     if let Some(condition) = verdict {
+        sightings.insert(entry.name().to_owned(), sighting.clone());
         let mut want: Value = cluster.clone();
         conditions::set(&mut want, &condition, now);
         context
             .write_status(MANAGER, &kinds::CLUSTER, entry, &cluster, &want)
             .await?;
         tracing::info!(cluster = entry.name(), reason = condition.reason, "cluster is silent");
+        // Remembered as written: it may speak again before the next look, and that is news, too.
+        sighting.ready = conditions::find(&want, condition.kind).cloned();
+        let outcome = Outcome::warning(condition.reason);
+        context.tell(SOURCE, &kinds::CLUSTER, entry, outcome, condition.message);
     }
+    sightings.insert(entry.name().to_owned(), sighting);
     Ok(())
 }
 

@@ -41,6 +41,14 @@ pub fn sight(last: Option<&Sighting>, ready: Option<&Value>, renewed: Option<&st
     }
 }
 
+/// What to say of a cluster that is Ready again, having been seen when it was not.
+pub fn returned(last: Option<&Sighting>, ready: Option<&Value>) -> Option<String> {
+    let before = last?.ready.as_ref()?;
+    let ready = ready.filter(|ready| ready["status"] == "True" && before["status"] != "True")?;
+    let message = ready["message"].as_str().filter(|message| !message.is_empty());
+    Some(message.unwrap_or("Cluster is ready again.").to_owned())
+}
+
 /// The Ready condition of a cluster that has been silent for too long.
 pub fn verdict(sighting: &Sighting, grace: Grace, now: Timestamp) -> Option<Condition> {
     let limit = if sighting.ready.is_some() {

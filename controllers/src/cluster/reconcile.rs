@@ -14,7 +14,8 @@ use crate::context::{Context, Error, MANAGER, Outcome, SCHEDULER};
 use crate::kinds;
 use crate::names;
 
-const SOURCE: &str = "cluster-controller";
+/// Who tells what happened to a cluster.
+pub(super) const SOURCE: &str = "cluster-controller";
 /// How often the end of a cluster is looked at again.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the scheduler has to move workloads off a cluster that is going; then they are taken off without it.
@@ -23,12 +24,11 @@ const RESCHEDULE: Duration = Duration::from_secs(10);
 /// Works on one cluster.
 pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -> Result<Action, Error> {
     let Some(entry) = context.hub.get(&key) else {
-        context.metrics.cluster_ready(&key.name, None);
+        context.metrics.cluster(&key.name, None);
         return Ok(Action::Done);
     };
     let cluster = entry.value();
-    let ready = plan::readiness(&cluster) == "True";
-    context.metrics.cluster_ready(&key.name, Some(ready));
+    context.metrics.cluster(&key.name, Some(&cluster));
     if entry.meta().deletion_timestamp.is_some() {
         return end(&context, &entry, &cluster).await;
     }

@@ -83,6 +83,12 @@ async fn a_silent_cluster_becomes_unknown_keeps_its_work_and_can_be_deleted() {
     }
     assert!(beats >= 8, "the grace period is kept");
     assert_eq!(ready(&federation, "us"), "True ClusterReady");
+    let silent = "Cluster controller stopped posting cluster status.";
+    federation
+        .until("an Event says so", || {
+            federation.told(&cluster("eu"), "ClusterStatusUnknown", silent)
+        })
+        .await;
     let tainted = || taints(&federation, "eu") == ["cluster.karmada.io/unreachable"];
     federation.until("it is tainted", tainted).await;
     assert_eq!(

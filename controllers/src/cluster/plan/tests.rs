@@ -26,6 +26,22 @@ fn check(sightings: &[(i64, Option<&str>, Option<&str>)], expected: Expect) {
 }
 
 #[test]
+fn a_return_is_news_when_it_was_seen_away() {
+    let ready = |status: &str| json!({"type": "Ready", "status": status, "message": "it is"});
+    let returned = |before: Option<&str>, now: &str| {
+        let before = before.map(ready);
+        let last = sight(None, before.as_ref(), None, at(0));
+        returned(Some(&last), Some(&ready(now)))
+    };
+    assert_eq!(returned(Some("Unknown"), "True").as_deref(), Some("it is"));
+    assert_eq!(returned(Some("False"), "True").as_deref(), Some("it is"));
+    assert_eq!(returned(Some("True"), "True"), None);
+    assert_eq!(returned(Some("Unknown"), "False"), None);
+    assert_eq!(returned(None, "True"), None, "it has never been away");
+    assert_eq!(super::returned(None, Some(&ready("True"))), None);
+}
+
+#[test]
 fn silence() {
     check(&[(0, Some("True"), Some("a"))], expect!["fine"]);
     check(
