@@ -1,6 +1,7 @@
 //! The hub dies and comes back: whatever was acknowledged is still there, and everybody carries on.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::mpsc;
 
@@ -54,6 +55,27 @@ fn a_killed_hub_carries_on_where_it_was() {
         .hub()
         .run(&["rollout", "status", "deployment/hello", "--timeout=90s"])
         .ok();
+}
+
+#[test]
+fn a_terminated_hub_ends_by_itself_with_watches_open() {
+    let mut federation = Federation::start().unwrap();
+    let mut watch = federation
+        .hub()
+        .command(&["get", "clusters", "--watch"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let hub = federation.hub.take().unwrap();
+    assert!(hub.terminate().unwrap(), "the hub did not end with code 0");
+    // Its directory and its port are free again at once.
+    federation.start_hub().unwrap();
+    federation.wait_ready();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 /// What a watcher saw: name → the values in order.
