@@ -325,6 +325,7 @@ fn roots(registry: &Registry) -> Value {
         "/healthz",
         "/livez",
         "/metrics",
+        "/openapi/v2",
         "/openapi/v3",
         "/readyz",
         "/version",

@@ -15,10 +15,12 @@ macro_rules! describe {
     }};
 }
 
-/// Adds descriptions to the schemas of a group-version and the types that it refers to.
-pub(super) fn add(group: &str, version: &str, schemas: &mut Map<String, Value>) {
+/// Adds descriptions to the schemas of these group-versions and the types that they refer to.
+pub(super) fn add(versions: &[(&str, &str)], schemas: &mut Map<String, Value>) {
     let mut generator = SchemaGenerator::default();
-    kinds_of(group, version, &mut generator);
+    for (group, version) in versions {
+        kinds_of(group, version, &mut generator);
+    }
     let _ = generator.subschema_for::<meta::ObjectMeta>();
     let _ = generator.subschema_for::<meta::ListMeta>();
     let _ = generator.subschema_for::<meta::DeleteOptions>();

@@ -1,14 +1,15 @@
-//! `OpenAPI` v3: an index of group-versions and one document for each, made when asked for.
+//! `OpenAPI`: v3 with an index of group-versions and one document for each, [`v2`] with one for all, made when asked for.
 //!
 //! Documents are large and clients keep them on disk by their hash, so none is kept in memory: the index holds only
 //! hashes, which name what a document is made from. [`paths`] writes the operations, [`schemas`] the components,
 //! [`descriptions`] explains them.
 //!
-//! Never here: `OpenAPI` v2.
+//! Never here: what types there are, and who may read about them.
 
 mod descriptions;
 mod paths;
 mod schemas;
+mod v2;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -110,6 +111,9 @@ pub(super) fn serve(
 ) -> Option<NonResource> {
     let path = path.trim_end_matches('/');
     let index = registry.views.openapi_index.get_or_init(|| Index::new(registry));
+    if path == "v2" {
+        return Some(v2::serve(registry, index, accept, if_none_match));
+    }
     if path == "v3" {
         let document = index_document(index);
         return Some(if takes_json(accept) {
@@ -136,27 +140,14 @@ pub(super) fn serve(
         },
         _ => {
             let etag = format!("\"{}\"", entry.hash);
-            let mut headers = vec![("ETag", etag.clone()), ("Vary", "Accept".to_owned())];
+            let mut headers = vec![("ETag", etag), ("Vary", "Accept".to_owned())];
             if asked.is_some() {
                 headers.push(("Cache-Control", "public, immutable".to_owned()));
                 headers.push(("Expires", http_date(now + FOR_EVER)));
             }
-            if if_none_match.is_some_and(|tags| matches_etag(tags, &etag)) {
-                NonResource {
-                    code: 304,
-                    content_type: String::new(),
-                    headers,
-                    body: Bytes::new(),
-                }
-            } else {
-                let body = document(&members(registry, &entry.group, &entry.version));
-                NonResource {
-                    code: 200,
-                    content_type: JSON.to_owned(),
-                    headers,
-                    body,
-                }
-            }
+            answer(headers, if_none_match, JSON, || {
+                document(&members(registry, &entry.group, &entry.version))
+            })
         }
     })
 }
@@ -180,21 +171,31 @@ fn index_document(index: &Index) -> Bytes {
 
 fn tagged(body: Bytes, if_none_match: Option<&str>) -> NonResource {
     let etag = format!("\"{}\"", fingerprint(&[&body]));
-    let headers = vec![("ETag", etag.clone()), ("Vary", "Accept".to_owned())];
-    if if_none_match.is_some_and(|tags| matches_etag(tags, &etag)) {
-        NonResource {
-            code: 304,
-            content_type: String::new(),
-            headers,
-            body: Bytes::new(),
-        }
+    let headers = vec![("ETag", etag), ("Vary", "Accept".to_owned())];
+    answer(headers, if_none_match, JSON, || body)
+}
+
+/// A 304 when the client has what the `ETag` among the headers names, which spares making it; else a 200.
+fn answer(
+    headers: Vec<(&'static str, String)>,
+    if_none_match: Option<&str>,
+    content_type: &str,
+    body: impl FnOnce() -> Bytes,
+) -> NonResource {
+    let known = headers
+        .iter()
+        .filter(|(name, _)| *name == "ETag")
+        .any(|(_, etag)| if_none_match.is_some_and(|tags| matches_etag(tags, etag)));
+    let (code, content_type, body) = if known {
+        (304, "", Bytes::new())
     } else {
-        NonResource {
-            code: 200,
-            content_type: JSON.to_owned(),
-            headers,
-            body,
-        }
+        (200, content_type, body())
+    };
+    NonResource {
+        code,
+        content_type: content_type.to_owned(),
+        headers,
+        body,
     }
 }
 

@@ -80,15 +80,13 @@ pub(super) fn of(defs: &[&ResourceDef]) -> Map<String, Value> {
         }
     }
     let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-    let versions: Vec<(&str, &str)> = defs
-        .first()
+    let versions: BTreeSet<(&str, &str)> = defs
+        .iter()
         .map(|def| (def.group.as_str(), def.version.as_str()))
-        .into_iter()
         .collect();
+    let versions: Vec<(&str, &str)> = versions.into_iter().collect();
     schemas.extend(openapi::components(types, &roots, &versions));
-    for (group, version) in versions {
-        descriptions::add(group, version, &mut schemas);
-    }
+    descriptions::add(&versions, &mut schemas);
     schemas
 }
 
