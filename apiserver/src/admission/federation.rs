@@ -132,7 +132,13 @@ fn check(call: &Call<'_>, object: &Value, old: Option<&Value>) -> Result<(), Sta
         return Ok(());
     };
     let errors: Vec<FieldError> = problems.into_iter().map(field_error).collect();
-    report(&call.def, object, &errors)
+    report(&call.def, object, &errors)?;
+    if is_policy(call) || is_cluster(call) {
+        for field in validate::without_effect(object) {
+            call.warn(format!("{field} has no effect in this release"));
+        }
+    }
+    Ok(())
 }
 
 fn field_error(problem: Problem) -> FieldError {

@@ -48,6 +48,28 @@ async fn a_policy_gets_an_id_of_its_own_and_what_it_left_open() {
 }
 
 #[tokio::test]
+async fn what_has_no_effect_is_said_on_every_change() {
+    let server = Server::start(Profile::Hub).await;
+    let spec = json!({
+        "resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}],
+        "propagateDeps": true,
+        "preemption": "Always",
+    });
+    let warnings = [
+        "spec.propagateDeps has no effect in this release",
+        "spec.preemption: Always has no effect in this release",
+    ];
+    let made = server.send(&format!("POST {POLICIES}"), policy(&spec)).await.unwrap();
+    assert_eq!(made.warnings, warnings);
+    let change = json!({"spec": {"priority": 1}});
+    let changed = server.send(&format!("PATCH {POLICIES}/p"), change).await.unwrap();
+    assert_eq!(changed.warnings, warnings);
+    let change = json!({"spec": {"propagateDeps": false, "preemption": "Never"}});
+    let changed = server.send(&format!("PATCH {POLICIES}/p"), change).await.unwrap();
+    assert_eq!(changed.warnings, [""; 0]);
+}
+
+#[tokio::test]
 async fn what_breaks_a_federation_rule_is_refused_with_its_field() {
     let server = Server::start(Profile::Hub).await;
     let spec = json!({

@@ -14,15 +14,34 @@ use crate::verbs::write::change_finalizer;
 /// Holds a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+const RULES: &str = "x-kubernetes-validations: rules are stored, but not evaluated in this release";
+
 /// Fills in names, status and finalizer before a create or update, and refuses a schema that cannot be served.
 pub(super) fn prepare(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     fill_names(object);
     check(object)?;
+    if custom::versions(object).any(|version| has_rules(&version["schema"]["openAPIV3Schema"])) {
+        call.warn(RULES.to_owned());
+    }
     establish(&call.registry, object, call.api.clock.now());
     if !is_terminating(object) {
         change_finalizer(object, CLEANUP, true);
     }
     Ok(())
+}
+
+/// Whether a schema, or one inside it, has rules in CEL. What only looks like one, in a default or an example, is none.
+fn has_rules(schema: &Value) -> bool {
+    let Some(fields) = schema.as_object() else { return false };
+    fields.iter().any(|(name, value)| match name.as_str() {
+        "x-kubernetes-validations" => value.as_array().is_some_and(|rules| !rules.is_empty()),
+        "properties" => value
+            .as_object()
+            .is_some_and(|properties| properties.values().any(has_rules)),
+        "items" | "additionalProperties" | "not" => has_rules(value),
+        "allOf" | "anyOf" | "oneOf" => value.as_array().is_some_and(|schemas| schemas.iter().any(has_rules)),
+        _ => false,
+    })
 }
 
 fn fill_names(object: &mut Value) {
@@ -158,4 +177,44 @@ fn names_conflict(registry: &Registry, object: &Value) -> Option<(&'static str, 
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Profile;
+    use crate::verbs::tests::Server;
+
+    #[tokio::test]
+    async fn rules_that_nobody_evaluates_are_named() {
+        let server = Server::start(Profile::Kubernetes).await;
+        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let definition = |plural: &str, field: Value| {
+            json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": format!("{plural}.example.com")},
+                "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": plural, "kind": plural.to_uppercase()},
+                    "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+                        {"type": "object", "properties": {"spec": {"type": "object", "properties": {"list": field}}}}}}]},
+            })
+        };
+        let rules = json!([{"rule": "self != ''"}]);
+        let list = |item: Value| json!({"type": "array", "items": item});
+        let with = definition(
+            "withs",
+            list(json!({"type": "string", "x-kubernetes-validations": rules})),
+        );
+        let made = server.send(&format!("POST {definitions}"), with).await.unwrap();
+        assert_eq!(made.warnings, [RULES]);
+        let change = json!({"metadata": {"labels": {"a": "b"}}});
+        let url = format!("PATCH {definitions}/withs.example.com");
+        let changed = server.send(&url, change).await.unwrap();
+        assert_eq!(changed.warnings, [RULES]);
+        let without = definition(
+            "withouts",
+            list(json!({"type": "string", "x-kubernetes-validations": []})),
+        );
+        let made = server.send(&format!("POST {definitions}"), without).await.unwrap();
+        assert_eq!(made.warnings, [""; 0]);
+    }
 }

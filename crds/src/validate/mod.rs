@@ -6,6 +6,7 @@
 mod binding;
 mod cluster;
 mod defaults;
+mod effect;
 mod failover;
 mod models;
 mod names;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use binding::binding;
 pub use cluster::cluster;
 pub use defaults::{default_cluster, default_policy};
+pub use effect::without_effect;
 pub use policy::policy;
 
 /// Why a field is refused, in Kubernetes' own classes.
