@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use serde_json::Value;
@@ -27,6 +28,29 @@ pub struct ScheduleLabel {
     pub result: &'static str,
     /// `ReconcileSchedule`, `ScaleSchedule` …
     pub schedule_type: &'static str,
+}
+
+/// A step of the scheduling algorithm.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabel {
+    /// `Place`: filters, groups and division are one pure function here.
+    pub schedule_step: &'static str,
+}
+
+/// A queue of the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QueueLabel {
+    /// `active`.
+    pub queue: &'static str,
+}
+
+/// What was built.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BuildLabel {
+    /// The program's version.
+    pub git_version: &'static str,
+    /// Operating system.
+    pub platform: &'static str,
 }
 
 /// A member cluster.
@@ -52,6 +76,9 @@ pub struct Metrics {
     sync_work: Family<ResultLabel, Histogram, fn() -> Histogram>,
     schedule_attempts: Family<ScheduleLabel, Counter>,
     schedule_duration: Family<ScheduleLabel, Histogram, fn() -> Histogram>,
+    algorithm_duration: Family<StepLabel, Histogram, fn() -> Histogram>,
+    pending: Family<QueueLabel, Gauge>,
+    build: Family<BuildLabel, Gauge>,
     clusters: cluster::ClusterGauges,
     lag: Family<StageLabel, Histogram, fn() -> Histogram>,
     events_dropped: Counter,
@@ -70,6 +97,9 @@ impl Default for Metrics {
             sync_work: Family::new_with_constructor(buckets),
             schedule_attempts: Family::default(),
             schedule_duration: Family::new_with_constructor(buckets),
+            algorithm_duration: Family::new_with_constructor(buckets),
+            pending: Family::default(),
+            build: Family::default(),
             clusters: cluster::ClusterGauges::default(),
             lag: Family::new_with_constructor(buckets),
             events_dropped: Counter::default(),
@@ -114,6 +144,26 @@ impl Metrics {
             "Time to schedule a binding and store the result",
             self.schedule_duration.clone(),
         );
+        registry.register(
+            "karmada_scheduler_scheduling_algorithm_duration_seconds",
+            "Time to decide on a placement",
+            self.algorithm_duration.clone(),
+        );
+        registry.register(
+            "scheduler_pending_bindings",
+            "Bindings that wait for the scheduler",
+            self.pending.clone(),
+        );
+        registry.register(
+            "karmada_build_info",
+            "What was built; the value is always 1",
+            self.build.clone(),
+        );
+        let build = BuildLabel {
+            git_version: concat!("v", env!("CARGO_PKG_VERSION")),
+            platform: std::env::consts::OS,
+        };
+        self.build.get_or_create(&build).set(1);
         self.clusters.register(registry);
         registry.register(
             "flotilla_stage_lag_seconds",
@@ -160,6 +210,14 @@ impl Metrics {
         self.schedule_duration.get_or_create(&label).observe(took.as_secs_f64());
     }
 
+    /// The scheduler has decided, and so many bindings still wait for it.
+    pub fn decided(&self, took: Duration, pending: usize) {
+        let step = StepLabel { schedule_step: "Place" };
+        self.algorithm_duration.get_or_create(&step).observe(took.as_secs_f64());
+        let pending = i64::try_from(pending).unwrap_or(i64::MAX);
+        self.pending.get_or_create(&QueueLabel { queue: "active" }).set(pending);
+    }
+
     /// A member's Cluster as it is now; `None` when it is gone.
     pub fn cluster(&self, name: &str, cluster: Option<&Value>) {
         self.clusters.set(name, cluster);
@@ -187,6 +245,7 @@ mod tests {
         metrics.applied(true, Duration::from_millis(1));
         metrics.rendered(false, Duration::from_millis(1));
         metrics.scheduled(true, "ReconcileSchedule", Duration::from_millis(1));
+        metrics.decided(Duration::from_millis(1), 3);
         metrics.lag("place", Duration::from_millis(1));
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
@@ -195,6 +254,9 @@ mod tests {
             "policy_apply_attempts_total{result=\"success\"} 1",
             "binding_sync_work_duration_seconds_count{result=\"error\"} 1",
             "karmada_scheduler_schedule_attempts_total{result=\"success\",schedule_type=\"ReconcileSchedule\"} 1",
+            "karmada_scheduler_scheduling_algorithm_duration_seconds_count{schedule_step=\"Place\"} 1",
+            "scheduler_pending_bindings{queue=\"active\"} 3",
+            "karmada_build_info{",
             "flotilla_stage_lag_seconds_count{stage=\"place\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");

@@ -48,6 +48,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     };
     let started = Instant::now();
     let answer = scheduler::place(&snapshot, &binding.view());
+    context.metrics.decided(started.elapsed(), context.queues.place.len());
     let have = entry.value();
     let mut current = entry;
     let mut moved = false;
