@@ -124,7 +124,8 @@ fn any_value(types: &Types, shape: &Shape, draw: &mut impl FnMut(usize) -> usize
         Shape::Map { value, .. } => {
             let keys = ["", "a", "b"];
             Value::Object(
-                (0..draw(3))
+                // Never empty: in bare JSON an empty map looks like an empty message, which protobuf does tell from none.
+                (0..=draw(2))
                     .map(|_| (keys[draw(3)].to_owned(), any_value(types, value, draw, depth)))
                     .collect(),
             )
@@ -176,7 +177,7 @@ fn any_struct(types: &Types, def: &StructDef, draw: &mut impl FnMut(usize) -> us
     Value::Object(object)
 }
 
-/// Protobuf does not tell an empty list or map from none.
+/// Protobuf does not tell an empty list from none.
 fn without_empty(value: &mut Value) {
     match value {
         Value::Object(object) => object.values_mut().for_each(without_empty),
