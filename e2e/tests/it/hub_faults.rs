@@ -22,7 +22,7 @@ fn a_killed_hub_carries_on_where_it_was() {
     wait_ready_column(&federation, "hello", "3/3");
     let before = wait_pods(&federation, "hello", [1, 1, 1]);
 
-    let mut rollout = hub
+    let mut waiting = hub
         .command(&[
             "wait",
             "deployment/hello",
@@ -49,12 +49,31 @@ fn a_killed_hub_carries_on_where_it_was() {
     for (member, names) in &before {
         assert!(kept(names, &after[member]), "{member}: {before:?} {after:?}");
     }
-    let status = rollout.wait().unwrap();
+    let status = waiting.wait().unwrap();
     assert!(status.success(), "kubectl wait did not carry on: {status}");
-    federation
-        .hub()
-        .run(&["rollout", "status", "deployment/hello", "--timeout=90s"])
-        .ok();
+    a_rollout_outlives_the_hub(&mut federation);
+}
+
+/// `kubectl rollout status` is at work while the hub dies, and sees the end.
+fn a_rollout_outlives_the_hub(federation: &mut Federation) {
+    // Without this agent the rollout cannot end before the hub is killed.
+    federation.kill_agent("us").unwrap();
+    let hub = federation.hub();
+    hub.run(&["scale", "deployment/hello", "--replicas=12"]).ok();
+    let mut rollout = hub
+        .command(&["rollout", "status", "deployment/hello", "--timeout=180s"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(rollout.stdout.take().unwrap()).lines();
+    let first = told.next().unwrap().unwrap();
+    assert!(first.starts_with("Waiting for deployment"), "{first}");
+    federation.kill_hub().unwrap();
+    federation.start_hub().unwrap();
+    federation.start_agent("us").unwrap();
+    let last = told.map_while(Result::ok).last().unwrap_or_default();
+    assert!(last.contains("successfully rolled out"), "{last}");
+    assert!(rollout.wait().unwrap().success());
 }
 
 #[test]
