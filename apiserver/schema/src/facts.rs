@@ -113,3 +113,9 @@ pub fn name_rule(gvk: &GroupVersionKind) -> NameRule {
 pub fn update_rules(gvk: &GroupVersionKind) -> &'static [UpdateRule] {
     rule_table().find(gvk).map_or(&[], |facts| &facts.updates)
 }
+
+/// Whether the IANA database has a time zone of this name.
+pub(crate) fn is_time_zone(name: &str) -> bool {
+    let names = include_str!("../facts/timezones.txt");
+    names.lines().any(|line| line == name && !line.starts_with('#'))
+}

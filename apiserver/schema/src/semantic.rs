@@ -4,8 +4,18 @@
 //! Never here: everything that stock servers check. Rules are here when somebody would otherwise learn of a mistake only
 //! from a member cluster.
 
+mod access;
+mod addresses;
+mod cron;
+mod data;
+mod limits;
+mod machinery;
+mod network;
 mod pods;
+mod scaling;
+mod selectors;
 mod services;
+mod volumes;
 mod workloads;
 
 #[cfg(test)]
@@ -13,32 +23,65 @@ mod tests;
 
 use serde_json::{Map, Value};
 
+use crate::quantity::Quantity;
 use crate::status::{FieldError, FieldErrorKind};
-use crate::validate::{data_key_problem, is_dns_subdomain};
+use crate::validate::subdomain_problem;
 
 /// Checks a whole object of the built-in type of this name, in canonical form and with defaults.
 pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
     let mut found = Found::default();
+    let spec = &object["spec"];
+    let find = &mut found;
     match type_name {
-        "core.v1.Pod" => pods::spec(&mut found, "spec", &object["spec"], &[]),
-        "core.v1.PodTemplate" => pods::template(&mut found, "template", &object["template"], &[]),
-        "core.v1.ReplicationController" => workloads::replication_controller(&mut found, &object["spec"]),
-        "core.v1.Service" => services::service(&mut found, &object["spec"]),
-        "core.v1.ConfigMap" => config_map(&mut found, object),
-        "core.v1.Secret" => secret(&mut found, object),
-        "apps.v1.Deployment" => workloads::deployment(&mut found, &object["spec"]),
-        "apps.v1.ReplicaSet" => workloads::replica_set(&mut found, &object["spec"]),
-        "apps.v1.DaemonSet" => workloads::daemon_set(&mut found, &object["spec"]),
-        "apps.v1.StatefulSet" => workloads::stateful_set(&mut found, &object["spec"]),
-        "batch.v1.Job" => workloads::job(&mut found, "spec", &object["spec"]),
-        "batch.v1.CronJob" => workloads::cron_job(&mut found, &object["spec"]),
+        "admissionregistration.v1.MutatingAdmissionPolicy" => machinery::admission_policy(find, spec),
+        "admissionregistration.v1.MutatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, false),
+        "admissionregistration.v1.ValidatingAdmissionPolicy" => machinery::validating_policy(find, spec),
+        "admissionregistration.v1.ValidatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, true),
+        "apps.v1.DaemonSet" => workloads::daemon_set(find, spec),
+        "apps.v1.Deployment" => workloads::deployment(find, spec),
+        "apps.v1.ReplicaSet" => workloads::replica_set(find, spec),
+        "apps.v1.StatefulSet" => workloads::stateful_set(find, spec),
         "autoscaling.v1.HorizontalPodAutoscaler" | "autoscaling.v2.HorizontalPodAutoscaler" => {
-            autoscaler(&mut found, &object["spec"]);
+            scaling::autoscaler(find, spec);
         }
-        "policy.v1.PodDisruptionBudget" => disruption_budget(&mut found, &object["spec"]),
-        "rbac.v1.Role" => role(&mut found, object, true),
-        "rbac.v1.ClusterRole" => role(&mut found, object, false),
-        "networking.v1.Ingress" => services::ingress(&mut found, &object["spec"]),
+        "batch.v1.CronJob" => workloads::cron_job(find, spec),
+        "batch.v1.Job" => workloads::job(find, "spec", spec),
+        "coordination.v1.Lease" => machinery::lease(find, spec),
+        "core.v1.ConfigMap" => data::config_map(find, object),
+        "core.v1.Endpoints" => network::endpoints(find, object),
+        "core.v1.Event" => machinery::event(find, object, "involvedObject"),
+        "core.v1.LimitRange" => limits::limit_range(find, spec),
+        "core.v1.PersistentVolume" => volumes::volume(find, spec),
+        "core.v1.PersistentVolumeClaim" => volumes::claim(find, "spec", spec),
+        "core.v1.Pod" => pods::spec(find, "spec", spec, &[]),
+        "core.v1.PodTemplate" => pods::template(find, "template", &object["template"], &[]),
+        "core.v1.ReplicationController" => workloads::replication_controller(find, spec),
+        "core.v1.ResourceQuota" => limits::quota(find, spec),
+        "core.v1.Secret" => data::secret(find, object),
+        "core.v1.Service" => services::service(find, spec),
+        "discovery.v1.EndpointSlice" => network::endpoint_slice(find, object),
+        "events.v1.Event" => machinery::event(find, object, "regarding"),
+        "flowcontrol.v1.FlowSchema" => machinery::flow_schema(find, object),
+        "flowcontrol.v1.PriorityLevelConfiguration" => machinery::priority_level(find, spec),
+        "networking.v1.IPAddress" => network::ip_address(find, spec),
+        "networking.v1.Ingress" => network::ingress(find, object),
+        "networking.v1.IngressClass" => network::ingress_class(find, spec),
+        "networking.v1.NetworkPolicy" => network::network_policy(find, spec),
+        "networking.v1.ServiceCIDR" => network::service_range(find, spec),
+        "node.v1.RuntimeClass" => machinery::runtime_class(find, object),
+        "policy.v1.PodDisruptionBudget" => scaling::disruption_budget(find, spec),
+        "rbac.v1.ClusterRole" => {
+            access::role(find, object, false);
+            access::aggregation(find, &object["aggregationRule"]);
+        }
+        "rbac.v1.ClusterRoleBinding" => access::binding(find, object, false),
+        "rbac.v1.Role" => access::role(find, object, true),
+        "rbac.v1.RoleBinding" => access::binding(find, object, true),
+        "scheduling.v1.PriorityClass" => limits::priority_class(find, object),
+        "storage.v1.CSIStorageCapacity" => volumes::capacity(find, object),
+        "storage.v1.StorageClass" => volumes::class(find, object),
+        "storage.v1.VolumeAttachment" => volumes::attachment(find, spec),
+        "storage.v1.VolumeAttributesClass" => volumes::parameters(find, object, false),
         _ => {}
     }
     found.errors
@@ -80,12 +123,26 @@ impl Found {
         self.push(FieldErrorKind::NotFound, path, Some(Value::from(value)), "");
     }
 
+    fn too_long(&mut self, path: String, max: usize) {
+        let detail = format!("may not be more than {max} bytes");
+        self.push(FieldErrorKind::TooLong, path, None, detail);
+    }
+
+    fn too_many(&mut self, path: String, count: usize, max: usize) {
+        let detail = format!("must have at most {max} items");
+        self.push(FieldErrorKind::TooMany, path, Some(Value::from(count)), detail);
+    }
+
     fn not_supported(&mut self, path: String, value: &str, supported: &[&str]) {
+        self.not_supported_value(path, Value::from(value), supported);
+    }
+
+    fn not_supported_value(&mut self, path: String, value: Value, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|item| format!("{item:?}")).collect();
         self.push(
             FieldErrorKind::NotSupported,
             path,
-            Some(Value::from(value)),
+            Some(value),
             format!("supported values: {}", list.join(", ")),
         );
     }
@@ -122,156 +179,38 @@ fn is_port(number: i64) -> bool {
 
 const PORT_RANGE: &str = "must be between 1 and 65535, inclusive";
 
-/// What is wrong with the name of a port.
-fn port_name_problem(name: &str) -> Option<&'static str> {
-    let bytes = name.as_bytes();
-    if name.len() > 15 {
-        return Some("must be no more than 15 characters");
-    }
-    if !bytes
-        .iter()
-        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
-        || name.is_empty()
-    {
-        return Some("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
-    }
-    if !bytes.iter().any(u8::is_ascii_lowercase) {
-        return Some("must contain at least one letter (a-z)");
-    }
-    if name.contains("--") {
-        return Some("must not contain consecutive hyphens");
-    }
-    (name.starts_with('-') || name.ends_with('-')).then_some("must not begin or end with a hyphen")
-}
-
-const MAX_DATA: usize = 1024 * 1024;
-
-fn data_size(object: &Value, key: &str) -> usize {
-    // Base64 is a third longer than what it stands for.
-    map(object, key)
-        .map(|(_, value)| value.as_str().map_or(0, str::len))
-        .sum()
-}
-
-fn data_keys(found: &mut Found, object: &Value, field: &str) {
-    for (key, _) in map(object, field) {
-        if let Some(problem) = data_key_problem(key) {
-            found.invalid(format!("{field}[{key}]"), key.as_str(), problem);
+/// The name of a port.
+fn port_name(found: &mut Found, path: &str, name: &str) {
+    let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    for (is_wrong, detail) in [
+        (name.len() > 15, "must be no more than 15 bytes"),
+        (
+            name.is_empty() || !name.bytes().all(is_known),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (
+            !name.bytes().any(|byte| byte.is_ascii_lowercase()),
+            "must contain at least one letter (a-z)",
+        ),
+        (name.contains("--"), "must not contain consecutive hyphens"),
+        (
+            name.starts_with('-') || name.ends_with('-'),
+            "must not begin or end with a hyphen",
+        ),
+    ] {
+        if is_wrong {
+            found.invalid(path.to_owned(), name, detail);
         }
     }
 }
 
-fn config_map(found: &mut Found, object: &Value) {
-    data_keys(found, object, "data");
-    data_keys(found, object, "binaryData");
-    for (key, _) in map(object, "data").filter(|(key, _)| object["binaryData"].get(*key).is_some()) {
-        found.invalid(
-            format!("data[{key}]"),
-            key.as_str(),
-            "duplicate of key present in binaryData",
-        );
-    }
-    if data_size(object, "data") + data_size(object, "binaryData") / 4 * 3 > MAX_DATA {
-        found.push(
-            FieldErrorKind::TooLong,
-            // As Kubernetes prints the path to nothing in particular.
-            "[]".to_owned(),
-            None,
-            format!("may not be more than {MAX_DATA} bytes"),
-        );
-    }
+/// An amount as stored; `None` when there is none.
+fn amount(value: &Value) -> Option<Quantity> {
+    Quantity::parse(value.as_str()?).ok()
 }
 
-fn secret(found: &mut Found, object: &Value) {
-    data_keys(found, object, "data");
-    if data_size(object, "data") / 4 * 3 > MAX_DATA {
-        found.push(
-            FieldErrorKind::TooLong,
-            "data".to_owned(),
-            None,
-            format!("may not be more than {MAX_DATA} bytes"),
-        );
-    }
-    let wanted: &[&str] = match text(object, "type") {
-        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
-        "kubernetes.io/dockercfg" => &[".dockercfg"],
-        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
-        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
-        "kubernetes.io/service-account-token" => {
-            if object["metadata"]["annotations"]
-                .get("kubernetes.io/service-account.name")
-                .is_none()
-            {
-                found.required(
-                    "metadata.annotations[kubernetes.io/service-account.name]".to_owned(),
-                    "",
-                );
-            }
-            &[]
-        }
-        _ => &[],
-    };
-    for key in wanted.iter().filter(|key| object["data"].get(**key).is_none()) {
-        found.required(format!("data[{key}]"), "");
-    }
-}
-
-fn autoscaler(found: &mut Found, spec: &Value) {
-    let (min, max) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64().unwrap_or(0));
-    if let Some(min) = min.filter(|min| *min < 1) {
-        found.invalid("spec.minReplicas".to_owned(), min, "must be greater than or equal to 1");
-    }
-    if max < 1 {
-        found.invalid("spec.maxReplicas".to_owned(), max, "must be greater than 0");
-    }
-    if min.is_some_and(|min| max < min) {
-        found.invalid(
-            "spec.maxReplicas".to_owned(),
-            max,
-            "must be greater than or equal to `minReplicas`",
-        );
-    }
-}
-
-fn disruption_budget(found: &mut Found, spec: &Value) {
-    let has = |key: &str| spec.get(key).is_some_and(|value| !value.is_null());
-    if has("minAvailable") && has("maxUnavailable") {
-        found.invalid(
-            "spec".to_owned(),
-            spec.clone(),
-            "minAvailable and maxUnavailable cannot be both set",
-        );
-    }
-}
-
-fn role(found: &mut Found, object: &Value, namespaced: bool) {
-    for (index, rule) in list(object, "rules").iter().enumerate() {
-        let path = |field: &str| format!("rules[{index}].{field}");
-        if list(rule, "verbs").is_empty() {
-            found.required(path("verbs"), "verbs must contain at least one value");
-        }
-        if !list(rule, "nonResourceURLs").is_empty() {
-            if namespaced {
-                let value = rule["nonResourceURLs"].clone();
-                found.invalid(
-                    path("nonResourceURLs"),
-                    value,
-                    "namespaced rules cannot apply to non-resource URLs",
-                );
-            }
-            continue;
-        }
-        if list(rule, "apiGroups").is_empty() {
-            found.required(path("apiGroups"), "resource rules must supply at least one api group");
-        }
-        if list(rule, "resources").is_empty() {
-            found.required(path("resources"), "resource rules must supply at least one resource");
-        }
-    }
-}
-
-/// Host names of services and rules.
+/// Host names of services.
 fn host_problem(name: &str) -> Option<String> {
     let bare = name.strip_prefix("*.").unwrap_or(name);
-    (!is_dns_subdomain(bare)).then(|| crate::validate::subdomain_problem(bare).unwrap_or_default())
+    subdomain_problem(bare)
 }

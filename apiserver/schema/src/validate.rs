@@ -22,9 +22,9 @@ use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_fiel
 use crate::semantic;
 use crate::status::{FieldError, FieldErrorKind};
 
-pub(crate) use metadata::check_labels;
+pub(crate) use metadata::{check_annotations, check_labels};
 pub use metadata::{check_name, validate_metadata, validate_metadata_update};
-pub(crate) use names::data_key_problem;
+pub(crate) use names::{data_key_problem, label_value_problem, path_problem};
 pub use names::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,
     subdomain_problem,
@@ -69,11 +69,50 @@ pub(crate) struct Walk {
     status: bool,
 }
 
-/// Strings that the schema calls required and servers accept empty.
+/// Strings that the schema calls required and servers accept empty, or refuse in words of their own.
 const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("apps.v1.StatefulSetSpec", "serviceName"),
     ("core.v1.HTTPHeader", "value"),
+    ("core.v1.PodAffinityTerm", "topologyKey"),
     ("core.v1.Sysctl", "value"),
+    ("meta.v1.OwnerReference", "apiVersion"),
+    ("meta.v1.OwnerReference", "kind"),
+    ("meta.v1.OwnerReference", "name"),
+    ("meta.v1.OwnerReference", "uid"),
+    ("node.v1.RuntimeClass", "handler"),
+    ("rbac.v1.Subject", "kind"),
+];
+
+/// What is said of required values that are missing, where it is more than that.
+const REQUIRED: &[(&str, &str, &str)] = &[
+    ("autoscaling.v2.MetricIdentifier", "name", "must specify a metric name"),
+    ("autoscaling.v2.MetricSpec", "type", "must specify a metric source type"),
+    (
+        "autoscaling.v2.MetricTarget",
+        "type",
+        "must specify a metric target type",
+    ),
+    (
+        "autoscaling.v2.ContainerResourceMetricSource",
+        "container",
+        "must specify a container",
+    ),
+    (
+        "autoscaling.v2.ContainerResourceMetricSource",
+        "name",
+        "must specify a resource name",
+    ),
+    (
+        "autoscaling.v2.ResourceMetricSource",
+        "name",
+        "must specify a resource name",
+    ),
+    ("core.v1.TopologySpreadConstraint", "topologyKey", "can not be empty"),
+    (
+        "networking.v1.HTTPIngressPath",
+        "pathType",
+        "pathType must be specified",
+    ),
 ];
 
 impl Walk {
@@ -81,6 +120,14 @@ impl Walk {
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(error);
         }
+    }
+
+    /// Below a step that brings its own separator.
+    fn under_raw(&mut self, step: &str, run: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        self.path.push_str(step);
+        run(self);
+        self.path.truncate(length);
     }
 
     pub(crate) fn under(&mut self, step: &str, run: impl FnOnce(&mut Self)) {
@@ -165,8 +212,12 @@ impl Walk {
                 && !MAY_BE_EMPTY.contains(&(def.name.as_str(), field.json.as_str()))
         };
         if missing {
+            let detail = REQUIRED
+                .iter()
+                .find(|(owner, name, _)| *owner == def.name && *name == field.json)
+                .map_or("", |(_, _, detail)| *detail);
             self.under(&field.json, |walk| {
-                walk.push(FieldError::required(walk.path.clone(), ""));
+                walk.push(FieldError::required(walk.path.clone(), detail));
             });
         }
     }
@@ -200,7 +251,10 @@ impl Walk {
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.under(&format!("[{index}]"), |walk| walk.allowed(allowed, item));
+                    // Kubernetes names the list when it is about access modes.
+                    let step = format!("[{index}]");
+                    let step = if self.path.ends_with("accessModes") { "" } else { &step };
+                    self.under_raw(step, |walk| walk.allowed(allowed, item));
                 }
             }
             Value::Object(entries) => {

@@ -1,12 +1,13 @@
-//! Services and ingresses.
+//! Services.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Found, PORT_RANGE, host_problem, is_port, list, map, port_name_problem, text};
-use crate::validate::{is_label_value, label_problem, qualified_name_problem};
+use super::network::app_protocol;
+use super::{Found, PORT_RANGE, addresses, host_problem, is_port, list, map, port_name, text};
+use crate::validate::{label_problem, label_value_problem, qualified_name_problem};
 
 pub(super) fn service(found: &mut Found, spec: &Value) {
     let kind = text(spec, "type");
@@ -17,6 +18,7 @@ pub(super) fn service(found: &mut Found, spec: &Value) {
     }
     let mut names = HashSet::new();
     let mut taken = HashSet::new();
+    let mut node_ports = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
         let path = format!("spec.ports[{index}]");
         let name = text(port, "name");
@@ -30,6 +32,11 @@ pub(super) fn service(found: &mut Found, spec: &Value) {
             found.duplicate(format!("{path}.name"), name);
         }
         service_port(found, &path, port, kind);
+        app_protocol(found, &path, port);
+        let node_port = port["nodePort"].as_i64().unwrap_or(0);
+        if node_port != 0 && !node_ports.insert((node_port, text(port, "protocol"))) {
+            found.duplicate(format!("{path}.nodePort"), node_port);
+        }
         let number = port["port"].as_i64().unwrap_or(0);
         if !taken.insert((number, text(port, "protocol"))) {
             found.duplicate(path, json!({"port": number, "protocol": text(port, "protocol")}));
@@ -39,8 +46,8 @@ pub(super) fn service(found: &mut Found, spec: &Value) {
         if let Some(problem) = qualified_name_problem(key) {
             found.invalid("spec.selector".to_owned(), key.as_str(), problem);
         }
-        if !value.as_str().is_some_and(is_label_value) {
-            found.invalid("spec.selector".to_owned(), value.clone(), "must be a valid label value");
+        if let Some(problem) = label_value_problem(value.as_str().unwrap_or_default()) {
+            found.invalid("spec.selector".to_owned(), value.clone(), problem);
         }
     }
     if kind == "ExternalName" {
@@ -51,7 +58,37 @@ pub(super) fn service(found: &mut Found, spec: &Value) {
             found.invalid("spec.externalName".to_owned(), name, problem);
         }
     }
-    addresses(found, spec, kind, headless);
+    own_addresses(found, spec, kind, headless);
+    affinity(found, spec);
+    sources(found, spec, kind);
+}
+
+/// Longest time that a client sticks to one endpoint.
+const MAX_STICKING: i64 = 86_400;
+
+fn affinity(found: &mut Found, spec: &Value) {
+    let seconds = &spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"];
+    if spec["sessionAffinity"] == "ClientIP"
+        && let Some(seconds) = seconds.as_i64()
+        && !(1..=MAX_STICKING).contains(&seconds)
+    {
+        let path = "spec.sessionAffinityConfig.clientIP.timeoutSeconds".to_owned();
+        let detail = format!("must be greater than 0 and less than {MAX_STICKING}");
+        found.invalid(path, seconds, detail);
+    }
+}
+
+/// Who may reach a load balancer.
+fn sources(found: &mut Found, spec: &Value, kind: &str) {
+    let ranges = list(spec, "loadBalancerSourceRanges");
+    let path = "spec.loadBalancerSourceRanges";
+    if !ranges.is_empty() && kind != "LoadBalancer" {
+        found.forbidden(path.to_owned(), "may only be used when `type` is 'LoadBalancer'");
+    }
+    for (index, range) in ranges.iter().enumerate() {
+        let range = range.as_str().unwrap_or_default().trim();
+        addresses::range(found, format!("{path}[{index}]"), range);
+    }
 }
 
 fn service_port(found: &mut Found, path: &str, port: &Value, kind: &str) {
@@ -61,9 +98,7 @@ fn service_port(found: &mut Found, path: &str, port: &Value, kind: &str) {
     }
     match &port["targetPort"] {
         Value::String(name) => {
-            if let Some(problem) = port_name_problem(name) {
-                found.invalid(format!("{path}.targetPort"), name.as_str(), problem);
-            }
+            port_name(found, &format!("{path}.targetPort"), name);
         }
         Value::Number(target) => {
             let target = target.as_i64().unwrap_or(0);
@@ -84,7 +119,7 @@ fn service_port(found: &mut Found, path: &str, port: &Value, kind: &str) {
     }
 }
 
-fn addresses(found: &mut Found, spec: &Value, kind: &str, headless: bool) {
+fn own_addresses(found: &mut Found, spec: &Value, kind: &str, headless: bool) {
     let given = text(spec, "clusterIP");
     if kind == "ExternalName" {
         if !given.is_empty() {
@@ -103,48 +138,11 @@ fn addresses(found: &mut Found, spec: &Value, kind: &str, headless: bool) {
         found.invalid("spec.clusterIPs[0]".to_owned(), given, detail);
     }
     for (index, address) in list(spec, "externalIPs").iter().enumerate() {
-        if address
-            .as_str()
-            .is_none_or(|address| address.parse::<IpAddr>().is_err())
-        {
-            let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            found.invalid(format!("spec.externalIPs[{index}]"), address.clone(), detail);
-        }
-    }
-}
-
-pub(super) fn ingress(found: &mut Found, spec: &Value) {
-    let backend = spec.get("defaultBackend").is_some_and(|value| !value.is_null());
-    if list(spec, "rules").is_empty() && !backend {
-        found.invalid(
-            "spec".to_owned(),
-            spec.clone(),
-            "either `defaultBackend` or `rules` must be specified",
+        let (path, address) = (
+            format!("spec.externalIPs[{index}]"),
+            address.as_str().unwrap_or_default(),
         );
-    }
-    for (index, rule) in list(spec, "rules").iter().enumerate() {
-        let host = text(rule, "host");
-        if !host.is_empty() {
-            if host.parse::<IpAddr>().is_ok() {
-                found.invalid(
-                    format!("spec.rules[{index}].host"),
-                    host,
-                    "must be a DNS name, not an IP address",
-                );
-            } else if let Some(problem) = host_problem(host) {
-                found.invalid(format!("spec.rules[{index}].host"), host, problem);
-            }
-        }
-        for (inner, path) in list(&rule["http"], "paths").iter().enumerate() {
-            let (place, kind) = (text(path, "path"), text(path, "pathType"));
-            let absolute = place.starts_with('/') || (kind == "ImplementationSpecific" && place.is_empty());
-            if matches!(kind, "Exact" | "Prefix" | "ImplementationSpecific") && !absolute {
-                found.invalid(
-                    format!("spec.rules[{index}].http.paths[{inner}].path"),
-                    place,
-                    "must be an absolute path",
-                );
-            }
-        }
+        addresses::not_special(found, &path, address);
+        addresses::address(found, path, address);
     }
 }

@@ -1,11 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::decode::normalize;
+use crate::decode::{decode_yaml, normalize};
 use crate::defaults::apply_defaults;
 use crate::facts;
 use crate::model::{GroupVersionKind, Shape, TypeRef};
-use crate::validate::validate;
+use crate::validate::{validate, validate_metadata};
 
 fn check(gvk: (&str, &str, &str), mut value: Value, expected: &[&str]) {
     let gvk = GroupVersionKind {
@@ -22,6 +22,45 @@ fn check(gvk: (&str, &str, &str), mut value: Value, expected: &[&str]) {
     apply_defaults(place, &mut value, jiff::Timestamp::UNIX_EPOCH);
     let errors: Vec<String> = validate(place, &value).iter().map(ToString::to_string).collect();
     assert_eq!(errors, expected);
+}
+
+#[test]
+fn objects_that_kubernetes_refuses() {
+    let documents = include_str!("../../tests/fixtures/invalid-objects.yaml")
+        .split("---\n")
+        .skip(1);
+    let mut count = 0;
+    for document in documents {
+        count += 1;
+        let case = decode_yaml(document.as_bytes()).unwrap().value;
+        let object = case["object"].clone();
+        let text = |key: &str| object[key].as_str().unwrap();
+        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        let gvk = GroupVersionKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: text("kind").to_owned(),
+        };
+        let shape = Shape::Struct(facts::kind(&gvk).unwrap());
+        let place = TypeRef {
+            types: facts::builtin_types(),
+            shape: &shape,
+        };
+        let mut value = object.clone();
+        normalize(place, &mut value).unwrap();
+        apply_defaults(place, &mut value, jiff::Timestamp::UNIX_EPOCH);
+        let mut errors = validate_metadata(&gvk, &value);
+        errors.extend(validate(place, &value));
+        let found: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let expected: Vec<&str> = case["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap())
+            .collect();
+        assert_eq!(found, expected, "{object}");
+    }
+    assert!(count > 100);
 }
 
 const DEPLOYMENT: (&str, &str, &str) = ("apps", "v1", "Deployment");
@@ -84,6 +123,7 @@ fn pods() {
             "spec.containers[0].image: Required value",
             "spec.containers[0].ports[0].containerPort: Required value",
             "spec.containers[0].ports[1].name: Invalid value: \"UPPER\": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+            "spec.containers[0].ports[1].name: Invalid value: \"UPPER\": must contain at least one letter (a-z)",
             "spec.containers[0].ports[1].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
             "spec.containers[1].name: Duplicate value: \"c\"",
             "spec.containers[1].volumeMounts[0].name: Not found: \"nowhere\"",
@@ -103,7 +143,7 @@ fn other_workloads() {
         json!({"spec": {"completionMode": "Indexed", "parallelism": 1, "template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}}),
         &[
             "spec.completions: Required value: when completion mode is Indexed",
-            "spec.template.spec.restartPolicy: Unsupported value: \"Always\": supported values: \"OnFailure\", \"Never\"",
+            "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
         ],
     );
     let cron =

@@ -4,13 +4,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Found, list, pods, text};
+use super::selectors::label_selector;
+use super::{Found, cron, list, pods, text};
 use crate::selector::LabelSelector;
+
+/// What is said of text that is no percentage.
+pub(super) const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex \
+     used for validation is '[0-9]+%')";
 
 /// What a workload's selector must be: valid, not empty, and matching the labels of the template.
 fn selector(found: &mut Found, spec: &Value, what: &str) {
     let selector = &spec["selector"];
     if selector.is_null() {
+        // It selects nothing, so nothing matches it; that it is missing says the schema.
+        mismatch(found, spec);
         return;
     }
     let is_empty = |key: &str| {
@@ -26,18 +33,21 @@ fn selector(found: &mut Found, spec: &Value, what: &str) {
         );
         return;
     }
+    label_selector(found, "spec.selector", selector);
     match LabelSelector::from_json(selector) {
         Ok(parsed) if parsed.matches(&labels(spec)) => {}
-        Ok(_) => found.invalid(
-            "spec.template.metadata.labels".to_owned(),
-            spec["template"]["metadata"]
-                .get("labels")
-                .cloned()
-                .unwrap_or(Value::Null),
-            "`selector` does not match template `labels`",
-        ),
-        Err(problem) => found.invalid("spec.selector".to_owned(), selector.clone(), problem.message),
+        Ok(_) => mismatch(found, spec),
+        Err(_) => found.invalid("spec.selector".to_owned(), selector.clone(), "invalid label selector"),
     }
+}
+
+fn mismatch(found: &mut Found, spec: &Value) {
+    let labels = spec["template"]["metadata"].get("labels").cloned();
+    found.invalid(
+        "spec.template.metadata.labels".to_owned(),
+        labels.unwrap_or_default(),
+        "`selector` does not match template `labels`",
+    );
 }
 
 fn labels(spec: &Value) -> BTreeMap<String, String> {
@@ -64,7 +74,7 @@ fn lasting_template(found: &mut Found, spec: &Value, kind: &str, claims: &[&str]
 }
 
 /// A number or percentage; `None` when it is neither.
-fn share(value: &Value) -> Option<i64> {
+pub(super) fn share(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => {
             let digits = text.strip_suffix('%')?;
@@ -85,9 +95,7 @@ fn shares(found: &mut Found, path: &str, object: &Value, keys: &[&str]) {
         };
         match share(value) {
             None => {
-                let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
-                              regex used for validation is '[0-9]+%')";
-                found.invalid(format!("{path}.{key}"), value.clone(), detail);
+                found.invalid(format!("{path}.{key}"), value.clone(), PERCENT);
             }
             Some(number) if number < 0 => {
                 found.invalid(
@@ -95,6 +103,9 @@ fn shares(found: &mut Found, path: &str, object: &Value, keys: &[&str]) {
                     value.clone(),
                     "must be greater than or equal to 0",
                 );
+            }
+            Some(number) if *key == "maxUnavailable" && value.is_string() && number > 100 => {
+                found.invalid(format!("{path}.{key}"), value.clone(), "must not be greater than 100%");
             }
             Some(_) => {}
         }
@@ -121,10 +132,15 @@ pub(super) fn deployment(found: &mut Found, spec: &Value) {
         ],
     );
     selector(found, spec, "deployment");
-    lasting_template(found, spec, "Deployment", &[]);
+    // Its pods belong to the ReplicaSet, and that is what Kubernetes says.
+    lasting_template(found, spec, "ReplicaSet", &[]);
     let strategy = &spec["strategy"];
     let rolling = strategy.get("rollingUpdate").filter(|value| !value.is_null());
     match (text(strategy, "type"), rolling) {
+        (kind, _) if !matches!(kind, "Recreate" | "RollingUpdate" | "") => {
+            let supported = ["Recreate", "RollingUpdate"];
+            found.not_supported_value("spec.strategy".to_owned(), strategy.clone(), &supported);
+        }
         ("Recreate", Some(_)) => {
             let detail = "may not be specified when strategy `type` is 'Recreate'";
             found.forbidden("spec.strategy.rollingUpdate".to_owned(), detail);
@@ -168,15 +184,11 @@ pub(super) fn replication_controller(found: &mut Found, spec: &Value) {
         .iter()
         .all(|(key, value)| labels.get(*key).map(String::as_str) == value.as_str())
     {
-        let value = spec["template"]["metadata"]
-            .get("labels")
-            .cloned()
-            .unwrap_or(Value::Null);
-        found.invalid(
-            "spec.template.metadata.labels".to_owned(),
-            value,
-            "`selector` does not match template `labels`",
-        );
+        mismatch(found, spec);
+    }
+    if spec["template"].is_null() {
+        found.required("spec.template".to_owned(), "");
+        return;
     }
     lasting_template(found, spec, "ReplicationController", &[]);
 }
@@ -185,6 +197,50 @@ pub(super) fn daemon_set(found: &mut Found, spec: &Value) {
     found.not_negative("spec", spec, &["minReadySeconds", "revisionHistoryLimit"]);
     selector(found, spec, "daemonset");
     lasting_template(found, spec, "DaemonSet", &[]);
+    let update = &spec["updateStrategy"];
+    let rolling = &update["rollingUpdate"];
+    match text(update, "type") {
+        "RollingUpdate" if rolling.is_null() => {
+            found.required("spec.updateStrategy.rollingUpdate".to_owned(), "");
+        }
+        "RollingUpdate" => daemon_set_update(found, "spec.updateStrategy.rollingUpdate", rolling),
+        "OnDelete" | "" => {}
+        _ => {
+            let supported = ["RollingUpdate", "OnDelete"];
+            found.not_supported_value("spec.updateStrategy".to_owned(), update.clone(), &supported);
+        }
+    }
+}
+
+/// Pods are replaced before or after they stop, not both.
+fn daemon_set_update(found: &mut Found, path: &str, rolling: &Value) {
+    for field in ["maxUnavailable", "maxSurge"] {
+        let (path, value) = (format!("{path}.{field}"), &rolling[field]);
+        if value.is_null() {
+            continue;
+        }
+        match share(value) {
+            None => found.invalid(path, value.clone(), PERCENT),
+            Some(number) if number < 0 => {
+                found.invalid(path, value.clone(), "must be greater than or equal to 0");
+            }
+            Some(number) if value.is_string() && number > 100 => {
+                found.invalid(path, value.clone(), "must not be greater than 100%");
+            }
+            Some(_) => {}
+        }
+    }
+    let counts = |field: &str| share(&rolling[field]).unwrap_or(0) != 0;
+    match (counts("maxUnavailable"), counts("maxSurge")) {
+        (true, true) => {
+            let detail = "may not be set when maxUnavailable is non-zero";
+            found.invalid(format!("{path}.maxSurge"), rolling["maxSurge"].clone(), detail);
+        }
+        (false, false) => {
+            found.required(format!("{path}.maxUnavailable"), "cannot be 0 when maxSurge is 0");
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn stateful_set(found: &mut Found, spec: &Value) {
@@ -195,6 +251,25 @@ pub(super) fn stateful_set(found: &mut Found, spec: &Value) {
         .map(|claim| text(&claim["metadata"], "name"))
         .collect();
     lasting_template(found, spec, "StatefulSet", &claims);
+    let update = &spec["updateStrategy"];
+    let rolling = &update["rollingUpdate"];
+    match text(update, "type") {
+        "RollingUpdate" => found.not_negative("spec.updateStrategy.rollingUpdate", rolling, &["partition"]),
+        "OnDelete" if !rolling.is_null() => {
+            let detail = "only allowed for updateStrategy 'RollingUpdate'";
+            found.invalid("spec.updateStrategy.rollingUpdate".to_owned(), rolling.clone(), detail);
+        }
+        "OnDelete" | "" => {}
+        _ => {
+            let detail = "must be 'RollingUpdate' or 'OnDelete'";
+            found.invalid("spec.updateStrategy".to_owned(), update.clone(), detail);
+        }
+    }
+    let policy = text(spec, "podManagementPolicy");
+    if !policy.is_empty() && !matches!(policy, "OrderedReady" | "Parallel") {
+        let detail = "must be 'OrderedReady' or 'Parallel'";
+        found.invalid("spec.podManagementPolicy".to_owned(), policy, detail);
+    }
 }
 
 pub(super) fn job(found: &mut Found, path: &str, spec: &Value) {
@@ -213,11 +288,8 @@ pub(super) fn job(found: &mut Found, path: &str, spec: &Value) {
     pods::template(found, &format!("{path}.template"), &spec["template"], &[]);
     let policy = text(&spec["template"]["spec"], "restartPolicy");
     if policy == "Always" {
-        found.not_supported(
-            format!("{path}.template.spec.restartPolicy"),
-            policy,
-            &["OnFailure", "Never"],
-        );
+        let detail = "valid values: \"OnFailure\", \"Never\"";
+        found.required(format!("{path}.template.spec.restartPolicy"), detail);
     }
 }
 
@@ -233,66 +305,23 @@ pub(super) fn cron_job(found: &mut Found, spec: &Value) {
     );
     let schedule = text(spec, "schedule");
     if !schedule.is_empty()
-        && let Some(problem) = schedule_problem(schedule)
+        && let Some(problem) = cron::schedule_problem(schedule)
     {
         found.invalid("spec.schedule".to_owned(), schedule, problem);
     }
-    job(found, "spec.jobTemplate.spec", &spec["jobTemplate"]["spec"]);
-}
-
-/// What is wrong with a cron expression: five fields, or one of the names.
-fn schedule_problem(schedule: &str) -> Option<String> {
-    if schedule.contains("TZ") {
-        return Some("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".to_owned());
+    if let Some(zone) = spec["timeZone"].as_str()
+        && let Some(problem) = cron::time_zone_problem(zone)
+    {
+        found.invalid("spec.timeZone".to_owned(), zone, problem);
     }
-    if let Some(name) = schedule.strip_prefix('@') {
-        let known = matches!(
-            name,
-            "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly"
-        ) || name.starts_with("every ");
-        return (!known).then(|| format!("unrecognized descriptor: {schedule}"));
+    let (path, template) = ("spec.jobTemplate.spec", &spec["jobTemplate"]["spec"]);
+    job(found, path, template);
+    if !template["selector"].is_null() {
+        let detail = "`selector` will be auto-generated";
+        found.invalid(format!("{path}.selector"), template["selector"].clone(), detail);
     }
-    let fields: Vec<&str> = schedule.split_whitespace().collect();
-    if fields.len() != 5 {
-        return Some(format!(
-            "expected exactly 5 fields, found {}: [{}]",
-            fields.len(),
-            fields.join(" ")
-        ));
-    }
-    let bounds = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)];
-    fields
-        .iter()
-        .zip(bounds)
-        .find_map(|(field, bounds)| field.split(',').find_map(|part| cron_part_problem(part, bounds)))
-}
-
-fn cron_part_problem(part: &str, (low, high): (u32, u32)) -> Option<String> {
-    let (range, step) = part
-        .split_once('/')
-        .map_or((part, None), |(range, step)| (range, Some(step)));
-    if step.is_some_and(|step| step.parse::<u32>().map_or(true, |step| step == 0)) {
-        return Some(format!("step of range should be a positive number: {part}"));
-    }
-    if matches!(range, "*" | "?") {
-        return None;
-    }
-    let number = |text: &str| {
-        if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-            return Some(low);
-        }
-        text.parse::<u32>().ok()
-    };
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    match (number(first), number(last)) {
-        (Some(first), Some(_)) if first < low => {
-            Some(format!("beginning of range ({first}) below minimum ({low}): {part}"))
-        }
-        (Some(_), Some(last)) if last > high => Some(format!("end of range ({last}) above maximum ({high}): {part}")),
-        (Some(first), Some(last)) if first > last => Some(format!(
-            "beginning of range ({first}) beyond end of range ({last}): {part}"
-        )),
-        (Some(_), Some(_)) => None,
-        _ => Some(format!("failed to parse int from {part}")),
+    if template["manualSelector"] == true {
+        let path = format!("{path}.manualSelector");
+        found.not_supported_value(path, Value::Bool(true), &["nil", "false"]);
     }
 }

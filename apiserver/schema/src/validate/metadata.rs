@@ -72,9 +72,9 @@ pub fn validate_metadata(gvk: &GroupVersionKind, object: &Value) -> Vec<FieldErr
         ));
     }
     check_labels(metadata, "metadata.labels", &mut errors);
-    check_annotations(metadata, &mut errors);
+    check_annotations(metadata, "metadata.annotations", &mut errors);
     check_owners(items(metadata, "ownerReferences"), &mut errors);
-    check_finalizers(items(metadata, "finalizers"), &mut errors);
+    check_finalizers(gvk, items(metadata, "finalizers"), &mut errors);
     errors
 }
 
@@ -91,21 +91,18 @@ pub(crate) fn check_labels(metadata: &Value, path: &str, errors: &mut Vec<FieldE
     }
 }
 
-fn check_annotations(metadata: &Value, errors: &mut Vec<FieldError>) {
+/// Annotations under a `metadata`, also that of a pod template.
+pub(crate) fn check_annotations(metadata: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let mut size = 0;
     for (key, value) in entries(metadata, "annotations") {
         size += key.len() + value.as_str().map_or(0, str::len);
         if let Some(problem) = qualified_name_problem(&key.to_lowercase()) {
-            errors.push(FieldError::invalid(
-                "metadata.annotations",
-                Value::from(key.as_str()),
-                problem,
-            ));
+            errors.push(FieldError::invalid(path, Value::from(key.as_str()), problem));
         }
     }
     if size > MAX_ANNOTATIONS {
         errors.push(FieldError {
-            path: "metadata.annotations".to_owned(),
+            path: path.to_owned(),
             kind: FieldErrorKind::TooLong,
             value: None,
             detail: format!("may not be more than {MAX_ANNOTATIONS} bytes"),
@@ -115,8 +112,9 @@ fn check_annotations(metadata: &Value, errors: &mut Vec<FieldError>) {
 
 fn check_owners(owners: &[Value], errors: &mut Vec<FieldError>) {
     let mut controller: Option<&str> = None;
-    for (index, owner) in owners.iter().enumerate() {
-        let path = |field: &str| format!("metadata.ownerReferences[{index}].{field}");
+    for owner in owners {
+        // Kubernetes does not say which of them.
+        let path = |field: &str| format!("metadata.ownerReferences.{field}");
         if text(owner, "apiVersion").rsplit('/').next().is_none_or(str::is_empty) {
             errors.push(FieldError::invalid(
                 path("apiVersion"),
@@ -146,11 +144,28 @@ fn check_owners(owners: &[Value], errors: &mut Vec<FieldError>) {
     }
 }
 
-fn check_finalizers(finalizers: &[Value], errors: &mut Vec<FieldError>) {
+/// Groups whose kinds are checked as custom resources are.
+const GENERIC: [&str; 3] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+];
+
+fn check_finalizers(gvk: &GroupVersionKind, finalizers: &[Value], errors: &mut Vec<FieldError>) {
     for finalizer in finalizers {
         let name = finalizer.as_str().unwrap_or_default();
         if let Some(problem) = qualified_name_problem(name) {
             errors.push(FieldError::invalid("metadata.finalizers", Value::from(name), problem));
+        }
+    }
+    if !finalizers.is_empty() && facts::kind(gvk).is_some() && !GENERIC.contains(&gvk.group.as_str()) {
+        for (index, finalizer) in finalizers.iter().enumerate() {
+            let name = finalizer.as_str().unwrap_or_default();
+            if !name.contains('/') && !matches!(name, "kubernetes" | FOREGROUND | ORPHAN) {
+                let path = format!("metadata.finalizers[{index}]");
+                let detail = "name is neither a standard finalizer name nor is it fully qualified";
+                errors.push(FieldError::invalid(path, Value::from(name), detail));
+            }
         }
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
@@ -189,7 +204,11 @@ pub fn check_name(gvk: &GroupVersionKind, object: &Value) -> Option<FieldError> 
         NameFormat::PriorityClass
             if name.starts_with("system-") && !matches!(name, "system-cluster-critical" | "system-node-critical") =>
         {
-            Some("priority class names with 'system-' prefix are reserved for system use only".to_owned())
+            let detail = format!(
+                "priority class names with 'system-' prefix are reserved for system use only. error: {name} is not a known system \
+                 priority class"
+            );
+            return Some(FieldError::forbidden("metadata.name", detail));
         }
         NameFormat::TrustBundle => bundle_problem(name, text(&object["spec"], "signerName")),
         _ => None,

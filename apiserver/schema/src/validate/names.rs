@@ -39,7 +39,7 @@ pub fn label_problem(text: &str) -> Option<String> {
 }
 
 /// What is wrong with a DNS-1035 label.
-pub(super) fn label_1035_problem(text: &str) -> Option<String> {
+pub(crate) fn label_1035_problem(text: &str) -> Option<String> {
     if text.len() > 63 {
         return Some(too_long(63));
     }
@@ -48,7 +48,7 @@ pub(super) fn label_1035_problem(text: &str) -> Option<String> {
 }
 
 /// What is wrong with a path segment.
-pub(super) fn path_problem(text: &str) -> Option<String> {
+pub(crate) fn path_problem(text: &str) -> Option<String> {
     if matches!(text, "." | "..") {
         return Some(format!("may not be '{text}'"));
     }
@@ -64,7 +64,7 @@ pub fn qualified_name_problem(text: &str) -> Option<String> {
 }
 
 /// What is wrong with the value of a label.
-pub(super) fn label_value_problem(text: &str) -> Option<String> {
+pub(crate) fn label_value_problem(text: &str) -> Option<String> {
     joined(&label_value_errors(text))
 }
 

@@ -197,7 +197,8 @@ fn built_in_values_are_checked_for_what_their_types_say() {
             "spec.selector: Required value",
             "spec.template.spec.containers[0].name: Required value",
             "spec.template.spec.containers[0].ports[0].protocol: Unsupported value: \"ABC\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
-            "spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+            "spec.template.spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
+            "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
         ]
     );
     assert_eq!(
@@ -280,7 +281,7 @@ fn metadata_is_checked() {
     );
     assert_eq!(
         metadata(&map, json!({"name": "n", "labels": {"-": "v", "k": "-v"}, "finalizers": ["a b"], "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]})).len(),
-        4
+        5
     );
     assert_eq!(
         metadata(&map, json!({"name": "n", "annotations": {"a": "x".repeat(300_000)}})),

@@ -124,7 +124,9 @@ fn without_newer(place: TypeRef<'_>, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(place) = place.element() {
-                items.iter_mut().for_each(|item| without_newer(place, item));
+                for item in items {
+                    without_newer(place, item);
+                }
             }
         }
         _ => {}
