@@ -10,7 +10,7 @@ demo: ## build and run a federation of three simulated members; Ctrl-C ends it
 	$(CARGO) build --quiet --bin flotilla
 	target/debug/flotilla demo
 
-test: ## run every test; installs kubectl into target/tools when the machine has none
+test: ## run every test; installs the clients it drives (kubectl, Helm, the Python client) into target/tools
 	$(CARGO) build --workspace --all-targets
 	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/debug/flotilla" $(CARGO) test --workspace
 

@@ -1,18 +1,19 @@
-//! Real kubectl.
+//! Real kubectl, and other command-line clients that read a kubeconfig.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use base64::Engine;
 use serde_json::Value;
 
 use crate::process::root;
+use crate::tools;
 
-/// kubectl with one kubeconfig.
+/// kubectl, or another client, with one kubeconfig.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
+    binary: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
 }
@@ -37,7 +38,7 @@ impl Output {
     pub fn ok(self) -> String {
         assert!(
             self.code == 0,
-            "kubectl failed with {}:\n{}{}",
+            "the command failed with {}:\n{}{}",
             self.code,
             self.stdout,
             self.stderr
@@ -51,7 +52,7 @@ impl Output {
     /// When it succeeded.
     #[track_caller]
     pub fn failed(self) -> String {
-        assert!(self.code != 0, "kubectl succeeded:\n{}", self.stdout);
+        assert!(self.code != 0, "the command succeeded:\n{}", self.stdout);
         self.stderr
     }
 }
@@ -60,14 +61,21 @@ impl Kubectl {
     /// kubectl for a cluster. `home` holds its discovery cache, so that tests do not share one.
     pub fn new(kubeconfig: &Path, home: &Path) -> Self {
         Self {
+            binary: tools::kubectl(),
             kubeconfig: kubeconfig.to_owned(),
             home: home.to_owned(),
         }
     }
 
+    /// The same cluster through another binary: kubectl of another release, or Helm.
+    #[must_use]
+    pub fn through(&self, binary: PathBuf) -> Self {
+        Self { binary, ..self.clone() }
+    }
+
     /// A command that has not been started.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.binary);
         command
             .args(args)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -180,20 +188,4 @@ fn finish(mut command: Command, input: Option<&str>) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
-}
-
-/// kubectl as `make test` found it, or as the project's own script finds it.
-#[allow(clippy::panic, reason = "tests cannot go on without kubectl")]
-fn binary() -> &'static str {
-    static FOUND: OnceLock<String> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        if let Ok(path) = std::env::var("KUBECTL") {
-            return path;
-        }
-        let output = Command::new(root().join("e2e/tools/find")).arg("kubectl").output();
-        match output {
-            Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-            other => panic!("e2e/tools/find kubectl: {other:?}"),
-        }
-    })
 }

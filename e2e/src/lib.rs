@@ -6,4 +6,5 @@ pub mod assets;
 pub mod federation;
 pub mod kubectl;
 pub mod process;
+pub mod tools;
 pub mod wait;

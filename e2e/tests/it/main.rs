@@ -9,6 +9,7 @@
 
 mod agent_faults;
 mod bad_input;
+mod clients;
 mod demo;
 mod hub_faults;
 mod members;

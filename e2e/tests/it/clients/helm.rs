@@ -1,0 +1,101 @@
+//! Helm 3 and Helm 4: a chart with a custom resource definition, hooks and a policy goes through its whole life.
+
+use e2e::federation::Federation;
+use e2e::kubectl::Kubectl;
+use e2e::tools;
+use e2e::wait::until;
+use serde_json::Value;
+
+use crate::support::wait_ready_column;
+
+const CHART: &str = "e2e/charts/shop";
+
+/// The life of one release. Helm 3 waits for a Deployment by its ReplicaSets, which a hub does not have: `waits` says whether `--wait` is given.
+fn life(federation: &Federation, minor: &str, major: &str, waits: bool) {
+    let hub = federation.hub();
+    let helm = hub.through(tools::find("helm", Some(minor)));
+    let version = helm.run(&["version", "--short"]).ok();
+    assert!(version.starts_with(major), "{version}");
+    let release = format!("shop-{minor}");
+    let release = release.as_str();
+    let namespace = format!("helm-{minor}");
+    let namespace = namespace.as_str();
+    let run = |args: &[&str]| {
+        let mut args = [args, &["--namespace", namespace]].concat();
+        if waits {
+            args.extend(["--wait", "--timeout=90s"]);
+        }
+        helm.run(&args).ok()
+    };
+    let widget = || hub.get(&["widget", release, "-n", namespace])["spec"]["colour"].clone();
+
+    let told = run(&["install", release, CHART, "--create-namespace"]);
+    assert!(told.contains("STATUS: deployed"), "{told}");
+    replicas(&hub, namespace, release, 3);
+    assert_eq!(widget(), "red");
+    assert_eq!(
+        hub.get(&["configmap", "-n", namespace, &format!("{release}-before")]),
+        Value::Null,
+        "a hook that succeeded stays"
+    );
+    let job = hub.get(&["job", "-n", namespace, &format!("{release}-migrate")]);
+    assert_eq!(job["status"]["succeeded"], 1, "a hook is waited for: {job}");
+
+    run(&["upgrade", release, CHART, "--set", "replicas=5,colour=blue"]);
+    replicas(&hub, namespace, release, 5);
+    assert_eq!(widget(), "blue");
+    run(&["rollback", release, "1"]);
+    replicas(&hub, namespace, release, 3);
+    assert_eq!(widget(), "red");
+    let history: Value =
+        serde_json::from_str(&helm.run(&["history", release, "-n", namespace, "-o", "json"]).ok()).unwrap();
+    let statuses: Vec<&str> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["status"].as_str())
+        .collect();
+    assert_eq!(statuses, ["superseded", "superseded", "deployed"]);
+    let got = helm.run(&["get", "manifest", release, "-n", namespace]).ok();
+    assert!(got.contains("kind: PropagationPolicy"), "{got}");
+
+    run(&["uninstall", release]);
+    until("nothing left of the release", || {
+        let left = hub
+            .run(&[
+                "get",
+                "deployments,services,widgets,propagationpolicies,secrets",
+                "-n",
+                namespace,
+                "-o",
+                "name",
+            ])
+            .ok();
+        if left.trim().is_empty() { Ok(()) } else { Err(left) }
+    });
+}
+
+fn replicas(hub: &Kubectl, namespace: &str, release: &str, wanted: i64) {
+    until(&format!("{wanted} replicas ready"), || {
+        let deployment = hub.get(&["deployment", release, "-n", namespace]);
+        if deployment["status"]["readyReplicas"] == wanted && deployment["spec"]["replicas"] == wanted {
+            Ok(())
+        } else {
+            Err(deployment["status"].to_string())
+        }
+    });
+}
+
+#[test]
+fn helm_4_and_helm_3_install_upgrade_roll_back_and_uninstall() {
+    let federation = Federation::start().unwrap();
+    life(&federation, "37", "v4", true);
+    life(&federation, "31", "v3", false);
+    // What Helm did not touch works as before.
+    let hub = federation.hub();
+    hub.run_with(&["apply", "-f", "-"], &crate::support::tutorial("hello.yaml"))
+        .ok();
+    hub.run_with(&["apply", "-f", "-"], &crate::support::tutorial("policy.yaml"))
+        .ok();
+    wait_ready_column(&federation, "hello", "3/3");
+}

@@ -1,0 +1,5 @@
+//! The clients that people bring: kubectl of several releases, Helm, the Python client, kube-rs controllers. Each does its usual work on the hub.
+
+mod helm;
+mod kubectl;
+mod libraries;
