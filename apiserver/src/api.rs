@@ -11,6 +11,7 @@ use schema::clock::{Clock, Random};
 use schema::entry::{Entry, GroupResource};
 use schema::status::Status;
 
+use crate::admission::webhook::Webhooks;
 use crate::auth::authorize::Chain;
 use crate::bootstrap;
 use crate::front::Readiness;
@@ -69,6 +70,8 @@ pub struct Api {
     pub readiness: Arc<Readiness>,
     /// Who may do what; here for those who ask whether they may.
     pub authorizers: Chain,
+    /// Which admission webhooks there are.
+    pub(crate) webhooks: Webhooks,
     /// Resources that no stored CRD stands for.
     fixed: Vec<Arc<ResourceDef>>,
     /// The revisions of the CRDs that `registry` was built from, held while it is built anew.
@@ -118,11 +121,14 @@ impl Api {
             metrics: Metrics::default(),
             readiness,
             authorizers: Chain::default(),
+            webhooks: Webhooks::default(),
             fixed,
             built_from: Mutex::default(),
         });
         api.refresh_registry();
         bootstrap::ensure(&api).await?;
+        // Not before: what the server must have, it makes without asking anybody.
+        api.webhooks.refresh(&api.store);
         Ok(api)
     }
 

@@ -1,6 +1,7 @@
 //! Rules about writes that need to know more than the object: its namespace, other objects, who asks.
 //!
-//! Run between defaulting and validation. [`lifecycle`] holds for every server, [`federation`] for the hub.
+//! Run between defaulting and validation. [`lifecycle`] holds for every server, [`federation`] for the hub. Before and after
+//! that, programs outside the server have their say: [`webhook`].
 //!
 //! Never here: what a user may do (authorisation) and the form of objects (`schema`).
 
@@ -8,6 +9,7 @@ mod federation;
 mod lifecycle;
 #[cfg(test)]
 mod tests;
+pub(crate) mod webhook;
 
 use schema::status::Status;
 use serde_json::Value;
@@ -25,6 +27,14 @@ pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> 
         federation::create(call, object)?;
     }
     Ok(())
+}
+
+/// A new object needs a namespace that stays: said before anybody else is asked about it.
+pub(crate) fn expect_namespace(call: &Call<'_>, old: Option<&Value>, object: &Value) -> Result<(), Status> {
+    match old {
+        Some(_) => Ok(()),
+        None => lifecycle::create(call, object),
+    }
 }
 
 /// Admits, and may change, the new state of an object.

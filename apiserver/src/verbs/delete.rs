@@ -14,6 +14,7 @@ use super::options::{check_dry_run, error};
 use super::write::{Lost, change_finalizer, commit, mark_deleted};
 use super::{body, read};
 use crate::admission;
+use crate::admission::webhook::{Hooks, Operation};
 use crate::request::{Answer, AnswerBody};
 use crate::strategy;
 
@@ -38,6 +39,8 @@ struct Options {
     uid: Option<String>,
     revision: Option<String>,
     dry_run: bool,
+    /// As admission is told of them; null for a deletion that nobody is asked about.
+    told: Value,
 }
 
 /// What a deletion came to.
@@ -109,6 +112,7 @@ async fn delete_one(call: &Call<'_>, key: &Key, options: &Options) -> Result<Don
         check_preconditions(call, &current, options)?;
         let old = call.present(&current);
         admission::delete(call, &old)?;
+        ask_webhooks(call, &key.name, &old, options).await?;
         let mut object = old.clone();
         set_meta(&mut object, "resourceVersion", None);
         hold(call, &mut object, options);
@@ -142,6 +146,20 @@ async fn delete_one(call: &Call<'_>, key: &Key, options: &Options) -> Result<Don
     }
     let detail = "the object has been modified; please apply your changes to the latest version and try again";
     Err(Status::conflict(&def.group, &def.plural, &key.name, detail))
+}
+
+/// Asks admission webhooks, unless they have been asked about what leads to the deletion.
+async fn ask_webhooks(call: &Call<'_>, name: &str, old: &Value, options: &Options) -> Result<(), Status> {
+    if options.told.is_null() {
+        return Ok(());
+    }
+    let Some(hooks) = Hooks::of(call, Operation::Delete, "") else {
+        return Ok(());
+    };
+    let hooks = hooks
+        .with_name(name)
+        .with_options(options.told.clone(), options.dry_run);
+    hooks.delete(old).await
 }
 
 /// Adds or removes the finalizers that stand for a propagation policy.
@@ -194,16 +212,14 @@ fn options(call: &Call<'_>) -> Result<Options, Status> {
     let query = &call.request.query;
     let mut errors = Vec::new();
     check_dry_run(query, &mut errors);
+    let kind = GroupVersionKind {
+        group: "meta.k8s.io".to_owned(),
+        version: "v1".to_owned(),
+        kind: "DeleteOptions".to_owned(),
+    };
     let sent = match &call.payload {
         Payload::Wire if call.request.body.is_empty() => json!({}),
-        _ => {
-            let kind = GroupVersionKind {
-                group: "meta.k8s.io".to_owned(),
-                version: "v1".to_owned(),
-                kind: "DeleteOptions".to_owned(),
-            };
-            body::other(call, &kind)?
-        }
+        _ => body::other(call, &kind)?,
     };
     let mut result = Options {
         dry_run: !query.dry_run.is_empty(),
@@ -223,7 +239,9 @@ fn options(call: &Call<'_>) -> Result<Options, Status> {
     let policy = sent["propagationPolicy"]
         .as_str()
         .or(query.propagation_policy.as_deref())
-        .filter(|text| !text.is_empty());
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned);
+    let policy = policy.as_deref();
     let orphan = sent["orphanDependents"].as_bool().or(query.orphan_dependents);
     if policy.is_some() && orphan.is_some() {
         errors.push(FieldError::invalid(
@@ -256,9 +274,22 @@ fn options(call: &Call<'_>) -> Result<Options, Status> {
     };
     result.uid = condition("uid");
     result.revision = condition("resourceVersion");
+    result.told = told(sent, &kind, policy, result.dry_run);
     if errors.is_empty() {
         Ok(result)
     } else {
         Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors))
     }
+}
+
+/// The options with what the query says in them.
+fn told(mut sent: Value, kind: &GroupVersionKind, policy: Option<&str>, dry_run: bool) -> Value {
+    set_type(&mut sent, kind);
+    if let Some(policy) = policy {
+        sent["propagationPolicy"] = json!(policy);
+    }
+    if dry_run {
+        sent["dryRun"] = json!(["All"]);
+    }
+    sent
 }

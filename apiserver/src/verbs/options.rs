@@ -3,7 +3,7 @@
 use schema::status::{FieldError, FieldErrorKind, Status};
 use serde_json::{Value, json};
 
-use crate::request::{ApiRequest, Query};
+use crate::request::{ApiRequest, Query, Verb};
 
 /// How unknown and duplicate fields of a body are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,6 +111,35 @@ impl WriteOptions {
             validation,
             force: query.force.unwrap_or_default(),
         })
+    }
+}
+
+impl WriteOptions {
+    /// The options as admission is told of them. Whatever makes an object, it is told of `CreateOptions`.
+    pub(crate) fn for_admission(&self, request: &ApiRequest, updating: bool) -> Value {
+        let patching = request.verb == Verb::Patch;
+        let kind = match (updating, patching) {
+            (false, _) => OptionsKind::Create,
+            (true, false) => OptionsKind::Update,
+            (true, true) => OptionsKind::Patch,
+        };
+        let mut options = json!({"kind": kind.name(), "apiVersion": "meta.k8s.io/v1"});
+        let query = &request.query;
+        if self.dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        if let (OptionsKind::Patch, Some(force)) = (kind, query.force) {
+            options["force"] = json!(force);
+        }
+        for (field, text) in [
+            ("fieldManager", &query.field_manager),
+            ("fieldValidation", &query.field_validation),
+        ] {
+            if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+                options[field] = json!(text);
+            }
+        }
+        options
     }
 }
 

@@ -2,13 +2,14 @@
 
 use schema::model::GroupVersionKind;
 use schema::status::{Details, Status};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body;
 use super::call::Call;
 use super::object::{member, meta_text, set, set_condition, set_meta};
 use super::options::{OptionsKind, WriteOptions};
 use super::write::{Step, Write};
+use crate::admission::webhook::{Hooks, Operation};
 use crate::request::{Answer, AnswerBody};
 
 /// PUT of a namespace's finalizers; the last one to go takes the namespace with it.
@@ -47,6 +48,7 @@ pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
         kind: "Binding".to_owned(),
     };
     let binding = body::other(call, &kind)?;
+    let binding = admit(call, &kind, &options, binding).await?;
     let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
     if node.is_empty() {
         let problem = schema::status::FieldError::required("target.name", "");
@@ -84,9 +86,26 @@ pub(super) async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
         version: "v1".to_owned(),
         kind: "Eviction".to_owned(),
     };
-    body::other(call, &kind)?;
+    let options = WriteOptions::parse(call.request, OptionsKind::Create)?;
+    let eviction = body::other(call, &kind)?;
+    admit(call, &kind, &options, eviction).await?;
     super::delete::delete_plainly(call).await?;
     Ok(created(call))
+}
+
+/// Asks admission webhooks about what is made in a subresource.
+async fn admit(call: &Call<'_>, kind: &GroupVersionKind, options: &WriteOptions, made: Value) -> Result<Value, Status> {
+    let Some(hooks) = Hooks::of(call, Operation::Create, &call.request.target.subresource) else {
+        return Ok(made);
+    };
+    let hooks = hooks
+        .with_kind(kind.clone())
+        .with_options(options.for_admission(call.request, false), options.dry_run);
+    let mut made = made;
+    super::object::set_type(&mut made, kind);
+    let made = hooks.mutate(None, made).await?;
+    hooks.validate(None, Some(&made)).await?;
+    Ok(made)
 }
 
 fn created(call: &Call<'_>) -> Answer {

@@ -67,7 +67,7 @@ fn write(object: &mut Value, path: &[String], value: Value) {
 }
 
 /// The Scale of an object.
-fn view(call: &Call<'_>, object: &Value) -> Value {
+pub(super) fn view(call: &Call<'_>, object: &Value) -> Value {
     let paths = paths(call);
     let number = |path: &[String]| read(object, path).and_then(Value::as_i64).unwrap_or_default();
     let selector = paths
@@ -103,6 +103,12 @@ fn view(call: &Call<'_>, object: &Value) -> Value {
         json!({"replicas": replicas})
     };
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+}
+
+/// Gives an object the replicas that a Scale asks for.
+pub(super) fn scale_to(call: &Call<'_>, object: &mut Value, scale: &Value) {
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
+    write(object, &paths(call).spec_replicas, json!(replicas));
 }
 
 /// Answers GET.

@@ -16,8 +16,10 @@ use super::object::{
     finalizers, generation, is_terminating, meta, meta_text, metadata, set_finalizers, set_meta, set_type, time,
 };
 use super::options::WriteOptions;
-use super::{managed, typed};
+use super::{managed, scale, typed};
 use crate::admission;
+use crate::admission::webhook::{self, Hooks, Operation};
+use crate::registry::scale_kind;
 use crate::request::{Answer, AnswerBody};
 use crate::strategy;
 
@@ -61,6 +63,7 @@ impl Write<'_, '_> {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
+        let (mut object, managed) = self.mutate(None, object, managed).await?;
         let base = meta_text(&object, "generateName").to_owned();
         let generated = meta_text(&object, "name").is_empty() && !base.is_empty();
         let mut left = if generated { NAMES } else { 1 };
@@ -76,6 +79,7 @@ impl Write<'_, '_> {
                 );
             }
             let attempt = self.prepare_create(attempt, managed)?;
+            self.validate(None, &attempt).await?;
             let key = call.key_of(meta_text(&attempt, "name"));
             let (attempt, lease) = strategy::reserve(call, attempt, None)?;
             if self.options.dry_run {
@@ -129,7 +133,9 @@ impl Write<'_, '_> {
                 Step::Store(object) => (object, false),
                 Step::Applied(object) => (object, true),
             };
+            let (object, managed) = self.mutate(Some(&old), object, managed).await?;
             let object = self.prepare_update(&current, &old, object, managed)?;
+            self.validate(Some(&old), &object).await?;
             let (object, lease) = strategy::reserve(call, object, Some(&old))?;
             if self.options.dry_run {
                 return Ok(self.answer(200, None, object));
@@ -160,6 +166,66 @@ impl Write<'_, '_> {
             }
         }
         Err(call.conflict(MODIFIED))
+    }
+
+    /// The admission webhooks that this write concerns.
+    fn hooks(&self, updating: bool) -> Option<Hooks<'_>> {
+        let call = self.call;
+        // Who asked for a binding has been asked about the binding.
+        if self.subresource == "binding" {
+            return None;
+        }
+        let operation = if updating { Operation::Update } else { Operation::Create };
+        let hooks = Hooks::of(call, operation, self.subresource)?;
+        let hooks = hooks.with_options(self.options.for_admission(call.request, updating), self.options.dry_run);
+        Some(if self.subresource == "scale" {
+            hooks.with_kind(scale_kind())
+        } else {
+            hooks
+        })
+    }
+
+    /// Lets mutating webhooks change what is to be stored. What they change belongs to no manager.
+    async fn mutate(&self, old: Option<&Value>, mut object: Value, managed: bool) -> Result<(Value, bool), Status> {
+        let Some(hooks) = self.hooks(old.is_some()) else {
+            return Ok((object, managed));
+        };
+        let call = self.call;
+        if let (Some(old), "scale") = (old, self.subresource) {
+            let sent = scale::view(call, &object);
+            let changed = hooks.mutate(Some(&scale::view(call, old)), sent).await?;
+            scale::scale_to(call, &mut object, &changed);
+            return Ok((object, managed));
+        }
+        admission::expect_namespace(call, old, &object)?;
+        typed::default(call, &mut object, false);
+        let hooks = hooks.with_name(meta_text(&object, "name"));
+        let mut changed = hooks.mutate(old, object.clone()).await?;
+        if changed == object {
+            return Ok((object, managed));
+        }
+        if !managed {
+            managed::update(self, old, &mut object);
+        }
+        set_meta(&mut changed, "managedFields", meta(&object, "managedFields").cloned());
+        self.place(&mut changed)?;
+        Ok((changed, true))
+    }
+
+    /// Lets validating webhooks refuse what is about to be stored.
+    async fn validate(&self, old: Option<&Value>, object: &Value) -> Result<(), Status> {
+        let Some(hooks) = self.hooks(old.is_some()) else {
+            return Ok(());
+        };
+        let call = self.call;
+        if let (Some(old), "scale") = (old, self.subresource) {
+            let (old, object) = (scale::view(call, old), scale::view(call, object));
+            return hooks.validate(Some(&old), Some(&object)).await;
+        }
+        hooks
+            .with_name(meta_text(object, "name"))
+            .validate(old, Some(object))
+            .await
     }
 
     fn answer(&self, code: u16, entry: Option<Arc<Entry>>, object: Value) -> Answer {
@@ -334,6 +400,9 @@ pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
             let outcome = outcome.ok_or_else(|| Lost::Failed(Status::internal("storage gave no answer")))?;
             if strategy::is_definition(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
                 call.api.refresh_registry();
+            }
+            if webhook::is_configuration(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
+                call.api.webhooks.refresh(&call.api.store);
             }
             Ok(outcome)
         }

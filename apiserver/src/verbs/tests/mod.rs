@@ -131,7 +131,8 @@ pub(crate) fn value(answer: &Answer) -> Value {
     }
 }
 
-fn request(line: &str, body: Body) -> ApiRequest {
+/// A request as [`Server::send`] sends it.
+pub(crate) fn request(line: &str, body: Body) -> ApiRequest {
     let (content_type, line) = match line.strip_prefix('@') {
         Some(rest) => rest.split_once(' ').unwrap(),
         None => ("", line),

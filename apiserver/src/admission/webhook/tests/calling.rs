@@ -1,0 +1,194 @@
+//! How webhooks are reached, and how long anybody waits for them.
+
+use std::sync::Arc;
+
+use http::Version;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::server::{Reply, Webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, webhook};
+
+#[tokio::test]
+async fn a_webhook_that_does_not_answer_is_given_up() {
+    for path in [MUTATING, VALIDATING] {
+        let hook = Webhook::start(|_| Reply::Never).await;
+        let server = hub().await;
+        let more = json!({"timeoutSeconds": 1});
+        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        let expected = format!(
+            "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": failed to call webhook: \
+             Post \"{}\": context deadline exceeded",
+            hook.url("/review?timeout=1s")
+        );
+        server.check(&format!("POST {MAPS}"), map("m"), &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_there_cannot_be_called() {
+    let server = hub().await;
+    let hook = Webhook::allowing().await;
+    let other = Webhook::allowing().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap().port();
+    drop(listener);
+    let service = |name: &str| json!({"service": {"namespace": "default", "name": name}, "caBundle": hook.ca_bundle()});
+    let internal = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "inside"}, "spec": {"ports": [{"port": 443}]}});
+    server.ok("POST /api/v1/namespaces/default/services", internal).await;
+    let rows = [
+        (
+            json!({"url": format!("https://localhost:{closed}/x"), "caBundle": hook.ca_bundle()}),
+            format!("Post \"https://localhost:{closed}/x?timeout=5s\": dial tcp localhost:{closed}: Connection refused (os error 111)"),
+        ),
+        (
+            json!({"url": hook.url("/x"), "caBundle": other.ca_bundle()}),
+            format!("Post \"{}\": tls: invalid peer certificate: BadSignature", hook.url("/x?timeout=5s")),
+        ),
+        (
+            json!({"url": hook.url("/x").replace("localhost", "127.0.0.1"), "caBundle": hook.ca_bundle()}),
+            format!(
+                "Post \"{}\": tls: invalid peer certificate: certificate not valid for name \"127.0.0.1\"; certificate is only valid for \
+                 DnsName(\"localhost\")",
+                hook.url("/x?timeout=5s").replace("localhost", "127.0.0.1")
+            ),
+        ),
+        (
+            service("gone"),
+            "Post \"https://gone.default.svc:443/?timeout=5s\": service \"gone\" not found".to_owned(),
+        ),
+        (
+            service("inside"),
+            "Post \"https://inside.default.svc:443/?timeout=5s\": there is no cluster network: service \"default/inside\" is of type \
+             ClusterIP, only ExternalName can be called from here"
+                .to_owned(),
+        ),
+    ];
+    for (client, problem) in rows {
+        let more = json!({"clientConfig": client});
+        configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        let expected = format!(
+            "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": failed to call webhook: {problem}"
+        );
+        server.check(&format!("POST {MAPS}"), map("m"), &expected).await;
+        server.ok(&format!("DELETE {VALIDATING}/c"), ()).await;
+    }
+    let more = json!({"clientConfig": {"url": hook.url("/x"), "caBundle": "aGVsbG8="}});
+    configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+    let expected = "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": could not get REST client: \
+                    unable to load root certificates: unable to parse bytes as PEM block";
+    server.check(&format!("POST {MAPS}"), map("m"), expected).await;
+}
+
+#[tokio::test]
+async fn a_service_with_an_external_name_leads_out_of_the_hub() {
+    let server = hub().await;
+    let hook = Webhook::serve(&["hook.default.svc"], &[b"http/1.1"], |review| {
+        Box::pin(async move { Reply::allow(&review) })
+    })
+    .await;
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "hook"},
+        "spec": {"type": "ExternalName", "externalName": "localhost"},
+    });
+    server.ok("POST /api/v1/namespaces/default/services", service).await;
+    let client = json!({
+        "service": {"namespace": "default", "name": "hook", "path": "/a/b", "port": hook.port()},
+        "caBundle": hook.ca_bundle(),
+    });
+    let more = json!({"clientConfig": client});
+    configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+    server.check(&format!("POST {MAPS}"), map("m"), "201").await;
+    assert_eq!(hook.paths(), ["/a/b?timeout=5s"]);
+}
+
+#[tokio::test]
+async fn connections_are_kept_in_both_protocols() {
+    for (protocol, version) in [
+        (b"http/1.1".as_slice(), Version::HTTP_11),
+        (b"h2".as_slice(), Version::HTTP_2),
+    ] {
+        let server = hub().await;
+        let hook = Webhook::serve(&["localhost"], &[protocol], |review| {
+            Box::pin(async move { Reply::allow(&review) })
+        })
+        .await;
+        configure(
+            &server,
+            VALIDATING,
+            "c",
+            vec![webhook("x.example.com", &hook, &Value::Null)],
+        )
+        .await;
+        for name in ["a", "b", "c"] {
+            server.check(&format!("POST {MAPS}"), map(name), "201").await;
+        }
+        // Another configuration of the same webhook does not cut them either.
+        configure(
+            &server,
+            MUTATING,
+            "c",
+            vec![webhook("y.example.com", &hook, &Value::Null)],
+        )
+        .await;
+        server.check(&format!("POST {MAPS}"), map("d"), "201").await;
+        assert_eq!(hook.connections(), 1);
+        assert_eq!(hook.versions(), vec![version; 5]);
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_may_call_back() {
+    let server = Arc::new(hub().await);
+    let back = server.clone();
+    let hook = Webhook::serve(&["localhost"], &[b"h2", b"http/1.1"], move |review| {
+        let server = back.clone();
+        Box::pin(async move {
+            let name = review["request"]["name"].as_str().unwrap();
+            if name.ends_with("-noted") {
+                return Reply::allow(&review);
+            }
+            // A write of its own, of the same kind, that is asked about again, and a look at the object under way.
+            server.ok(&format!("POST {MAPS}"), map(&format!("{name}-noted"))).await;
+            server
+                .check(
+                    &format!("GET {MAPS}/{name}"),
+                    (),
+                    &format!("404 NotFound: configmaps \"{name}\" not found"),
+                )
+                .await;
+            Reply::allow(&review)
+        })
+    })
+    .await;
+    for (path, name) in [(MUTATING, "m"), (VALIDATING, "v")] {
+        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &Value::Null)]).await;
+        server.check(&format!("POST {MAPS}"), map(name), "201").await;
+        server.ok(&format!("GET {MAPS}/{name}-noted"), ()).await;
+        server.ok(&format!("DELETE {path}/c"), ()).await;
+    }
+    // One that changes the very object it is asked about: the write begins again on what it finds.
+    let back = server.clone();
+    let hook = Webhook::serve(&["localhost"], &[b"h2"], move |review| {
+        let server = back.clone();
+        Box::pin(async move {
+            let new = &review["request"]["object"]["data"];
+            if new.get("b").is_some() && review["request"]["oldObject"]["data"].get("c").is_none() {
+                server.ok(&format!("PATCH {MAPS}/m"), json!({"data": {"c": "3"}})).await;
+            }
+            Reply::allow(&review)
+        })
+    })
+    .await;
+    configure(
+        &server,
+        VALIDATING,
+        "c",
+        vec![webhook("x.example.com", &hook, &Value::Null)],
+    )
+    .await;
+    let changed = server.ok(&format!("PATCH {MAPS}/m"), json!({"data": {"b": "2"}})).await;
+    assert_eq!(changed["data"], json!({"a": "1", "b": "2", "c": "3"}));
+}
