@@ -16,6 +16,7 @@ mod scaling;
 mod selectors;
 mod services;
 mod volumes;
+mod webhooks;
 mod workloads;
 
 #[cfg(test)]
@@ -37,6 +38,8 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "admissionregistration.v1.MutatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, false),
         "admissionregistration.v1.ValidatingAdmissionPolicy" => machinery::validating_policy(find, spec),
         "admissionregistration.v1.ValidatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, true),
+        "admissionregistration.v1.MutatingWebhookConfiguration"
+        | "admissionregistration.v1.ValidatingWebhookConfiguration" => webhooks::configuration(find, object),
         "apps.v1.DaemonSet" => workloads::daemon_set(find, spec),
         "apps.v1.Deployment" => workloads::deployment(find, spec),
         "apps.v1.ReplicaSet" => workloads::replica_set(find, spec),

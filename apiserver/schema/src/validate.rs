@@ -24,7 +24,7 @@ use crate::status::{FieldError, FieldErrorKind};
 
 pub(crate) use metadata::{check_annotations, check_labels};
 pub use metadata::{check_name, validate_metadata, validate_metadata_update};
-pub(crate) use names::{data_key_problem, label_value_problem, path_problem};
+pub(crate) use names::{data_key_problem, label_1035_problem, label_value_problem, path_problem};
 pub use names::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,
     subdomain_problem,
@@ -83,8 +83,26 @@ const MAY_BE_EMPTY: &[(&str, &str)] = &[
     ("rbac.v1.Subject", "kind"),
 ];
 
+const SIDE_EFFECTS: &str = "must specify one of None, NoneOnDryRun";
+
 /// What is said of required values that are missing, where it is more than that.
 const REQUIRED: &[(&str, &str, &str)] = &[
+    ("admissionregistration.v1.MutatingWebhook", "sideEffects", SIDE_EFFECTS),
+    (
+        "admissionregistration.v1.ServiceReference",
+        "name",
+        "service name is required",
+    ),
+    (
+        "admissionregistration.v1.ServiceReference",
+        "namespace",
+        "service namespace is required",
+    ),
+    (
+        "admissionregistration.v1.ValidatingWebhook",
+        "sideEffects",
+        SIDE_EFFECTS,
+    ),
     ("autoscaling.v2.MetricIdentifier", "name", "must specify a metric name"),
     ("autoscaling.v2.MetricSpec", "type", "must specify a metric source type"),
     (

@@ -1,3 +1,5 @@
+mod webhooks;
+
 use serde_json::json;
 
 use super::*;
