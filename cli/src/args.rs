@@ -58,6 +58,9 @@ pub(crate) struct HubArgs {
     /// How often clusters are looked at, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) cluster_monitor_period: Duration,
+    /// Record the templates of each Deployment in ReplicaSets, for `kubectl rollout history` and `undo` and Helm 3's `--wait`.
+    #[arg(long)]
+    pub(crate) deployment_revisions: bool,
     /// End when standard input is closed: for a parent process that must not leave children behind.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,

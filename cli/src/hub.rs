@@ -58,6 +58,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let controllers = controllers::Config {
         cluster_monitor_period: args.cluster_monitor_period,
         cluster_monitor_grace_period: args.cluster_monitor_grace_period,
+        deployment_revisions: args.deployment_revisions,
         ..controllers::Config::default()
     };
     run_controllers(&server, controllers, stop.clone());

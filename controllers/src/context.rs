@@ -60,6 +60,7 @@ pub(crate) struct Queues {
     pub(crate) aggregate: Arc<Queue<Key>>,
     pub(crate) clusters: Arc<Queue<Key>>,
     pub(crate) namespaces: Arc<Queue<Key>>,
+    pub(crate) revisions: Arc<Queue<Key>>,
     /// Why the waiting templates are looked at.
     triggers: Mutex<HashMap<Key, Trigger>>,
 }

@@ -19,6 +19,7 @@ use crate::detect::reconcile::Trigger;
 use crate::kinds;
 use crate::names;
 use crate::namespaces;
+use crate::revisions;
 
 /// How often the hub is asked what it serves, besides after each change of a custom resource definition.
 const REDISCOVER: Duration = Duration::from_secs(30);
@@ -173,6 +174,9 @@ impl Dispatcher {
         if !entry.namespace().is_empty() && namespaces::plan::skips(entry.namespace(), &config.skipped_namespaces) {
             return;
         }
+        if config.deployment_revisions && self.record(change) {
+            return;
+        }
         index.template_seen(entry, change.deleted);
         if change.deleted {
             return;
@@ -184,6 +188,25 @@ impl Dispatcher {
             None | Some(_) => Trigger::User,
         };
         queues.template(entry.key().clone(), trigger);
+    }
+
+    /// Asks for the records of a Deployment; answers whether this object is such a record, which nobody propagates.
+    fn record(&self, change: &Change) -> bool {
+        let Context { index, queues, .. } = &*self.context;
+        let entry = &change.entry;
+        if entry.key().resource == kinds::DEPLOYMENT.group_resource && !change.deleted {
+            queues.revisions.add(entry.key().clone());
+        }
+        if !revisions::plan::is_record(entry) {
+            return false;
+        }
+        index.record_seen(entry, change.deleted);
+        for owner in entry.meta().owner_references.iter().filter(|owner| owner.controller) {
+            queues
+                .revisions
+                .add(kinds::key(&kinds::DEPLOYMENT, entry.namespace(), &owner.name));
+        }
+        true
     }
 
     fn policy(&self, change: &Change) {

@@ -39,6 +39,8 @@ struct Inner {
     bindings_on: Postings,
     /// Works by the permanent id of their binding.
     works: Postings,
+    /// ReplicaSets by the uid of the Deployment that they record.
+    records: Postings,
     /// Clusters by name, with what the scheduler reads of them.
     clusters: BTreeMap<String, (Arc<Entry>, ClusterView)>,
     /// All views together; empty when one has changed.
@@ -242,6 +244,20 @@ impl Index {
     /// Works of a binding, by its permanent id.
     pub(crate) fn works(&self, binding_id: &str) -> Vec<Key> {
         self.read().works.get(binding_id)
+    }
+
+    /// The record of a Deployment's template was seen.
+    pub(crate) fn record_seen(&self, entry: &Entry, deleted: bool) {
+        let owners = entry.meta().owner_references.iter();
+        let uids = owners
+            .filter(|owner| owner.controller && !deleted)
+            .map(|owner| owner.uid.clone());
+        self.write().records.set(entry.key(), uids.collect());
+    }
+
+    /// The records of a Deployment, by its uid.
+    pub(crate) fn records(&self, uid: &str) -> Vec<Key> {
+        self.read().records.get(uid)
     }
 
     /// A cluster was seen; answers whether placement may come out differently because of it.

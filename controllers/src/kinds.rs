@@ -42,6 +42,10 @@ kinds! {
     WORK = "work.karmada.io" "v1alpha1" "works" "Work" true;
     /// Namespaces.
     NAMESPACE = "" "v1" "namespaces" "Namespace" false;
+    /// Workloads whose templates are recorded.
+    DEPLOYMENT = "apps" "v1" "deployments" "Deployment" true;
+    /// Records of a Deployment's templates.
+    REPLICA_SET = "apps" "v1" "replicasets" "ReplicaSet" true;
     /// Events.
     EVENT = "" "v1" "events" "Event" true;
     /// Heartbeats of agents.

@@ -2,7 +2,7 @@
 //! back to the template's status.
 //!
 //! [`run`] starts all of them. Each folder is one step of the way (`detect` → `bind` → `place` → `render` → `aggregate`) or
-//! one object's life (`cluster`, `namespaces`): `reconcile.rs` reads and writes, `plan.rs` decides and is pure. A step never
+//! one object's life (`cluster`, `namespaces`, `revisions`): `reconcile.rs` reads and writes, `plan.rs` decides and is pure. A step never
 //! calls the step after it: it writes an object, [`dispatch`] sees the change and asks the next step. Every step looks at
 //! whole objects, so that any of them may be lost and done again.
 //!
@@ -33,6 +33,7 @@ pub mod names;
 pub mod namespaces;
 pub mod place;
 pub mod render;
+pub mod revisions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub struct Config {
     pub cluster_startup_grace_period: Duration,
     /// Namespaces whose objects are never propagated, besides the reserved ones; see [`skipped_namespaces`].
     pub skipped_namespaces: Vec<Regex>,
+    /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
+    pub deployment_revisions: bool,
     /// How many keys each controller works on at once.
     pub workers: usize,
 }
@@ -76,6 +79,7 @@ impl Default for Config {
             cluster_monitor_grace_period: Duration::from_secs(40),
             cluster_startup_grace_period: Duration::from_mins(1),
             skipped_namespaces: skipped_namespaces(["kube-.*"]).unwrap_or_default(),
+            deployment_revisions: false,
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
             workers: 16,
         }
@@ -175,6 +179,14 @@ pub async fn run(
         &context,
         &cancel,
         namespaces::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "revisions",
+        &queues.revisions,
+        &context,
+        &cancel,
+        revisions::reconcile::reconcile,
     );
     tasks.spawn(cluster::monitor::run(context.clone(), cancel.clone()));
 

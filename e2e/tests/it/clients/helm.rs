@@ -1,6 +1,6 @@
 //! Helm 3 and Helm 4: a chart with a custom resource definition, hooks and a policy goes through its whole life.
 
-use e2e::federation::Federation;
+use e2e::federation::{Federation, MEMBERS, Options};
 use e2e::kubectl::Kubectl;
 use e2e::tools;
 use e2e::wait::until;
@@ -10,8 +10,8 @@ use crate::support::wait_ready_column;
 
 const CHART: &str = "e2e/charts/shop";
 
-/// The life of one release. Helm 3 waits for a Deployment by its ReplicaSets, which a hub does not have: `waits` says whether `--wait` is given.
-fn life(federation: &Federation, minor: &str, major: &str, waits: bool) {
+/// The life of one release.
+fn life(federation: &Federation, minor: &str, major: &str) {
     let hub = federation.hub();
     let helm = hub.through(tools::find("helm", Some(minor)));
     let version = helm.run(&["version", "--short"]).ok();
@@ -21,11 +21,8 @@ fn life(federation: &Federation, minor: &str, major: &str, waits: bool) {
     let namespace = format!("helm-{minor}");
     let namespace = namespace.as_str();
     let run = |args: &[&str]| {
-        let mut args = [args, &["--namespace", namespace]].concat();
-        if waits {
-            args.extend(["--wait", "--timeout=90s"]);
-        }
-        helm.run(&args).ok()
+        helm.run(&[args, &["--namespace", namespace, "--wait", "--timeout=90s"]].concat())
+            .ok()
     };
     let widget = || hub.get(&["widget", release, "-n", namespace])["spec"]["colour"].clone();
 
@@ -88,14 +85,50 @@ fn replicas(hub: &Kubectl, namespace: &str, release: &str, wanted: i64) {
 
 #[test]
 fn helm_4_and_helm_3_install_upgrade_roll_back_and_uninstall() {
-    let federation = Federation::start().unwrap();
-    life(&federation, "37", "v4", true);
-    life(&federation, "31", "v3", false);
-    // What Helm did not touch works as before.
+    // Helm 3 waits for a Deployment by its ReplicaSets.
+    let options = Options {
+        hub_args: vec!["--deployment-revisions".to_owned()],
+        ..Options::default()
+    };
+    let federation = Federation::start_with(options).unwrap();
+    life(&federation, "37", "v4");
+    life(&federation, "31", "v3");
+    a_rollout_goes_back(&federation);
+}
+
+/// What Helm did not touch works as before, and the records serve kubectl too.
+fn a_rollout_goes_back(federation: &Federation) {
     let hub = federation.hub();
     hub.run_with(&["apply", "-f", "-"], &crate::support::tutorial("hello.yaml"))
         .ok();
     hub.run_with(&["apply", "-f", "-"], &crate::support::tutorial("policy.yaml"))
         .ok();
-    wait_ready_column(&federation, "hello", "3/3");
+    wait_ready_column(federation, "hello", "3/3");
+    let image = || hub.get(&["deployment", "hello"])["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let first = image();
+    hub.run(&["set", "image", "deployment/hello", "*=nginx:1.28"]).ok();
+    hub.run(&["rollout", "status", "deployment/hello", "--timeout=90s"])
+        .ok();
+    until("two revisions", || {
+        let history = hub.run(&["rollout", "history", "deployment/hello"]).ok();
+        let revisions = history
+            .lines()
+            .filter(|line| line.starts_with(char::is_numeric))
+            .count();
+        if revisions == 2 { Ok(()) } else { Err(history) }
+    });
+    hub.run(&["rollout", "undo", "deployment/hello"]).ok();
+    assert_eq!(image(), first);
+    hub.run(&["rollout", "status", "deployment/hello", "--timeout=90s"])
+        .ok();
+    for member in MEMBERS {
+        let sets = federation.member(member).get(&["replicasets", "-l", "app=hello"]);
+        let alive = sets["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|set| set["spec"]["replicas"] != 0)
+            .count();
+        assert_eq!(alive, 1, "records of the hub travelled to {member}: {sets}");
+    }
 }
