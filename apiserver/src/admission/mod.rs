@@ -1,12 +1,13 @@
 //! Rules about writes that need to know more than the object: its namespace, other objects, who asks.
 //!
-//! Run between defaulting and validation. [`lifecycle`] holds for every server, [`federation`] for the hub. Before and after
-//! that, programs outside the server have their say: [`webhook`].
+//! Run between defaulting and validation. [`lifecycle`] holds for every server, [`federation`] for the hub, [`limits`] for plain
+//! clusters. Before and after that, programs outside the server have their say: [`webhook`].
 //!
 //! Never here: what a user may do (authorisation) and the form of objects (`schema`).
 
 mod federation;
 mod lifecycle;
+mod limits;
 #[cfg(test)]
 mod tests;
 pub(crate) mod webhook;
@@ -19,6 +20,16 @@ use crate::verbs::call::Call;
 
 /// Where clusters' leases are.
 pub(crate) const CLUSTER_NAMESPACE: &str = crds::namespaces::CLUSTER;
+
+/// Gives a new object what its namespace has for it, before anything else looks at it.
+pub(crate) fn fill(call: &Call<'_>, object: &mut Value) {
+    limits::fill(call, object);
+}
+
+/// Refuses a valid object that may not be stored.
+pub(crate) fn check(call: &Call<'_>, subresource: &str, creating: bool, object: &Value) -> Result<(), Status> {
+    limits::check(call, subresource, creating, object)
+}
 
 /// Admits, and may change, a new object.
 pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {

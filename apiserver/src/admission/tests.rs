@@ -168,3 +168,111 @@ fn only_a_renewal_of_a_clusters_lease_is_a_heartbeat() {
     );
     check(lease("kube-system", "a", 1), lease("kube-system", "a", 2), false);
 }
+
+#[tokio::test]
+async fn limits_of_a_namespace_fill_in_and_bound() {
+    let server = Server::start(Profile::Kubernetes).await;
+    let limits = json!({
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "l"},
+        "spec": {"limits": [
+            {
+                "type": "Container",
+                "default": {"cpu": "500m", "memory": "512Mi"},
+                "defaultRequest": {"cpu": "250m"},
+                "min": {"cpu": "100m"},
+                "max": {"cpu": "2", "memory": "1Gi"},
+                "maxLimitRequestRatio": {"cpu": "4"},
+            },
+            {"type": "Pod", "max": {"cpu": "3"}},
+            {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "2Gi"}},
+        ]},
+    });
+    server.ok("POST /api/v1/namespaces/default/limitranges", limits).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let container = |name: &str, resources: Value| json!({"name": name, "image": "i", "resources": resources});
+    let pod = |name: &str, containers: Vec<Value>| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers}});
+    let plain = pod(
+        "p",
+        vec![
+            container("a", json!({})),
+            container("b", json!({"limits": {"cpu": "1"}})),
+        ],
+    );
+    let made = server.ok(&format!("POST {pods}"), plain).await;
+    let resources = |index: usize| made["spec"]["containers"][index]["resources"].clone();
+    assert_eq!(
+        resources(0),
+        json!({"limits": {"cpu": "500m", "memory": "512Mi"}, "requests": {"cpu": "250m", "memory": "512Mi"}})
+    );
+    assert_eq!(
+        resources(1),
+        json!({"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "1", "memory": "512Mi"}})
+    );
+    assert_eq!(
+        made["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+        "LimitRanger plugin set: cpu, memory request for container a; cpu, memory limit for container a; memory request for \
+         container b; memory limit for container b"
+    );
+    assert_eq!(made["status"]["qosClass"], "Burstable");
+    let refused = async |name: &str, containers: Vec<Value>, expected: &str| {
+        let expected = format!("403 Forbidden: pods \"{name}\" is forbidden: {expected}");
+        server
+            .check(&format!("POST {pods}"), pod(name, containers), &expected)
+            .await;
+    };
+    let cpu =
+        |request: &str, limit: &str| container("c", json!({"requests": {"cpu": request}, "limits": {"cpu": limit}}));
+    refused(
+        "low",
+        vec![cpu("50m", "100m")],
+        "minimum cpu usage per Container is 100m, but request is 50m",
+    )
+    .await;
+    refused(
+        "high",
+        vec![cpu("1", "2500m")],
+        "maximum cpu usage per Container is 2, but limit is 2500m",
+    )
+    .await;
+    refused(
+        "wide",
+        vec![cpu("100m", "1")],
+        "cpu max limit to request ratio per Container is 4, but provided ratio is 10.000000",
+    )
+    .await;
+    refused(
+        "many",
+        vec![cpu("2", "2"), container("d", json!({"limits": {"cpu": "2"}}))],
+        "maximum cpu usage per Pod is 3, but limit is 4",
+    )
+    .await;
+    refused(
+        "both",
+        vec![cpu("50m", "3")],
+        "[minimum cpu usage per Container is 100m, but request is 50m, maximum cpu usage per Container is 2, but limit is 3, cpu max \
+         limit to request ratio per Container is 4, but provided ratio is 60.000000]",
+    )
+    .await;
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}});
+    server
+        .check(
+            "POST /api/v1/namespaces/default/persistentvolumeclaims",
+            claim,
+            "403 Forbidden: persistentvolumeclaims \"c\" is forbidden: maximum storage usage per PersistentVolumeClaim is 2Gi, but \
+             request is 5Gi",
+        )
+        .await;
+    // Where there are no limits, and on a hub, Pods are left as they are.
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "free"}});
+    server.ok("POST /api/v1/namespaces", namespace).await;
+    let made = server
+        .ok(
+            "POST /api/v1/namespaces/free/pods",
+            pod("p", vec![container("a", json!({}))]),
+        )
+        .await;
+    assert_eq!(made["spec"]["containers"][0]["resources"], json!({}));
+}

@@ -63,6 +63,7 @@ impl Write<'_, '_> {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
+        admission::fill(call, &mut object);
         let (mut object, managed) = self.mutate(None, object, managed).await?;
         let base = meta_text(&object, "generateName").to_owned();
         let generated = meta_text(&object, "name").is_empty() && !base.is_empty();
@@ -212,8 +213,9 @@ impl Write<'_, '_> {
         Ok((changed, true))
     }
 
-    /// Lets validating webhooks refuse what is about to be stored.
+    /// Lets admission, webhooks last, refuse what is about to be stored.
     async fn validate(&self, old: Option<&Value>, object: &Value) -> Result<(), Status> {
+        admission::check(self.call, self.subresource, old.is_none(), object)?;
         let Some(hooks) = self.hooks(old.is_some()) else {
             return Ok(());
         };

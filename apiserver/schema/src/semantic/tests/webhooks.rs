@@ -19,7 +19,7 @@ fn webhook(change: impl FnOnce(&mut Value)) -> Value {
     webhook
 }
 
-fn configuration(webhooks: Vec<Value>) -> Value {
+fn configuration(webhooks: &[Value]) -> Value {
     json!({"metadata": {"name": "c"}, "webhooks": webhooks})
 }
 
@@ -27,7 +27,7 @@ fn configuration(webhooks: Vec<Value>) -> Value {
 fn one(change: impl FnOnce(&mut Value), expected: &[&str]) {
     let expected: Vec<String> = expected.iter().map(|text| format!("webhooks[0].{text}")).collect();
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-    let configuration = configuration(vec![webhook(change)]);
+    let configuration = configuration(&[webhook(change)]);
     check(VALIDATING, configuration.clone(), &expected);
     check(MUTATING, configuration, &expected);
 }
@@ -40,7 +40,7 @@ fn webhooks_have_full_names_once() {
         |hook| hook["name"] = json!("a.b"),
         &["name: Invalid value: \"a.b\": should be a domain with at least three segments separated by dots"],
     );
-    let twice = configuration(vec![webhook(|_| {}), webhook(|_| {})]);
+    let twice = configuration(&[webhook(|_| {}), webhook(|_| {})]);
     check(
         VALIDATING,
         twice,
@@ -80,7 +80,7 @@ fn webhooks_say_what_they_can_do() {
     );
     check(
         MUTATING,
-        configuration(vec![webhook(|hook| hook["reinvocationPolicy"] = json!("Often"))]),
+        configuration(&[webhook(|hook| hook["reinvocationPolicy"] = json!("Often"))]),
         &["webhooks[0].reinvocationPolicy: Unsupported value: \"Often\": supported values: \"IfNeeded\", \"Never\""],
     );
 }
