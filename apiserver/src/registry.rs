@@ -152,6 +152,11 @@ impl ResourceDef {
         self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
+    /// Whether stored objects have other fields than those of this version.
+    pub fn converts(&self) -> bool {
+        self.custom.is_none() && schema::convert::differs(&self.kind, &self.storage_version, &self.api_version())
+    }
+
     /// Whether stored objects can be sent as they are.
     pub fn is_storage_version(&self) -> bool {
         self.api_version() == self.storage_version

@@ -15,5 +15,5 @@ mod tests;
 
 pub use fields::{prune, unknown_fields};
 pub(crate) use normal::empty_value;
-pub use normal::{Mismatch, normalize};
+pub use normal::{Mismatch, empty_field, normalize};
 pub use parse::{DecodeError, Decoded, decode_json, decode_yaml};

@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod clock;
+pub mod convert;
 pub mod decode;
 pub mod defaults;
 pub mod entry;

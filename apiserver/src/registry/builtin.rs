@@ -1,7 +1,7 @@
 //! The built-in resources, made once from the facts tables.
 //!
-//! Served are the versions that are on by default and are stored as they are; a version that only converts to another
-//! stored form (`events.k8s.io`, `autoscaling/v1`) is not.
+//! Served are the versions that are on by default. Two of them, `events.k8s.io` and `autoscaling/v1`, are other forms of
+//! objects that are stored as `v1` events and `autoscaling/v2`; `schema::convert` knows how.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,25 +29,31 @@ pub(super) fn resources() -> &'static [Arc<ResourceDef>] {
     RESOURCES.get_or_init(|| {
         let all = facts::resources();
         all.iter()
-            .filter(|resource| is_served(resource, all))
-            .filter_map(definition)
+            .filter(|resource| is_served(resource))
+            .filter_map(|resource| definition(resource, stored(resource, all)))
             .map(Arc::new)
             .collect()
     })
 }
 
-fn is_served(resource: &ResourceFacts, all: &[ResourceFacts]) -> bool {
-    let Some(storage) = &resource.storage else {
-        return REVIEWS.contains(&resource.plural);
-    };
-    let converted = *storage != resource.kind
-        && all
-            .iter()
-            .any(|other| other.enabled && other.kind == *storage && other.plural == resource.plural);
-    resource.enabled && !converted
+fn is_served(resource: &ResourceFacts) -> bool {
+    match resource.storage {
+        None => REVIEWS.contains(&resource.plural),
+        Some(_) => resource.enabled,
+    }
 }
 
-fn definition(facts: &ResourceFacts) -> Option<ResourceDef> {
+/// The kind that objects of a resource are stored as: its own unless another version of it is served as well.
+fn stored<'a>(resource: &'a ResourceFacts, all: &'a [ResourceFacts]) -> &'a GroupVersionKind {
+    let other = resource.storage.as_ref().filter(|storage| {
+        all.iter()
+            .any(|other| other.enabled && other.kind == **storage && other.plural == resource.plural)
+    });
+    other.unwrap_or(&resource.kind)
+}
+
+fn definition(facts: &ResourceFacts, stored: &GroupVersionKind) -> Option<ResourceDef> {
+    let (version, stored_version) = (facts.kind.api_version(), stored.api_version());
     let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     Some(ResourceDef {
         group: facts.group.to_owned(),
@@ -74,14 +80,18 @@ fn definition(facts: &ResourceFacts) -> Option<ResourceDef> {
         selectable_fields: facts
             .field_selectors
             .iter()
-            .map(|selector| (selector.label.to_owned(), selector.field.to_owned()))
+            .map(|selector| {
+                let kind = &facts.kind.kind;
+                let path = schema::convert::field(kind, &version, &stored_version, selector.field);
+                (selector.label.to_owned(), path)
+            })
             .collect(),
         upsert: facts.upsert,
         needs_revision: facts.need_revision,
         delete_returns_object: facts.delete_answer == DeleteAnswer::Object,
         strategic: !facts.no_strategic,
-        storage: GroupResource::new(facts.group, facts.plural),
-        storage_version: schema::model::api_version(facts.group, facts.version),
+        storage: GroupResource::new(stored.group.as_str(), facts.plural),
+        storage_version: stored_version,
         types: Arc::new(tree(&facts.kind)?),
         custom: None,
     })

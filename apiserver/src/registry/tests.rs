@@ -10,16 +10,20 @@ fn built_in_kinds_are_served_once_each() {
     assert_eq!(deployments.storage.to_string(), "deployments.apps");
     assert!(deployments.strategic && deployments.is_storage_version());
     assert!(deployments.subresource("scale").is_some());
-    assert!(registry.resource("", "v1", "events").is_some());
+    let events = registry.resource("events.k8s.io", "v1", "events").unwrap();
+    assert_eq!(events.storage, registry.resource("", "v1", "events").unwrap().storage);
+    assert!(events.converts() && !events.is_storage_version());
     assert!(
-        registry.resource("events.k8s.io", "v1", "events").is_none(),
-        "needs conversion"
+        events
+            .selectable_fields
+            .contains(&("regarding.name".to_owned(), "involvedObject.name".to_owned()))
     );
-    assert!(
+    let scalers = |version: &str| {
         registry
-            .resource("autoscaling", "v2", "horizontalpodautoscalers")
-            .is_some()
-    );
+            .resource("autoscaling", version, "horizontalpodautoscalers")
+            .unwrap()
+    };
+    assert!(scalers("v1").converts() && scalers("v2").is_storage_version());
     assert!(
         registry
             .resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")

@@ -51,6 +51,11 @@ pub(super) fn merge_string_data(object: &mut Value) {
     }
 }
 
+/// New volumes and claims wait for each other.
+pub(super) fn create_volume(object: &mut Value) {
+    map(object).insert("status".to_owned(), json!({"phase": "Pending"}));
+}
+
 /// A new Pod waits; its quality of service follows from its resources.
 pub(super) fn create_pod(object: &mut Value) {
     let class = quality_of_service(&object["spec"]);

@@ -10,6 +10,8 @@ pub(crate) mod addresses;
 pub(crate) mod definition;
 mod kinds;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use addresses::Addresses;
 
@@ -65,7 +67,8 @@ pub(crate) fn is_definition(def: &ResourceDef) -> bool {
 
 /// Whether objects go away by themselves after the server's Event TTL.
 pub(crate) fn expires(def: &ResourceDef) -> bool {
-    is(def, "", "events")
+    // Those of `events.k8s.io` are the same objects.
+    def.custom.is_none() && *def.storage.group == *"" && *def.storage.resource == *"events"
 }
 
 /// Whether objects have a generation.
@@ -111,6 +114,7 @@ pub(crate) fn prepare_create(call: &Call<'_>, object: &mut Value) -> Result<(), 
             ("", "namespaces") => kinds::create_namespace(object),
             ("", "secrets") => kinds::merge_string_data(object),
             ("", "pods") => kinds::create_pod(object),
+            ("", "persistentvolumeclaims" | "persistentvolumes") => kinds::create_volume(object),
             ("batch", "jobs") => kinds::create_job(object),
             ("certificates.k8s.io", "certificatesigningrequests") => kinds::create_csr(&call.request.user, object),
             ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object)?,
@@ -174,19 +178,8 @@ fn keep(old: &Value, object: &mut Value, field: &str) {
 }
 
 fn clear_status(def: &ResourceDef, object: &mut Value) {
-    let root = map(object);
-    if def.custom.is_some() {
-        root.remove("status");
-    } else if root.get("status").is_some_and(says_something) {
-        root.insert("status".to_owned(), Value::Object(serde_json::Map::new()));
-    }
-}
-
-/// Whether a value is more than nested empty objects, which is how an empty status is written.
-fn says_something(value: &Value) -> bool {
-    value
-        .as_object()
-        .is_none_or(|fields| fields.values().any(says_something))
+    let empty = schema::decode::empty_field(def.types.root(), "status").filter(|_| def.custom.is_none());
+    set(map(object), "status", empty);
 }
 
 /// Everything but the status comes from the stored object. Of built-in kinds a status update may also change metadata.

@@ -21,6 +21,12 @@ pub(super) fn prepare_update(old: &Value, object: &mut Value) {
                 set(member(object, "spec"), field, old["spec"].get(field).cloned());
             }
         }
+        // Clients that know only the first address change only that.
+        let (single, listed) = (&object["spec"]["clusterIP"], &object["spec"]["clusterIPs"]);
+        if *single != old["spec"]["clusterIP"] && *listed == old["spec"]["clusterIPs"] {
+            let listed = json!([single]);
+            set(member(object, "spec"), "clusterIPs", Some(listed));
+        }
         for field in ["ipFamilies", "ipFamilyPolicy"] {
             if object["spec"][field].is_null() {
                 set(member(object, "spec"), field, old["spec"].get(field).cloned());

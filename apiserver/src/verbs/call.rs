@@ -89,10 +89,12 @@ impl<'a> Call<'a> {
 
     /// The version that objects of this resource are stored in.
     pub(crate) fn stored_kind(&self) -> GroupVersionKind {
-        let version = self.def.storage_version.rsplit('/').next().unwrap_or_default();
+        let stored = self.def.storage_version.as_str();
+        let (group, version) = stored.split_once('/').unwrap_or(("", stored));
         GroupVersionKind {
+            group: group.to_owned(),
             version: version.to_owned(),
-            ..self.def.gvk()
+            kind: self.def.kind.clone(),
         }
     }
 

@@ -95,10 +95,17 @@ pub(crate) fn generation(object: &Value) -> i64 {
     object["metadata"]["generation"].as_i64().unwrap_or_default()
 }
 
-/// Writes what an object is.
+/// Writes what an object is; one of another version gets the fields of this one.
 pub(crate) fn set_type(object: &mut Value, kind: &GroupVersionKind) {
+    let version = kind.api_version();
+    if let Some(before) = object["apiVersion"].as_str().filter(|before| *before != version) {
+        let before = before.to_owned();
+        if schema::convert::convert(&kind.kind, &before, &version, object) {
+            return;
+        }
+    }
     let root = map(object);
-    root.insert("apiVersion".to_owned(), Value::String(kind.api_version()));
+    root.insert("apiVersion".to_owned(), Value::String(version));
     root.insert("kind".to_owned(), Value::String(kind.kind.clone()));
 }
 

@@ -6,6 +6,7 @@ use schema::entry::Entry;
 
 use super::splice;
 use crate::registry::ResourceDef;
+use crate::verbs::object::set_type;
 use crate::request::ListAnswer;
 
 /// `ListMeta` of a list or a Table.
@@ -45,11 +46,14 @@ pub fn list_json(answer: &ListAnswer) -> Vec<u8> {
     out
 }
 
-/// An object's bytes in the version of `def`: as stored, or with another `apiVersion` (the only conversion there is
-/// between versions of one resource whose fields are the same).
+/// An object's bytes in the version of `def`: as stored, with another `apiVersion`, or converted where the fields differ.
 pub fn present<'a>(def: &ResourceDef, entry: &'a Entry) -> Cow<'a, [u8]> {
     if def.is_storage_version() {
         Cow::Borrowed(entry.json())
+    } else if def.converts() {
+        let mut object = entry.value();
+        set_type(&mut object, &def.gvk());
+        Cow::Owned(object.to_string().into_bytes())
     } else {
         splice::with_api_version(entry.json(), &def.api_version())
     }

@@ -353,6 +353,11 @@ fn zero_scalar(scalar: Scalar) -> Value {
     }
 }
 
+/// What the canonical form of an object has at a field that says nothing; `None` when the field is left out then.
+pub fn empty_field(place: TypeRef<'_>, name: &str) -> Option<Value> {
+    empty_value(place.types, place.field(name)?)
+}
+
 fn empty_struct(types: &Types, def: &StructDef) -> Value {
     match (def.form, def.fields.first()) {
         (Some(Form::Unwrap), Some(field)) => empty_value(types, field).unwrap_or(Value::Null),

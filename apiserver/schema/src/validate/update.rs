@@ -113,8 +113,15 @@ fn fixed_error(gvk: &GroupVersionKind, rule: &UpdateRule, path: &str, except: &[
             path,
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
         ),
-        ("PersistentVolume", "spec") => {
-            FieldError::forbidden(path, "spec.persistentvolumesource is immutable after creation")
+        ("PersistentVolume", "spec") => FieldError::forbidden(
+            "spec.persistentvolumesource",
+            "spec.persistentvolumesource is immutable after creation",
+        ),
+        ("RoleBinding" | "ClusterRoleBinding", "roleRef") => {
+            FieldError::invalid(path, new.clone(), "cannot change roleRef")
+        }
+        ("StorageClass", "parameters" | "provisioner" | "reclaimPolicy") => {
+            FieldError::forbidden(path, format!("updates to {path} are forbidden."))
         }
         _ if except.is_empty() => FieldError::invalid(path, new.clone(), "field is immutable"),
         _ => FieldError::forbidden(
