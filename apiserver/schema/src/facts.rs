@@ -5,6 +5,7 @@
 //!
 //! Never here: behaviour. Code that interprets a rule is in [`crate::defaults`] and [`crate::validate`].
 
+mod access;
 mod default_rules;
 mod lines;
 mod resources;
@@ -18,6 +19,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+pub use access::{AccessFacts, AccessSet, BindingFacts, GrantFacts, RoleFacts, SubjectFacts, access};
 pub(crate) use default_rules::{
     Call, Condition, DefaultRule, Expression, Operation, ROUNDED_QUANTITIES, Target, Test, TypeRules, default_rules,
 };

@@ -121,3 +121,12 @@ pub(super) const RULES: &[&str] = &[
     include_str!("../../facts/rules/internal.apiserver.k8s.io.facts"),
     include_str!("../../facts/rules/resource.k8s.io.facts"),
 ];
+
+/// Roles and bindings, one text per set in the order of [`super::access::AccessSet`].
+pub(super) const ACCESS: [&str; 5] = [
+    include_str!("../../facts/access/core.facts"),
+    include_str!("../../facts/access/control.facts"),
+    include_str!("../../facts/access/workloads.facts"),
+    include_str!("../../facts/access/nodes.facts"),
+    include_str!("../../facts/access/federation.facts"),
+];
