@@ -169,8 +169,8 @@ fn only_a_renewal_of_a_clusters_lease_is_a_heartbeat() {
     check(lease("kube-system", "a", 1), lease("kube-system", "a", 2), false);
 }
 
-#[tokio::test]
-async fn limits_of_a_namespace_fill_in_and_bound() {
+/// A plain cluster with limits in its default namespace.
+async fn bounded() -> Server {
     let server = Server::start(Profile::Kubernetes).await;
     let limits = json!({
         "apiVersion": "v1",
@@ -190,17 +190,30 @@ async fn limits_of_a_namespace_fill_in_and_bound() {
         ]},
     });
     server.ok("POST /api/v1/namespaces/default/limitranges", limits).await;
-    let pods = "/api/v1/namespaces/default/pods";
-    let container = |name: &str, resources: Value| json!({"name": name, "image": "i", "resources": resources});
-    let pod = |name: &str, containers: Vec<Value>| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers}});
+    server
+}
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+fn container(name: &str, resources: &Value) -> Value {
+    json!({"name": name, "image": "i", "resources": resources})
+}
+
+fn pod(name: &str, containers: &[Value]) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers}})
+}
+
+#[tokio::test]
+async fn limits_of_a_namespace_fill_in() {
+    let server = bounded().await;
     let plain = pod(
         "p",
-        vec![
-            container("a", json!({})),
-            container("b", json!({"limits": {"cpu": "1"}})),
+        &[
+            container("a", &json!({})),
+            container("b", &json!({"limits": {"cpu": "1"}})),
         ],
     );
-    let made = server.ok(&format!("POST {pods}"), plain).await;
+    let made = server.ok(&format!("POST {PODS}"), plain).await;
     let resources = |index: usize| made["spec"]["containers"][index]["resources"].clone();
     assert_eq!(
         resources(0),
@@ -216,41 +229,56 @@ async fn limits_of_a_namespace_fill_in_and_bound() {
          container b; memory limit for container b"
     );
     assert_eq!(made["status"]["qosClass"], "Burstable");
-    let refused = async |name: &str, containers: Vec<Value>, expected: &str| {
+    // Where there are no limits, and on a hub, Pods are left as they are.
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "free"}});
+    server.ok("POST /api/v1/namespaces", namespace).await;
+    let made = server
+        .ok(
+            "POST /api/v1/namespaces/free/pods",
+            pod("p", &[container("a", &json!({}))]),
+        )
+        .await;
+    assert_eq!(made["spec"]["containers"][0]["resources"], json!({}));
+}
+
+#[tokio::test]
+async fn limits_of_a_namespace_bound() {
+    let server = bounded().await;
+    let refused = async |name: &str, containers: &[Value], expected: &str| {
         let expected = format!("403 Forbidden: pods \"{name}\" is forbidden: {expected}");
         server
-            .check(&format!("POST {pods}"), pod(name, containers), &expected)
+            .check(&format!("POST {PODS}"), pod(name, containers), &expected)
             .await;
     };
     let cpu =
-        |request: &str, limit: &str| container("c", json!({"requests": {"cpu": request}, "limits": {"cpu": limit}}));
+        |request: &str, limit: &str| container("c", &json!({"requests": {"cpu": request}, "limits": {"cpu": limit}}));
     refused(
         "low",
-        vec![cpu("50m", "100m")],
+        &[cpu("50m", "100m")],
         "minimum cpu usage per Container is 100m, but request is 50m",
     )
     .await;
     refused(
         "high",
-        vec![cpu("1", "2500m")],
+        &[cpu("1", "2500m")],
         "maximum cpu usage per Container is 2, but limit is 2500m",
     )
     .await;
     refused(
         "wide",
-        vec![cpu("100m", "1")],
+        &[cpu("100m", "1")],
         "cpu max limit to request ratio per Container is 4, but provided ratio is 10.000000",
     )
     .await;
     refused(
         "many",
-        vec![cpu("2", "2"), container("d", json!({"limits": {"cpu": "2"}}))],
+        &[cpu("2", "2"), container("d", &json!({"limits": {"cpu": "2"}}))],
         "maximum cpu usage per Pod is 3, but limit is 4",
     )
     .await;
     refused(
         "both",
-        vec![cpu("50m", "3")],
+        &[cpu("50m", "3")],
         "[minimum cpu usage per Container is 100m, but request is 50m, maximum cpu usage per Container is 2, but limit is 3, cpu max \
          limit to request ratio per Container is 4, but provided ratio is 60.000000]",
     )
@@ -265,14 +293,4 @@ async fn limits_of_a_namespace_fill_in_and_bound() {
              request is 5Gi",
         )
         .await;
-    // Where there are no limits, and on a hub, Pods are left as they are.
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "free"}});
-    server.ok("POST /api/v1/namespaces", namespace).await;
-    let made = server
-        .ok(
-            "POST /api/v1/namespaces/free/pods",
-            pod("p", vec![container("a", json!({}))]),
-        )
-        .await;
-    assert_eq!(made["spec"]["containers"][0]["resources"], json!({}));
 }

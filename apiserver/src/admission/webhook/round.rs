@@ -146,7 +146,7 @@ fn change(
     if patch.is_empty() {
         return Ok(None);
     }
-    let patch = json::parse(patch).map_err(broken)?;
+    let patch = json::parse(patch).map_err(|status| broken(&status))?;
     if patch.is_empty() {
         return Ok(None);
     }
@@ -158,13 +158,13 @@ fn change(
         .into());
     };
     let seen_as = &candidate.seen_as;
-    let patched = json::apply(hooks.seen_as(seen_as, object), &patch).map_err(broken)?;
+    let patched = json::apply(hooks.seen_as(seen_as, object), &patch).map_err(|status| broken(&status))?;
     let patched = hooks.settle(seen_as, patched).map_err(Status::internal)?;
     Ok((patched != *object).then_some(patched))
 }
 
 /// A patch that cannot be applied is the webhook's fault, not the client's.
-fn broken(status: Status) -> Status {
+fn broken(status: &Status) -> Status {
     let text = status.message.as_str();
     let text = text
         .strip_prefix("the server rejected our request due to an error in our request: ")

@@ -117,6 +117,7 @@ pub(super) struct Selectors {
 
 /// One webhook, ready to be compared with requests.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a field of the configuration")]
 pub(super) struct Terms {
     /// For messages.
     pub(super) name: String,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::review::{Decision, Verdict, read};
@@ -276,4 +277,43 @@ fn answers_are_held_to_their_version() {
             .text(),
         r#"unsupported patch type "Merge""#
     );
+}
+
+/// Something in the place of a field of an answer.
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-zA-Z0-9=/]{0,8}".prop_map(Value::from),
+        Just(json!("JSONPatch")),
+        Just(json!("W10=")),
+        Just(json!({"code": 70000, "message": "m", "details": {"causes": 3}})),
+        Just(json!(["a", 1])),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_answer_can_be_read(bytes in proptest::collection::vec(any::<u8>(), 0..200), mutating in any::<bool>()) {
+        let _ = read("x", "v1", "u", mutating, &bytes);
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_allows_nothing(
+        fields in proptest::collection::btree_map(
+            "allowed|status|patch|patchType|warnings|auditAnnotations|uid", any_value(), 0..6,
+        ),
+        mutating in any::<bool>(),
+    ) {
+        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": fields});
+        if let Ok(verdict) = read("x", "v1", "u", mutating, body.to_string().as_bytes()) {
+            prop_assert_eq!(&fields["uid"], "u");
+            let allowed = fields.get("allowed") == Some(&json!(true));
+            match verdict.decision {
+                Decision::Allow(patch) => prop_assert!(allowed && (mutating || patch.is_empty())),
+                Decision::Deny(status) => prop_assert!(!allowed && (400..1000).contains(&status.code)),
+            }
+        }
+    }
 }

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use http::Version;
+use runtime::hub::{Action, Hub, Request};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 
 use super::server::{Reply, Webhook};
 use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, webhook};
+use crate::api::{Api, Config};
+use crate::bootstrap::system_user;
+use crate::local::LocalHub;
 
 #[tokio::test]
 async fn a_webhook_that_does_not_answer_is_given_up() {
@@ -191,4 +196,73 @@ async fn a_webhook_may_call_back() {
     .await;
     let changed = server.ok(&format!("PATCH {MAPS}/m"), json!({"data": {"b": "2"}})).await;
     assert_eq!(changed["data"], json!({"a": "1", "b": "2", "c": "3"}));
+}
+
+#[tokio::test]
+async fn validating_webhooks_are_asked_at_the_same_time() {
+    let server = hub().await;
+    // Nobody answers before all have been asked.
+    let all = Arc::new(Barrier::new(3));
+    let mut hooks = Vec::new();
+    for name in ["a", "b", "c"] {
+        let all = all.clone();
+        let hook = Webhook::serve(&["localhost"], &[b"h2"], move |review| {
+            let all = all.clone();
+            Box::pin(async move {
+                all.wait().await;
+                let allowed = name == "a";
+                Reply::answer(&review, &json!({"allowed": allowed, "status": {"message": name}}))
+            })
+        })
+        .await;
+        configure(
+            &server,
+            VALIDATING,
+            name,
+            vec![webhook(&format!("{name}.example.com"), &hook, &Value::Null)],
+        )
+        .await;
+        hooks.push(hook);
+    }
+    // Of several refusals the first by name is told.
+    let expected = "400 : admission webhook \"b.example.com\" denied the request: b";
+    server.check(&format!("POST {MAPS}"), map("m"), expected).await;
+}
+
+#[tokio::test]
+async fn a_broken_webhook_does_not_keep_a_hub_from_starting() {
+    let server = hub().await;
+    let hook = Webhook::start(|_| Reply::Raw(500, Vec::new())).await;
+    let service = "/api/v1/namespaces/default/services/kubernetes";
+    let definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/works.work.karmada.io";
+    server.ok(&format!("DELETE {service}"), ()).await;
+    let broken = json!({"spec": {"names": {"shortNames": ["gone"]}}});
+    server.ok(&format!("PATCH {definition}"), broken).await;
+    let any = json!([{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}]);
+    let more = json!({"rules": any});
+    for path in [MUTATING, VALIDATING] {
+        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+    }
+    let api = &server.api;
+    let again = Api::open(
+        Config::default(),
+        api.store.clone(),
+        api.clock.clone(),
+        api.random.clone(),
+    );
+    let again = again.await.unwrap();
+    server.ok(&format!("GET {service}"), ()).await;
+    let restored = server.ok(&format!("GET {definition}"), ()).await;
+    assert_eq!(restored["spec"]["names"]["shortNames"], json!(["wk"]));
+    assert_eq!(hook.asked().len(), 0);
+    // Once it runs, the webhooks that were there before are asked, about what its own loops do too.
+    let loops = LocalHub::new(again, system_user());
+    let request = Request {
+        resource: loops.resource_for("v1", "ConfigMap").unwrap(),
+        namespace: "default".into(),
+        name: "m".into(),
+        subresource: None,
+        action: Action::Create(map("m")),
+    };
+    assert_eq!(loops.write("test", request).await.unwrap_err().code, 500);
 }
