@@ -6,6 +6,7 @@
 //!
 //! Never here: what a verb does to an object.
 
+mod compress;
 pub mod health;
 pub mod negotiate;
 pub mod parse;
@@ -25,7 +26,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request};
 use http_body::Body as _;
@@ -81,6 +82,8 @@ impl Front {
         let (parts, body) = request.into_parts();
         let audit = text(&parts.headers, "audit-id").map_or_else(|| self.api.random.uuid(), str::to_owned);
         let head = parts.method == Method::HEAD;
+        let accept = text(&parts.headers, ACCEPT).unwrap_or_default().to_owned();
+        let gzip = text(&parts.headers, ACCEPT_ENCODING).is_some_and(compress::accepts_gzip);
         let asked = ask(&parts);
         let labels = self.labels(&parts.method, asked.as_ref().ok());
         let long_running = matches!(
@@ -104,7 +107,10 @@ impl Front {
                 Err(Status::internal("the request could not be handled"))
             }
         };
-        let mut response = result.unwrap_or_else(|status| render::status(&status));
+        let mut response = result.unwrap_or_else(|status| render::status(&status, &accept));
+        if gzip {
+            response = compress::compress(response).await;
+        }
         if response.status().is_server_error() {
             tracing::warn!(audit, path, code = response.status().as_u16(), "request failed");
         }

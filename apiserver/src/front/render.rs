@@ -14,6 +14,7 @@ use schema::status::Status;
 
 use super::negotiate::{self, Content, Form};
 use crate::request::{Answer, AnswerBody, Query};
+use crate::views::encode::Encoding;
 use crate::views::list::{ListMeta, list_json, present};
 use crate::views::partial::{partial_json, partial_list_json, partial_of_json};
 use crate::views::table::{IncludeObject, TableOptions, table_json, table_value_json};
@@ -32,9 +33,14 @@ pub(super) fn response(code: u16, content_type: &'static str, body: impl Into<By
     response
 }
 
-/// A failure, or the outcome of a deletion.
-pub(super) fn status(status: &Status) -> Response {
-    let mut response = response(status.code, JSON, serde_json::to_vec(status).unwrap_or_default());
+/// A failure, or the outcome of a deletion. Who takes none of the encodings gets JSON, for the code must be explained.
+pub(super) fn status(status: &Status, accept: &str) -> Response {
+    let json = Bytes::from(serde_json::to_vec(status).unwrap_or_default());
+    let encoding = Encoding::plain(accept).unwrap_or_default();
+    let mut response = match encoding.encode(json.clone()) {
+        Some(body) => response(status.code, encoding.content_type(), body),
+        None => response(status.code, JSON, json),
+    };
     let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if wait > 0 {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
@@ -81,12 +87,17 @@ pub(super) fn answer(answer: Answer, accept: &str, query: &Query, now: Timestamp
         Content::One
     };
     if let AnswerBody::Status(body) = &answer.body {
-        let mut response = status(body);
+        let mut response = status(body, accept);
         *response.status_mut() = StatusCode::from_u16(answer.code).unwrap_or_default();
         warn(&mut response, &answer.warnings);
         return Ok(response);
     }
-    let form = negotiate::choose(accept, content)?;
+    let custom = match &answer.body {
+        AnswerBody::Entry(def, _) | AnswerBody::Object(def, _) => def.custom.is_some(),
+        AnswerBody::List(list) => list.resource.custom.is_some(),
+        AnswerBody::Status(_) => false,
+    };
+    let (form, encoding) = negotiate::choose_encoded(accept, content, custom)?;
     let body: Bytes = match (answer.body, form) {
         (AnswerBody::Entry(def, entry), Form::Object) => {
             if def.is_storage_version() {
@@ -123,8 +134,14 @@ pub(super) fn answer(answer: Answer, accept: &str, query: &Query, now: Timestamp
         }
         (AnswerBody::Status(body), _) => encode(&body).into(),
     };
-    let body = if query.pretty { pretty(&body) } else { body };
-    let mut response = response(answer.code, JSON, body);
+    let body = if query.pretty && encoding == Encoding::Json {
+        pretty(&body)
+    } else {
+        encoding
+            .encode(body)
+            .ok_or_else(|| negotiate::not_acceptable(&Encoding::ALL[..2]))?
+    };
+    let mut response = response(answer.code, encoding.content_type(), body);
     warn(&mut response, &answer.warnings);
     Ok(response)
 }

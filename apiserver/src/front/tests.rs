@@ -25,6 +25,7 @@ use crate::pki::Pki;
 
 mod requests;
 mod watching;
+mod wire;
 
 /// How long a test waits for what must come.
 const SOON: Duration = Duration::from_secs(20);

@@ -45,7 +45,7 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
                 protobuf: true,
             });
         }
-        other => return Err(unsupported(other, &accepted(call))),
+        _ => return Err(unsupported(&accepted(call))),
     };
     Ok(Raw {
         value: decoded.value,
@@ -70,18 +70,11 @@ fn accepted(call: &Call<'_>) -> Vec<&'static str> {
 }
 
 /// 415 with what would be accepted.
-pub(crate) fn unsupported(content_type: &str, accepted: &[&str]) -> Status {
-    let message = if content_type.contains("patch") {
-        format!(
-            "the body of the request was in an unknown format - accepted media types include: {}",
-            accepted.join(", ")
-        )
-    } else {
-        format!(
-            "the body of the request was in an unknown format ({content_type}) - accepted media types include: {}",
-            accepted.join(", ")
-        )
-    };
+pub(crate) fn unsupported(accepted: &[&str]) -> Status {
+    let message = format!(
+        "the body of the request was in an unknown format - accepted media types include: {}",
+        accepted.join(", ")
+    );
     Status::failure(415, Reason::UnsupportedMediaType, message)
 }
 
@@ -117,7 +110,7 @@ pub(crate) fn settle(call: &Call<'_>, raw: Raw, validation: Validation) -> Resul
     check_kind(call, &object, &kind)?;
     let place = call.def.types.root();
     if !protobuf {
-        check_fields(call, place, &object, &duplicates, validation)?;
+        check_fields(call, (&kind, place), &object, &duplicates, validation)?;
     }
     if call.def.custom.is_some() {
         prune(place, &mut object);
@@ -187,7 +180,7 @@ fn mismatch(object: &Value, kind: &GroupVersionKind) -> Status {
 /// Unknown and duplicate fields: an error, a warning or nothing.
 fn check_fields(
     call: &Call<'_>,
-    place: TypeRef<'_>,
+    (kind, place): (&GroupVersionKind, TypeRef<'_>),
     object: &Value,
     duplicates: &[String],
     validation: Validation,
@@ -208,7 +201,7 @@ fn check_fields(
     if texts.is_empty() {
         return Ok(());
     }
-    let (kind, version) = (&call.def.kind, &call.def.version);
+    let (kind, version) = (&kind.kind, &kind.version);
     Err(Status::bad_request(format!(
         "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
         texts.join(", ")
@@ -216,10 +209,14 @@ fn check_fields(
 }
 
 /// An applied configuration: validated as any body, but left as it was written, because what it says is what it owns.
-pub(crate) fn check_configuration(call: &Call<'_>, raw: Raw, validation: Validation) -> Result<Value, Status> {
+pub(crate) fn check_configuration(
+    call: &Call<'_>,
+    raw: Raw,
+    (kind, place): (&GroupVersionKind, TypeRef<'_>),
+    validation: Validation,
+) -> Result<Value, Status> {
     let Raw { value, duplicates, .. } = raw;
-    let kind = call.def.gvk();
-    check_kind(call, &value, &kind)?;
-    check_fields(call, call.def.types.root(), &value, &duplicates, validation)?;
+    check_kind(call, &value, kind)?;
+    check_fields(call, (kind, place), &value, &duplicates, validation)?;
     Ok(value)
 }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use schema::apply::{self, ApplyInput, FieldSet, Writer};
+use schema::model::TypeRef;
 use schema::status::Status;
 use serde_json::Value;
 
@@ -36,6 +37,26 @@ pub(crate) fn apply(write: &Write<'_, '_>, live: Option<&Value>, config: &Value)
         live,
         config: config.clone(),
         writer: writer(write, &api_version),
+        force: write.options.force,
+    };
+    Ok(apply::apply(input)?)
+}
+
+/// As [`apply`] for a view of an object that has a type and owners of its own, such as its Scale.
+pub(crate) fn apply_to_view(
+    write: &Write<'_, '_>,
+    types: TypeRef<'_>,
+    api_version: &str,
+    live: &Value,
+    config: &Value,
+) -> Result<Value, Status> {
+    let mut writer = writer(write, api_version);
+    writer.strip = None;
+    let input = ApplyInput {
+        types,
+        live: Some(live),
+        config: config.clone(),
+        writer,
         force: write.options.force,
     };
     Ok(apply::apply(input)?)

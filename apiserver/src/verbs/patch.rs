@@ -1,7 +1,8 @@
 //! PATCH in its four forms. A patch is read once and applied to whatever is stored when it is its turn.
 
+use schema::model::{GroupVersionKind, TypeRef};
 use schema::patch::Patch;
-use schema::status::{Reason, Status};
+use schema::status::Status;
 use serde_json::Value;
 
 use super::body::{self, Raw};
@@ -56,7 +57,7 @@ pub(super) fn read(call: &Call<'_>, strategic: bool) -> Result<Patch, Status> {
         if strategic {
             list.insert(2, STRATEGIC);
         }
-        body::unsupported("patch", &list)
+        body::unsupported(&list)
     };
     if media_type == STRATEGIC && !strategic {
         return Err(refused());
@@ -157,6 +158,23 @@ async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
 
 /// The applied configuration: only what this endpoint owns.
 fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Status> {
+    let mut config = configuration_of(call, &call.def.gvk(), call.def.types.root(), validation)?;
+    let root = super::object::map(&mut config);
+    match call.request.target.subresource.as_str() {
+        "" if call.def.subresource("status").is_some() => drop(root.remove("status")),
+        "status" => root.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status")),
+        _ => {}
+    }
+    Ok(config)
+}
+
+/// The configuration of a request as it was written, after a look at what it is.
+pub(super) fn configuration_of(
+    call: &Call<'_>,
+    kind: &GroupVersionKind,
+    place: TypeRef<'_>,
+    validation: Validation,
+) -> Result<Value, Status> {
     let raw = match &call.payload {
         Payload::Value(value) => Raw {
             value: value.clone(),
@@ -184,7 +202,7 @@ fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Statu
             )));
         }
     }
-    let mut config = body::check_configuration(call, raw, validation)?;
+    let config = body::check_configuration(call, raw, (kind, place), validation)?;
     let name = meta_text(&config, "name").to_owned();
     if !name.is_empty() && name != call.request.target.name {
         return Err(Status::bad_request(format!(
@@ -192,20 +210,5 @@ fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Statu
             call.request.target.name
         )));
     }
-    let root = super::object::map(&mut config);
-    match call.request.target.subresource.as_str() {
-        "" if call.def.subresource("status").is_some() => drop(root.remove("status")),
-        "status" => root.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status")),
-        _ => {}
-    }
     Ok(config)
-}
-
-/// 415 for apply on what has no typed form.
-pub(super) fn refuse_apply(call: &Call<'_>) -> Result<(), Status> {
-    if call.request.content_type == APPLY {
-        let text = "server-side apply is not supported on this subresource";
-        return Err(Status::failure(415, Reason::UnsupportedMediaType, text));
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The scale subresource: an `autoscaling/v1 Scale` that is a view of an object's replicas.
 
+use schema::apply::Mapping;
 use schema::model::TypeRef;
 use schema::patch::Patch;
 use schema::selector::LabelSelector;
@@ -7,12 +8,15 @@ use schema::status::{FieldError, Status};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::object::{map, meta_text};
+use super::object::{map, meta, meta_text, set_meta};
 use super::options::{OptionsKind, WriteOptions};
 use super::write::{Step, Write};
-use super::{body, patch};
+use super::{body, managed, patch};
 use crate::registry::{builtin, scale_kind};
 use crate::request::{Answer, AnswerBody};
+
+/// `apiVersion` of a Scale.
+const VERSION: &str = "autoscaling/v1";
 
 /// Where an object keeps what a Scale shows.
 struct Paths {
@@ -88,7 +92,7 @@ pub(super) fn view(call: &Call<'_>, object: &Value) -> Value {
         });
     let mut metadata = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-        if let Some(value) = super::object::meta(object, field) {
+        if let Some(value) = meta(object, field) {
             metadata[field] = value.clone();
         }
     }
@@ -102,7 +106,17 @@ pub(super) fn view(call: &Call<'_>, object: &Value) -> Value {
     } else {
         json!({"replicas": replicas})
     };
-    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+    json!({"kind": "Scale", "apiVersion": VERSION, "metadata": metadata, "spec": spec, "status": status})
+}
+
+/// How owners of the replicas of an object are those of its Scale.
+fn mapping<'a>(paths: &'a Paths, version: &'a str) -> Mapping<'a> {
+    Mapping {
+        parent: &paths.spec_replicas,
+        parent_version: version,
+        subresource: &["spec", "replicas"],
+        subresource_version: VERSION,
+    }
 }
 
 /// Gives an object the replicas that a Scale asks for.
@@ -122,16 +136,18 @@ pub(super) fn get(call: &Call<'_>) -> Result<Answer, Status> {
 pub(super) async fn update(call: &Call<'_>) -> Result<Answer, Status> {
     let options = WriteOptions::parse(call.request, OptionsKind::Update)?;
     let scale = body::other(call, &scale_kind())?;
-    store(call, options, |_| Ok(scale.clone())).await
+    store(call, options, false, |_, _| Ok(scale.clone())).await
 }
 
 /// Answers PATCH.
 pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
-    patch::refuse_apply(call)?;
+    if call.request.content_type == patch::APPLY {
+        return apply(call).await;
+    }
     let options = WriteOptions::parse(call.request, OptionsKind::Patch)?;
     let patch: Patch = patch::read(call, call.def.strategic)?;
     let tree = builtin::tree(&scale_kind()).ok_or_else(|| Status::internal("no type for Scale"))?;
-    store(call, options, |current| {
+    store(call, options, false, |_, current| {
         let place: TypeRef<'_> = tree.root();
         let mut patched = patch.apply(place, current.clone())?;
         body::check_object(&patched)?;
@@ -141,11 +157,26 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
     .await
 }
 
-async fn store<F>(call: &Call<'_>, options: WriteOptions, mut change: F) -> Result<Answer, Status>
+/// Server-side apply: the replicas of the Scale are those of the object, and so are their owners.
+async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
+    let options = WriteOptions::parse(call.request, OptionsKind::Apply)?;
+    let kind = scale_kind();
+    let tree = builtin::tree(&kind).ok_or_else(|| Status::internal("no type for Scale"))?;
+    let config = patch::configuration_of(call, &kind, tree.root(), options.validation)?;
+    store(call, options, true, |write, current| {
+        managed::apply_to_view(write, tree.root(), VERSION, current, &config)
+    })
+    .await
+}
+
+/// Stores what `change` makes of the Scale; with owners when they are part of the Scale that it gets and gives.
+async fn store<F>(call: &Call<'_>, options: WriteOptions, owners: bool, mut change: F) -> Result<Answer, Status>
 where
-    F: FnMut(&Value) -> Result<Value, Status> + Send,
+    F: FnMut(&Write<'_, '_>, &Value) -> Result<Value, Status> + Send,
 {
     let paths = paths(call);
+    let version = call.def.api_version();
+    let mapping = mapping(&paths, &version);
     let write_under_way = Write {
         call,
         options,
@@ -154,18 +185,28 @@ where
     let answer = write_under_way
         .modify(|current| {
             let current = current.ok_or_else(|| call.not_found())?;
-            let scale = change(&view(call, current))?;
+            let mut shown = view(call, current);
+            if owners {
+                let list = mapping.to_subresource(meta(current, "managedFields"));
+                set_meta(&mut shown, "managedFields", list);
+            }
+            let scale = change(&write_under_way, &shown)?;
             check(call, &scale)?;
             let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
             let mut object = current.clone();
             write(&mut object, &paths.spec_replicas, json!(replicas));
             let revision = meta_text(&scale, "resourceVersion");
             let uid = meta_text(&scale, "uid");
-            super::object::set_meta(&mut object, "resourceVersion", Some(json!(revision)));
+            set_meta(&mut object, "resourceVersion", Some(json!(revision)));
             if !uid.is_empty() {
-                super::object::set_meta(&mut object, "uid", Some(json!(uid)));
+                set_meta(&mut object, "uid", Some(json!(uid)));
             }
-            Ok(Step::Store(object))
+            if !owners {
+                return Ok(Step::Store(object));
+            }
+            let list = mapping.to_parent(meta(current, "managedFields"), meta(&scale, "managedFields"));
+            set_meta(&mut object, "managedFields", list);
+            Ok(Step::Applied(object))
         })
         .await?;
     let object = match &answer.body {
@@ -173,8 +214,13 @@ where
         AnswerBody::Object(_, object) => object.clone(),
         _ => Value::Null,
     };
+    let mut scale = view(call, &object);
+    if owners {
+        let list = mapping.to_subresource(meta(&object, "managedFields"));
+        set_meta(&mut scale, "managedFields", list);
+    }
     Ok(Answer {
-        body: AnswerBody::Object(call.def.clone(), view(call, &object)),
+        body: AnswerBody::Object(call.def.clone(), scale),
         ..answer
     })
 }

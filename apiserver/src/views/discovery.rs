@@ -73,12 +73,10 @@ pub fn serve(registry: &Registry, path: &str, accept: &str, if_none_match: Optio
 
 fn top(registry: &Registry, core: bool, accept: &str, if_none_match: Option<&str>) -> NonResource {
     let vary = ("Vary", "Accept".to_owned());
-    let Some(form) = negotiate(accept) else {
-        return NonResource::not_acceptable();
-    };
+    let form = negotiate(accept).unwrap_or(Form::Legacy);
     if form == Form::Legacy {
         let document = if core { core_versions() } else { group_list(registry) };
-        let mut answer = NonResource::json(render(&document));
+        let mut answer = NonResource::object(&document, accept);
         answer.headers.push(vary);
         return answer;
     }
@@ -139,7 +137,7 @@ fn legacy(document: &Value, accept: &str) -> NonResource {
     if negotiate(accept).is_some() {
         NonResource::json(render(document))
     } else {
-        NonResource::not_acceptable()
+        NonResource::object(document, accept)
     }
 }
 

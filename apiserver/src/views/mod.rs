@@ -8,6 +8,7 @@
 
 pub mod accept;
 pub mod discovery;
+pub mod encode;
 pub mod list;
 pub mod openapi;
 pub mod partial;
@@ -20,6 +21,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use encode::Encoding;
 
 use crate::api::Api;
 
@@ -47,9 +49,19 @@ impl NonResource {
         }
     }
 
+    /// A 200 with a document that is an object of the API, as the client takes it.
+    fn object(document: &serde_json::Value, accept: &str) -> Self {
+        let json = Bytes::from(serde_json::to_vec(document).unwrap_or_default());
+        let encoded = Encoding::plain(accept).and_then(|encoding| Some((encoding, encoding.encode(json)?)));
+        encoded.map_or_else(Self::not_acceptable, |(encoding, body)| Self {
+            content_type: encoding.content_type().to_owned(),
+            ..Self::json(body)
+        })
+    }
+
     /// 406 with a `Status`.
     fn not_acceptable() -> Self {
-        let message = "only the following media types are accepted: application/json";
+        let message = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
         let status = schema::status::Status::failure(406, schema::status::Reason::NotAcceptable, message);
         let body = serde_json::to_vec(&status).unwrap_or_default();
         Self {

@@ -11,6 +11,7 @@ mod conflict;
 mod diff;
 mod fieldset;
 mod manager;
+mod subresource;
 mod walk;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use conflict::{ApplyError, Conflict};
 use diff::Diff;
 pub use fieldset::{FieldSet, Step};
 pub use manager::{ManagedFields, ManagerEntry, Operation};
+pub use subresource::Mapping;
 
 /// The annotation in which client-side `kubectl apply` keeps what it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -265,8 +267,9 @@ fn check_conflicts(
     }
 }
 
+/// kubectl's own server-side apply; whoever names another manager has chosen not to move over.
 fn is_kubectl(manager: &str) -> bool {
-    manager.starts_with("kubectl")
+    manager == "kubectl"
 }
 
 fn annotation(object: &Value) -> Option<&str> {

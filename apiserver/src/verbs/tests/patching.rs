@@ -190,3 +190,138 @@ async fn scale_is_a_view_of_replicas() {
         )
         .await;
 }
+
+/// `manager operation subresource` of each owner of the replicas.
+fn owners(object: &Value) -> Vec<String> {
+    let list = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let of_replicas = list.filter(|entry| !entry["fieldsV1"]["f:spec"]["f:replicas"].is_null());
+    of_replicas
+        .map(|entry| {
+            let text = |key: &str| entry[key].as_str().unwrap_or("-");
+            format!(
+                "{} {} {} {}",
+                text("manager"),
+                text("operation"),
+                text("apiVersion"),
+                text("subresource")
+            )
+        })
+        .collect()
+}
+
+fn scale_of(replicas: i64) -> Value {
+    json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "hello"}, "spec": {"replicas": replicas}})
+}
+
+#[tokio::test]
+async fn an_applied_scale_owns_the_replicas_of_its_object() {
+    let server = Server::start(Profile::Hub).await;
+    let mut config = deployment("hello", 3);
+    config["apiVersion"] = json!("apps/v1");
+    config["kind"] = json!("Deployment");
+    let object = format!("@apply PATCH {DEPLOYMENTS}/hello?fieldManager=");
+    let scale = format!("@apply PATCH {DEPLOYMENTS}/hello/scale?fieldManager=");
+    let made = server.ok(&format!("{object}me"), config.clone()).await;
+    assert_eq!(owners(&made), ["me Apply apps/v1 -"]);
+
+    let conflict = server.send(&format!("{scale}other"), scale_of(5)).await.unwrap_err();
+    assert_eq!(
+        (conflict.code, &*conflict.details.unwrap().causes[0].field),
+        (409, ".spec.replicas")
+    );
+    let shared = server.ok(&format!("{scale}other"), scale_of(3)).await;
+    assert_eq!(
+        owners(&shared),
+        ["me Apply autoscaling/v1 -", "other Apply autoscaling/v1 scale"]
+    );
+    let taken = server.ok(&format!("{scale}other&force=true"), scale_of(5)).await;
+    assert_eq!(
+        (&taken["spec"]["replicas"], owners(&taken)),
+        (&json!(5), vec!["other Apply autoscaling/v1 scale".to_owned()])
+    );
+    let again = server.ok(&format!("{scale}other&force=true"), scale_of(5)).await;
+    assert_eq!(again, taken, "applying the same again changes nothing");
+    let stored = server.ok(&format!("GET {DEPLOYMENTS}/hello"), ()).await;
+    assert_eq!(owners(&stored), ["other Apply apps/v1 scale"]);
+    let labels = &stored["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:selector"];
+    assert!(!labels.is_null(), "the rest stays with its owner: {stored}");
+
+    assert_eq!(
+        server
+            .send(&format!("{object}me"), config.clone())
+            .await
+            .unwrap_err()
+            .code,
+        409
+    );
+    config["spec"].as_object_mut().unwrap().remove("replicas");
+    let left = server.ok(&format!("{object}me"), config).await;
+    assert_eq!(left["spec"]["replicas"], 5);
+
+    let written = server
+        .ok(
+            &format!("PATCH {DEPLOYMENTS}/hello/scale"),
+            json!({"spec": {"replicas": 7}}),
+        )
+        .await;
+    assert_eq!(written["spec"]["replicas"], 7);
+    let stored = server.ok(&format!("GET {DEPLOYMENTS}/hello"), ()).await;
+    assert_eq!(owners(&stored), ["test Update apps/v1 scale"]);
+
+    let line = format!("{scale}other");
+    let mut wrong = scale_of(1);
+    wrong["kind"] = json!("Deployment");
+    assert_eq!(server.send(&line, wrong).await.unwrap_err().code, 400);
+    let mut unknown = scale_of(7);
+    unknown["spec"]["x"] = json!(1);
+    let strict = server
+        .send(&format!("{line}&fieldValidation=Strict&force=true"), unknown)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        strict.message,
+        r#"Scale in version "v1" cannot be handled as a Scale: strict decoding error: unknown field "spec.x""#
+    );
+    let mut other = scale_of(1);
+    other["metadata"]["name"] = json!("none");
+    let missing = server
+        .send(&line.replace("hello", "none"), other)
+        .await
+        .unwrap_err();
+    assert_eq!(missing.message, r#"deployments.apps "none" not found"#);
+}
+
+#[tokio::test]
+async fn an_applied_status_owns_only_the_status() {
+    let server = Server::start(Profile::Hub).await;
+    server.ok(&format!("POST {DEPLOYMENTS}"), deployment("hello", 3)).await;
+    let config = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello"},
+        "spec": {"replicas": 9}, "status": {"observedGeneration": 1, "replicas": 2}});
+    let line = format!("@apply PATCH {DEPLOYMENTS}/hello/status?fieldManager=controller");
+    let now = server.ok(&line, config).await;
+    assert_eq!(
+        (&now["spec"]["replicas"], &now["status"]["replicas"]),
+        (&json!(3), &json!(2))
+    );
+    let list = now["metadata"]["managedFields"].as_array().unwrap();
+    let own = list.iter().find(|entry| entry["manager"] == "controller").unwrap();
+    assert_eq!(own["subresource"], "status");
+    assert_eq!(
+        own["fieldsV1"],
+        json!({"f:status": {"f:observedGeneration": {}, "f:replicas": {}}})
+    );
+    for (kind, patch) in [
+        (
+            "json",
+            json!([{"op": "replace", "path": "/status/replicas", "value": 4}]),
+        ),
+        ("merge", json!({"status": {"replicas": 5}, "spec": {"replicas": 9}})),
+        ("strategic", json!({"status": {"replicas": 6}})),
+    ] {
+        let now = server
+            .ok(&format!("@{kind} PATCH {DEPLOYMENTS}/hello/status"), patch)
+            .await;
+        assert_eq!(now["spec"]["replicas"], 3, "{kind}");
+        assert_ne!(now["status"]["replicas"], 2, "{kind}");
+    }
+}

@@ -93,7 +93,7 @@ async fn what_create_refuses() {
         .check(
             &format!("@text/plain POST {MAPS}"),
             map("c"),
-            "415 UnsupportedMediaType: the body of the request was in an unknown format (text/plain) - accepted media types \
+            "415 UnsupportedMediaType: the body of the request was in an unknown format - accepted media types \
              include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )
         .await;
