@@ -157,6 +157,19 @@ impl ResourceDef {
         self.custom.is_none() && schema::convert::differs(&self.kind, &self.storage_version, &self.api_version())
     }
 
+    /// The kind that objects are stored as.
+    pub fn stored_kind(&self) -> GroupVersionKind {
+        let (group, version) = self
+            .storage_version
+            .split_once('/')
+            .unwrap_or(("", &self.storage_version));
+        GroupVersionKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: self.kind.clone(),
+        }
+    }
+
     /// Whether stored objects can be sent as they are.
     pub fn is_storage_version(&self) -> bool {
         self.api_version() == self.storage_version

@@ -1,14 +1,16 @@
-//! Compresses what is large for clients that ask for it.
+//! Compresses what is large for clients that ask for it, and expands what is kept compressed for those that do not.
 //!
 //! Only finished bodies: a watch is a stream and is sent as it comes.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use futures::StreamExt;
 use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, VARY};
 use http_body::Body as _;
@@ -16,6 +18,8 @@ use http_body_util::BodyExt;
 
 /// Smaller bodies are not worth the work.
 const LARGE: u64 = 128 * 1024;
+/// What is expanded at a time.
+const PIECE: usize = 64 << 10;
 
 /// Whether `Accept-Encoding` allows gzip.
 pub(super) fn accepts_gzip(header: &str) -> bool {
@@ -46,6 +50,34 @@ pub(super) async fn compress(response: Response) -> Response {
     parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     parts.headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
     Response::from_parts(parts, Body::from(packed))
+}
+
+/// The response with its body expanded, for a client that cannot read what is kept compressed. It is expanded piece by piece
+/// as it is sent.
+pub(super) fn expand(response: Response) -> Response {
+    let packed = response.headers().get(CONTENT_ENCODING);
+    if packed.is_none_or(|coding| coding != "gzip") || response.body().size_hint().exact().is_none() {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    parts.headers.remove(CONTENT_ENCODING);
+    parts.headers.remove(CONTENT_LENGTH);
+    let pieces = futures::stream::once(body.collect()).flat_map(|body| {
+        let packed = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let mut plain = GzDecoder::new(packed.reader());
+        futures::stream::iter(std::iter::from_fn(move || {
+            let mut piece = vec![0; PIECE];
+            match plain.read(&mut piece) {
+                Ok(0) => None,
+                Ok(length) => {
+                    piece.truncate(length);
+                    Some(Ok(Bytes::from(piece)))
+                }
+                Err(problem) => Some(Err(problem)),
+            }
+        }))
+    });
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 fn gzip(plain: &[u8]) -> Option<Bytes> {

@@ -108,9 +108,11 @@ impl Front {
             }
         };
         let mut response = result.unwrap_or_else(|status| render::status(&status, &accept));
-        if gzip {
-            response = compress::compress(response).await;
-        }
+        response = if gzip {
+            compress::compress(response).await
+        } else {
+            compress::expand(response)
+        };
         if response.status().is_server_error() {
             tracing::warn!(audit, path, code = response.status().as_u16(), "request failed");
         }
@@ -131,7 +133,7 @@ impl Front {
     async fn process(&self, parts: Parts, body: Body, asked: Result<Asked, Status>) -> Result<Response, Status> {
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0.as_deref());
         let user = authenticate(peer, &parts.headers, self.api.clock.now())?;
-        let user = impersonate(user, &parts.headers)?;
+        let user = impersonate(user, &parts.headers, &self.api.authorizers)?;
         let Asked {
             route,
             mut query,
@@ -144,10 +146,13 @@ impl Front {
         match route {
             Route::Unknown => Ok(render::not_found()),
             Route::MethodNotAllowed(_) => Err(method_not_allowed()),
-            Route::Path(path) => self.path(&user, &parts, &path, &raw_query),
-            Route::Resource { verb, target, .. } => {
+            Route::Path(path) => self.path(&user, &parts, &path, raw_query).await,
+            Route::Resource { verb, target, rest } => {
                 let attributes = parse::attributes(verb, &target, &query);
                 self.api.authorizers.check(&user, &attributes)?;
+                if target.subresource == "proxy" {
+                    return self.connect(user, &parts, (verb, target, query), &rest).await;
+                }
                 self.resource(user, &parts, body, (verb, target, query)).await
             }
         }
@@ -164,10 +169,6 @@ impl Front {
         if verb == Verb::Watch {
             return watch::start(&self.api, &self.shutdown, (&target, &query), accept).await;
         }
-        if target.subresource == "proxy" {
-            let message = format!("there is no connection to cluster {:?}", target.name);
-            return Err(Status::failure(503, Reason::ServiceUnavailable, message));
-        }
         let request = ApiRequest {
             user,
             verb,
@@ -183,8 +184,32 @@ impl Front {
         render::answer(answer, accept, &query, self.api.clock.now())
     }
 
+    /// What goes on to somebody else.
+    async fn connect(
+        &self,
+        user: User,
+        parts: &Parts,
+        (verb, target, query): (Verb, Target, Query),
+        rest: &str,
+    ) -> Result<Response, Status> {
+        let request = ApiRequest {
+            user,
+            verb,
+            target,
+            query,
+            content_type: String::new(),
+            body: Bytes::new(),
+            agent: agent_name(&parts.headers),
+        };
+        self.api
+            .admit_connection(&request, serde_json::json!({"path": rest}))
+            .await?;
+        let message = format!("there is no connection to cluster {:?}", request.target.name);
+        Err(Status::failure(503, Reason::ServiceUnavailable, message))
+    }
+
     /// What is no resource.
-    fn path(&self, user: &User, parts: &Parts, path: &str, raw_query: &str) -> Result<Response, Status> {
+    async fn path(&self, user: &User, parts: &Parts, path: &str, raw_query: String) -> Result<Response, Status> {
         let verb = parts.method.as_str().to_ascii_lowercase();
         let attributes = Attributes {
             verb,
@@ -195,7 +220,7 @@ impl Front {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Err(method_not_allowed());
         }
-        if let Some((code, body)) = health::serve(&self.api.readiness, path, raw_query) {
+        if let Some((code, body)) = health::serve(&self.api.readiness, path, &raw_query) {
             return Ok(render::text(code, body));
         }
         match path.trim_end_matches('/') {
@@ -207,9 +232,18 @@ impl Front {
             }
             _ => {}
         }
-        let accept = text(&parts.headers, ACCEPT).unwrap_or_default();
-        let known = text(&parts.headers, IF_NONE_MATCH);
-        let Some(document) = views::nonresource(&self.api, path, accept, known, raw_query) else {
+        let accept = text(&parts.headers, ACCEPT).unwrap_or_default().to_owned();
+        let known = text(&parts.headers, IF_NONE_MATCH).map(str::to_owned);
+        let (api, place) = (self.api.clone(), path.to_owned());
+        let make = move || views::nonresource(&api, &place, &accept, known.as_deref(), &raw_query);
+        let document = if path.starts_with("/openapi/") {
+            // Large documents take a while.
+            let made = tokio::task::spawn_blocking(make).await;
+            made.map_err(|_| Status::internal("the document could not be made"))?
+        } else {
+            make()
+        };
+        let Some(document) = document else {
             return Ok(render::not_found());
         };
         let mut response = render::response(document.code, "application/json", document.body);

@@ -89,13 +89,7 @@ impl<'a> Call<'a> {
 
     /// The version that objects of this resource are stored in.
     pub(crate) fn stored_kind(&self) -> GroupVersionKind {
-        let stored = self.def.storage_version.as_str();
-        let (group, version) = stored.split_once('/').unwrap_or(("", stored));
-        GroupVersionKind {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: self.def.kind.clone(),
-        }
+        self.def.stored_kind()
     }
 
     /// An answer with the warnings so far.

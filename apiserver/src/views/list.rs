@@ -48,14 +48,19 @@ pub fn list_json(answer: &ListAnswer) -> Vec<u8> {
 
 /// An object's bytes in the version of `def`: as stored, with another `apiVersion`, or converted where the fields differ.
 pub fn present<'a>(def: &ResourceDef, entry: &'a Entry) -> Cow<'a, [u8]> {
+    present_json(def, entry.json())
+}
+
+/// As [`present`] for stored bytes that are no entry, such as those of an object at another revision.
+pub fn present_json<'a>(def: &ResourceDef, json: &'a [u8]) -> Cow<'a, [u8]> {
     if def.is_storage_version() {
-        Cow::Borrowed(entry.json())
+        Cow::Borrowed(json)
     } else if def.converts() {
-        let mut object = entry.value();
+        let mut object: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
         set_type(&mut object, &def.gvk());
         Cow::Owned(object.to_string().into_bytes())
     } else {
-        splice::with_api_version(entry.json(), &def.api_version())
+        splice::with_api_version(json, &def.api_version())
     }
 }
 

@@ -81,6 +81,7 @@ pub struct Cache {
     core_discovery: OnceLock<discovery::Document>,
     group_discovery: OnceLock<discovery::Document>,
     openapi_index: OnceLock<openapi::Index>,
+    openapi_v2: openapi::v2::Cache,
 }
 
 /// Answers GET of discovery, `OpenAPI` and `/`; `None` for every other path.

@@ -84,3 +84,73 @@ async fn objects_lists_discovery_and_errors_come_in_yaml_and_protobuf() {
     assert_eq!(code, 201, "{}", String::from_utf8_lossy(&text));
     assert_eq!(read(&text)["data"]["k"], "on");
 }
+
+#[tokio::test]
+async fn openapi_v2_is_kept_compressed_and_read_by_everybody() {
+    let server = Server::start().await;
+    let mut admin = server.admin().await;
+    let (headers, plain) = bytes(&mut admin, "GET /openapi/v2", &[]).await;
+    assert!(!headers.contains_key("content-encoding"));
+    let document: Value = serde_json::from_slice(&plain).unwrap();
+    assert!(document["definitions"]["io.k8s.api.apps.v1.Deployment"].is_object());
+    let gzip = ("accept-encoding", "gzip");
+    let (headers, packed) = bytes(&mut admin, "GET /openapi/v2", &[gzip]).await;
+    assert_eq!(headers["content-encoding"], "gzip");
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..])
+        .read_to_end(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, plain);
+    let etag = headers["etag"].to_str().unwrap().to_owned();
+    let response = admin
+        .send("GET /openapi/v2", &[gzip, ("if-none-match", &etag)], "")
+        .await;
+    assert_eq!(response.status(), 304);
+}
+
+#[tokio::test]
+async fn versions_of_one_object_look_alike_in_tables_and_watches() {
+    let server = Server::start().await;
+    let mut admin = server.admin().await;
+    let event = json!({"metadata": {"name": "e", "labels": {"seen": "yes"}},
+        "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "Started", "message": "it runs",
+        "type": "Normal", "source": {"component": "kubelet"}, "count": 2});
+    admin.ok("POST /api/v1/namespaces/default/events", &event).await;
+    let table = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let mut cells = Vec::new();
+    for path in ["/api/v1", "/apis/events.k8s.io/v1"] {
+        let line = format!("GET {path}/namespaces/default/events?includeObject=Object");
+        let (_, shown) = admin.json(&line, &[table], &Value::Null).await;
+        assert_eq!(
+            shown["rows"][0]["object"]["apiVersion"],
+            path.trim_start_matches("/apis/").trim_start_matches("/api/")
+        );
+        cells.push(shown["rows"][0]["cells"].clone());
+    }
+    assert_eq!(cells[0], cells[1]);
+    assert_eq!(cells[0][2], "Started");
+
+    let watcher = server.admin().await;
+    let path = "/apis/events.k8s.io/v1/namespaces/default/events";
+    let mut events = watcher
+        .watch(
+            &format!("{path}?watch=1&fieldSelector=regarding.name=p&labelSelector=seen=yes"),
+            &[],
+        )
+        .await;
+    let first = events.next().await.unwrap();
+    assert_eq!(
+        (&first["type"], &first["object"]["note"]),
+        (&json!("ADDED"), &json!("it runs"))
+    );
+    let merge = ("content-type", "application/merge-patch+json");
+    let patch = json!({"metadata": {"labels": {"seen": "no"}}});
+    let (code, patched) = admin.json(&format!("PATCH {path}/e"), &[merge], &patch).await;
+    assert_eq!((code, &patched["note"]), (200, &json!("it runs")), "{patched}");
+    let gone = events.next().await.unwrap();
+    assert_eq!(
+        (&gone["type"], &gone["object"]["note"], &gone["object"]["apiVersion"]),
+        (&json!("DELETED"), &json!("it runs"), &json!("events.k8s.io/v1")),
+        "{gone}"
+    );
+}

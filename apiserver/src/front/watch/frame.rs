@@ -11,9 +11,8 @@ use storage::Event;
 use crate::front::negotiate::Form;
 use crate::registry::ResourceDef;
 use crate::verbs::Selection;
-use crate::views::list::{ListMeta, present};
+use crate::views::list::{ListMeta, present, present_json};
 use crate::views::partial::partial_of_json;
-use crate::views::splice::with_api_version;
 use crate::views::table::{TableOptions, table_json, table_value_json};
 
 /// Annotation of the bookmark behind the initial events.
@@ -136,7 +135,7 @@ impl Frames {
                 }
                 Object::At(entry, revision) => {
                     let json = entry.json_at(*revision);
-                    let json = with_api_version(&json, &self.def.api_version());
+                    let json = present_json(&self.def, &json);
                     let value = serde_json::from_slice(&json).unwrap_or_default();
                     table_value_json(&self.def, &value, options, now)
                 }
@@ -148,7 +147,7 @@ impl Frames {
             Object::Entry(entry) => present(&self.def, entry),
             Object::At(entry, revision) => {
                 moved = entry.json_at(*revision);
-                with_api_version(&moved, &self.def.api_version())
+                present_json(&self.def, &moved)
             }
         };
         match self.form {

@@ -1,7 +1,7 @@
 //! `OpenAPI`: v3 with an index of group-versions and one document for each, [`v2`] with one for all, made when asked for.
 //!
-//! Documents are large and clients keep them on disk by their hash, so none is kept in memory: the index holds only
-//! hashes, which name what a document is made from. [`paths`] writes the operations, [`schemas`] the components,
+//! Documents are large and clients keep them on disk by their hash, so those of v3 are not kept in memory: the index holds
+//! only hashes, which name what a document is made from. [`paths`] writes the operations, [`schemas`] the components,
 //! [`descriptions`] explains them.
 //!
 //! Never here: what types there are, and who may read about them.
@@ -9,7 +9,7 @@
 mod descriptions;
 mod paths;
 mod schemas;
-mod v2;
+pub(super) mod v2;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -202,7 +202,7 @@ fn answer(
 /// The document of the resources of one group-version.
 fn document(defs: &[&ResourceDef]) -> Bytes {
     let paths: Map<String, Value> = defs.iter().flat_map(|def| paths::of(def)).collect();
-    let schemas = schemas::of(defs);
+    let schemas = schemas::of(defs, &schemas::versions(defs));
     let document = json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.36.0"},

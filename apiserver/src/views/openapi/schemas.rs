@@ -55,8 +55,21 @@ fn custom_name(group: &str, version: &str, kind: &str) -> String {
     parts.join(".")
 }
 
-/// All components that the documents of these resources refer to.
-pub(super) fn of(defs: &[&ResourceDef]) -> Map<String, Value> {
+/// Group and version.
+pub(super) type Version<'a> = (&'a str, &'a str);
+
+/// The group-versions of some resources, each once.
+pub(super) fn versions<'a>(defs: &[&'a ResourceDef]) -> Vec<Version<'a>> {
+    let all: BTreeSet<Version<'_>> = defs
+        .iter()
+        .map(|def| (def.group.as_str(), def.version.as_str()))
+        .collect();
+    all.into_iter().collect()
+}
+
+/// All components that the documents of these resources refer to. Kinds that exist in every group-version are listed under
+/// `everywhere`.
+pub(super) fn of(defs: &[&ResourceDef], everywhere: &[Version<'_>]) -> Map<String, Value> {
     let types = facts::builtin_types();
     let mut roots: BTreeSet<String> = COMMON.iter().map(|name| (*name).to_owned()).collect();
     let mut schemas = Map::new();
@@ -80,13 +93,8 @@ pub(super) fn of(defs: &[&ResourceDef]) -> Map<String, Value> {
         }
     }
     let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
-    let versions: BTreeSet<(&str, &str)> = defs
-        .iter()
-        .map(|def| (def.group.as_str(), def.version.as_str()))
-        .collect();
-    let versions: Vec<(&str, &str)> = versions.into_iter().collect();
-    schemas.extend(openapi::components(types, &roots, &versions));
-    descriptions::add(&versions, &mut schemas);
+    schemas.extend(openapi::components(types, &roots, everywhere));
+    descriptions::add(&versions(defs), &mut schemas);
     schemas
 }
 

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use super::list::{ListMeta, present, write_meta};
 use super::partial::write_partial;
 use crate::registry::ResourceDef;
+use crate::verbs::object::set_type;
 use custom::CustomPrinter;
 
 /// What each row carries besides its cells.
@@ -141,7 +142,7 @@ enum Rows {
 
 impl Rows {
     fn of(def: &ResourceDef) -> Self {
-        match (builtin(&def.group, &def.kind), &def.custom) {
+        match (builtin(&def.storage.group, &def.kind), &def.custom) {
             (Some(printer), _) => Self::Builtin(printer),
             (None, Some(custom)) => Self::Custom(CustomPrinter::new(&custom.printer_columns)),
             (None, None) => Self::Builtin(PLAIN),
@@ -191,7 +192,12 @@ pub fn table_json<'a>(
             out.push(b',');
         }
         let json = present(def, entry);
-        let object: Value = serde_json::from_slice(&json).unwrap_or_default();
+        // Versions of one object look alike: cells come from the stored form.
+        let object: Value = if def.converts() {
+            entry.value()
+        } else {
+            serde_json::from_slice(&json).unwrap_or_default()
+        };
         write_row(&mut out, &rows.cells(&object, now), &json, options);
     }
     out.extend_from_slice(b"]}");
@@ -213,7 +219,14 @@ pub fn table_value_json(def: &ResourceDef, object: &Value, options: TableOptions
         },
     );
     let json = serde_json::to_vec(object).unwrap_or_default();
-    write_row(&mut out, &rows.cells(object, now), &json, options);
+    let cells = if def.converts() {
+        let mut stored = object.clone();
+        set_type(&mut stored, &def.stored_kind());
+        rows.cells(&stored, now)
+    } else {
+        rows.cells(object, now)
+    };
+    write_row(&mut out, &cells, &json, options);
     out.extend_from_slice(b"]}");
     out
 }

@@ -289,3 +289,35 @@ fn rows_carry_what_was_asked_for_and_the_head_carries_the_list() {
     assert_eq!(table(IncludeObject::None, true)["rows"][0]["object"], Value::Null);
     assert_eq!(table(IncludeObject::None, true)["columnDefinitions"], json!([]));
 }
+
+#[test]
+fn columns_are_those_of_kubernetes() {
+    let served = crate::registry::Registry::builtin();
+    let mut checked = 0;
+    for line in include_str!("columns.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+    {
+        let (kind, expected) = line.split_once(": ").unwrap();
+        let (group, kind) = kind.rsplit_once('/').unwrap_or(("", kind));
+        let known = served
+            .resources
+            .iter()
+            .find(|def| def.group == group && def.kind == kind);
+        let rows = match known {
+            Some(def) => Rows::of(def),
+            None => Rows::of(&resource(group, "v1", "things", kind, true)),
+        };
+        let mark = |column: &Value| if column["priority"] == 0 { "" } else { "*" };
+        let columns: Vec<String> = rows
+            .definitions()
+            .iter()
+            .map(|column| format!("{}{}", column["name"].as_str().unwrap(), mark(column)))
+            .collect();
+        assert_eq!(columns.join(", "), expected, "{line}");
+        let object = json!({"metadata": {"name": "x", "creationTimestamp": BORN}});
+        assert_eq!(rows.cells(&object, now()).len(), columns.len(), "{line}");
+        checked += 1;
+    }
+    assert!(checked > 40, "{checked}");
+}

@@ -140,16 +140,31 @@ pub(super) fn definition(out: &mut Vec<u8>, name: &str, schema: &Value) {
     named(out, 1, name, |value| message(&SCHEMA, schema, value));
 }
 
-/// A `Document` around what [`path`] and [`definition`] wrote.
-pub(super) fn document(title: &str, version: &str, paths: &[u8], definitions: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(paths.len() + definitions.len() + 64);
+/// What a `Document` begins with.
+pub(super) fn head(title: &str, version: &str) -> Vec<u8> {
+    let mut out = Vec::new();
     put(&mut out, 1, b"2.0");
     nest(&mut out, 2, |info| {
         put(info, 1, title.as_bytes());
         put(info, 2, version.as_bytes());
     });
-    put(&mut out, 8, paths);
-    put(&mut out, 9, definitions);
+    out
+}
+
+/// What stands before so many bytes of [`path`]s.
+pub(super) fn before_paths(length: usize) -> Vec<u8> {
+    before(8, length)
+}
+
+/// What stands before so many bytes of [`definition`]s.
+pub(super) fn before_definitions(length: usize) -> Vec<u8> {
+    before(9, length)
+}
+
+fn before(number: u32, length: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_key(number, WireType::LengthDelimited, &mut out);
+    encode_varint(length as u64, &mut out);
     out
 }
 

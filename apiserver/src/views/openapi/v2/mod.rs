@@ -1,16 +1,23 @@
 //! `OpenAPI` v2: one document of everything, for clients that know no v3 and for kubectl's words about unknown kinds.
 //!
 //! It is made from the operations and schemas of v3, piece by piece as [`convert`] turns them over, and written at once
-//! in the form that was asked for: [`gnostic`] writes protobuf. Only the hashes of v3 name it, so that nothing is kept.
+//! in the form that was asked for: [`gnostic`] writes protobuf. The hashes of v3 name it; only its compressed form is kept.
 //!
 //! Never here: what an operation or a schema says; that is for the parent's `paths` and `schemas`.
 
 mod convert;
 mod gnostic;
 
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
+use super::schemas::Version;
 use super::{Index, answer, paths, schemas};
 use crate::registry::{Registry, ResourceDef};
 use crate::views::{JSON, NonResource, accept, fingerprint};
@@ -49,7 +56,23 @@ impl Form {
     }
 }
 
-/// Answers `/openapi/v2`.
+/// Documents of one registry in their compressed form, each made when it is first asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    json: OnceLock<Bytes>,
+    protobuf: OnceLock<Bytes>,
+}
+
+impl Cache {
+    fn of(&self, form: Form) -> &OnceLock<Bytes> {
+        match form {
+            Form::Json => &self.json,
+            Form::Protobuf => &self.protobuf,
+        }
+    }
+}
+
+/// Answers `/openapi/v2`. The body is always compressed; who sends it looks at what the client can read.
 pub(super) fn serve(registry: &Registry, index: &Index, accept: &str, if_none_match: Option<&str>) -> NonResource {
     let Some(form) = Form::wanted(accept) else {
         return NonResource::not_acceptable();
@@ -62,68 +85,76 @@ pub(super) fn serve(registry: &Registry, index: &Index, accept: &str, if_none_ma
         ("ETag", format!("\"{}\"", fingerprint(&parts))),
         ("Vary", "Accept".to_owned()),
     ];
-    answer(headers, if_none_match, form.content_type(), || document(registry, form))
+    let cell = registry.views.openapi_v2.of(form);
+    let make = || cell.get_or_init(|| document(registry, form)).clone();
+    let mut answer = answer(headers, if_none_match, form.content_type(), make);
+    if !answer.body.is_empty() {
+        answer.headers.push(("Content-Encoding", "gzip".to_owned()));
+    }
+    answer
 }
 
+/// The compressed document. It is made piece by piece, one group-version after the other, so that it never stands in memory
+/// as a tree nor in full.
 fn document(registry: &Registry, form: Form) -> Bytes {
-    let defs: Vec<&ResourceDef> = registry.resources.iter().map(AsRef::as_ref).collect();
-    let mut writer = Writer::new(form);
-    for def in &defs {
+    let all: Vec<&ResourceDef> = registry.resources.iter().map(AsRef::as_ref).collect();
+    let versions = schemas::versions(&all);
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing into memory does not fail; if it did, the client would see a document cut short.
+    let written = write(&mut out, &all, &versions, form);
+    written.and_then(|()| out.finish()).map(Bytes::from).unwrap_or_default()
+}
+
+fn write(out: &mut impl Write, all: &[&ResourceDef], versions: &[Version<'_>], form: Form) -> io::Result<()> {
+    let (title, version) = ("Kubernetes", "v1.36.0");
+    let mut paths = Vec::new();
+    for def in all {
         for (path, item) in paths::of(def) {
-            writer.path(&path, &convert::path_item(&item));
+            let item = convert::path_item(&item);
+            match form {
+                Form::Json => member(&mut paths, &path, &item),
+                Form::Protobuf => gnostic::path(&mut paths, &path, &item),
+            }
         }
     }
-    for (name, schema) in schemas::of(&defs) {
-        writer.definition(&name, &convert::schema(&schema));
-    }
-    writer.finish()
-}
-
-/// Writes one piece after the other, so that the document never stands in memory as a tree.
-struct Writer {
-    form: Form,
-    paths: Vec<u8>,
-    definitions: Vec<u8>,
-}
-
-impl Writer {
-    fn new(form: Form) -> Self {
-        Self {
-            form,
-            paths: Vec::new(),
-            definitions: Vec::new(),
+    match form {
+        Form::Json => write!(
+            out,
+            r#"{{"swagger":"2.0","info":{{"title":"{title}","version":"{version}"}},"paths":{{"#
+        )?,
+        Form::Protobuf => {
+            out.write_all(&gnostic::head(title, version))?;
+            out.write_all(&gnostic::before_paths(paths.len()))?;
         }
     }
-
-    fn path(&mut self, name: &str, item: &Value) {
-        match self.form {
-            Form::Json => member(&mut self.paths, name, item),
-            Form::Protobuf => gnostic::path(&mut self.paths, name, item),
+    out.write_all(&paths)?;
+    drop(paths);
+    let mut definitions = Vec::new();
+    let mut seen = HashSet::new();
+    for (group, version) in versions {
+        let of_version = |def: &&&ResourceDef| def.group == *group && def.version == *version;
+        let defs: Vec<&ResourceDef> = all.iter().filter(of_version).copied().collect();
+        for (name, schema) in schemas::of(&defs, versions) {
+            if seen.contains(&name) {
+                continue;
+            }
+            let schema = convert::schema(&schema);
+            match form {
+                Form::Json => member(&mut definitions, &name, &schema),
+                Form::Protobuf => gnostic::definition(&mut definitions, &name, &schema),
+            }
+            seen.insert(name);
         }
     }
-
-    fn definition(&mut self, name: &str, schema: &Value) {
-        match self.form {
-            Form::Json => member(&mut self.definitions, name, schema),
-            Form::Protobuf => gnostic::definition(&mut self.definitions, name, schema),
-        }
+    match form {
+        Form::Json => out.write_all(br#"},"definitions":{"#)?,
+        Form::Protobuf => out.write_all(&gnostic::before_definitions(definitions.len()))?,
     }
-
-    fn finish(self) -> Bytes {
-        let (title, version) = ("Kubernetes", "v1.36.0");
-        if self.form == Form::Protobuf {
-            return gnostic::document(title, version, &self.paths, &self.definitions).into();
-        }
-        let head = format!(r#"{{"swagger":"2.0","info":{{"title":"{title}","version":"{version}"}},"paths":{{"#);
-        let parts: [&[u8]; 5] = [
-            head.as_bytes(),
-            &self.paths,
-            br#"},"definitions":{"#,
-            &self.definitions,
-            b"}}",
-        ];
-        parts.concat().into()
+    out.write_all(&definitions)?;
+    if form == Form::Json {
+        out.write_all(b"}}")?;
     }
+    Ok(())
 }
 
 /// Appends one member of a JSON object.

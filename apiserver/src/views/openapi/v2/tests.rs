@@ -8,7 +8,14 @@ use crate::views::testing::registry;
 
 fn get(registry: &Registry, accept: &str, etag: Option<&str>) -> NonResource {
     let now = "2026-05-01T12:00:00Z".parse().unwrap();
-    super::super::serve(registry, "v2", accept, etag, "", now).unwrap()
+    let mut answer = super::super::serve(registry, "v2", accept, etag, "", now).unwrap();
+    if answer.headers.contains(&("Content-Encoding", "gzip".to_owned())) {
+        let mut plain = Vec::new();
+        let mut packed = flate2::read::GzDecoder::new(&answer.body[..]);
+        std::io::Read::read_to_end(&mut packed, &mut plain).unwrap();
+        answer.body = plain.into();
+    }
+    answer
 }
 
 /// Field numbers with their contents; numbers and flags are empty.
