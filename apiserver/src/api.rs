@@ -13,6 +13,7 @@ use schema::status::Status;
 
 use crate::admission::webhook::Webhooks;
 use crate::auth::authorize::Chain;
+use crate::auth::rbac::Rbac;
 use crate::bootstrap;
 use crate::front::Readiness;
 use crate::metrics::Metrics;
@@ -70,6 +71,8 @@ pub struct Api {
     pub readiness: Arc<Readiness>,
     /// Who may do what; here for those who ask whether they may.
     pub authorizers: Chain,
+    /// The member of `authorizers` that knows roles, for those who ask what somebody holds.
+    pub rbac: Arc<Rbac>,
     /// Which admission webhooks there are.
     pub(crate) webhooks: Webhooks,
     /// Resources that no stored CRD stands for.
@@ -111,6 +114,9 @@ impl Api {
         let stored = store.clone();
         readiness.register("storage", move || !stored.is_closed());
         let fixed = bootstrap::fixed_resources(config.profile);
+        let rbac = Arc::new(Rbac::new(store.clone()));
+        let mut authorizers = Chain::default();
+        authorizers.push(Box::new(rbac.clone()));
         let api = Arc::new(Self {
             config,
             registry: ArcSwap::from_pointee(Registry::default()),
@@ -120,7 +126,8 @@ impl Api {
             addresses,
             metrics: Metrics::default(),
             readiness,
-            authorizers: Chain::default(),
+            authorizers,
+            rbac,
             webhooks: Webhooks::default(),
             fixed,
             built_from: Mutex::default(),
@@ -128,6 +135,7 @@ impl Api {
         api.refresh_registry();
         bootstrap::ensure(&api).await?;
         // Not before: what the server must have, it makes without asking anybody.
+        api.webhooks.register(&api.metrics);
         api.webhooks.refresh(&api.store);
         Ok(api)
     }

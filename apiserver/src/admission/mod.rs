@@ -1,10 +1,11 @@
 //! Rules about writes that need to know more than the object: its namespace, other objects, who asks.
 //!
 //! Run between defaulting and validation. [`lifecycle`] holds for every server, [`federation`] for the hub, [`limits`] for plain
-//! clusters. Before and after that, programs outside the server have their say: [`webhook`].
+//! clusters; [`certificates`] guards what is signed. Before and after that, programs outside the server have their say: [`webhook`].
 //!
 //! Never here: what a user may do (authorisation) and the form of objects (`schema`).
 
+mod certificates;
 mod federation;
 mod lifecycle;
 mod limits;
@@ -16,6 +17,7 @@ use schema::status::Status;
 use serde_json::Value;
 
 use crate::api::Profile;
+use crate::auth::rbac::escalation;
 use crate::verbs::call::Call;
 
 /// Where clusters' leases are.
@@ -34,6 +36,7 @@ pub(crate) fn check(call: &Call<'_>, subresource: &str, creating: bool, object: 
 /// Admits, and may change, a new object.
 pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     lifecycle::create(call, object)?;
+    escalation::check(call, None, object)?;
     if call.api.config.profile == Profile::Hub {
         federation::create(call, object)?;
     }
@@ -50,6 +53,8 @@ pub(crate) fn expect_namespace(call: &Call<'_>, old: Option<&Value>, object: &Va
 
 /// Admits, and may change, the new state of an object.
 pub(crate) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) -> Result<(), Status> {
+    certificates::update(call, subresource, old, object)?;
+    escalation::check(call, Some(old), object)?;
     if call.api.config.profile == Profile::Hub {
         federation::update(call, subresource, old, object)?;
     }

@@ -12,7 +12,9 @@ use schema::entry::GroupResource;
 use storage::Store;
 
 use super::client::{Client, SystemRoots, Target, TargetError};
+use super::counts::Counts;
 use super::rules::{Configuration, Operation, Terms};
+use crate::metrics::Metrics;
 use crate::registry::{Registry, ResourceDef};
 
 /// The group of the configurations.
@@ -98,9 +100,15 @@ pub(crate) struct Webhooks {
     /// Held while the index is built anew.
     building: Mutex<()>,
     roots: SystemRoots,
+    pub(super) counts: Counts,
 }
 
 impl Webhooks {
+    /// Shows what is counted of calls.
+    pub(crate) fn register(&self, metrics: &Metrics) {
+        self.counts.register(metrics);
+    }
+
     /// Follows the configurations that are stored.
     pub(crate) fn refresh(&self, store: &Store) {
         let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);

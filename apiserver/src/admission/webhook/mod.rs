@@ -22,6 +22,7 @@
 
 mod client;
 mod conditions;
+mod counts;
 mod dial;
 mod index;
 mod matching;

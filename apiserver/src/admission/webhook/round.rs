@@ -37,7 +37,7 @@ pub(super) async fn mutate(
             if (again && !missed[index]) || !wants(hooks, candidate, old, object.as_ref())? {
                 continue;
             }
-            let result = ask(hooks, candidate, true, old, object.as_ref()).await;
+            let result = timed(hooks, candidate, true, old, object.as_ref()).await;
             match result.and_then(|patch| change(hooks, candidate, object.as_ref(), &patch)) {
                 Ok(None) => {}
                 Ok(Some(changed)) => {
@@ -46,7 +46,7 @@ pub(super) async fn mutate(
                         *missed |= std::mem::take(called);
                     }
                 }
-                Err(failure) => settle_failure(candidate, failure)?,
+                Err(failure) => settle_failure(hooks, candidate, true, failure)?,
             }
             called[index] |= candidate.hook.terms.again;
         }
@@ -67,18 +67,18 @@ pub(super) async fn validate(hooks: &Hooks<'_>, old: Option<&Value>, object: Opt
     }
     let calls = relevant
         .iter()
-        .map(|candidate| ask(hooks, candidate, false, old, object));
+        .map(|candidate| timed(hooks, candidate, false, old, object));
     let results = futures::future::join_all(calls).await;
     for (candidate, result) in relevant.into_iter().zip(results) {
         if let Err(failure) = result {
-            settle_failure(candidate, failure)?;
+            settle_failure(hooks, candidate, false, failure)?;
         }
     }
     Ok(())
 }
 
 /// What a failure means for the request.
-fn settle_failure(candidate: &Candidate, failure: Failure) -> Result<(), Status> {
+fn settle_failure(hooks: &Hooks<'_>, candidate: &Candidate, mutating: bool, failure: Failure) -> Result<(), Status> {
     let terms = &candidate.hook.terms;
     match failure {
         Failure::Final(status) => Err(*status),
@@ -86,6 +86,7 @@ fn settle_failure(candidate: &Candidate, failure: Failure) -> Result<(), Status>
             let text = format!("failed calling webhook {:?}: {problem}", terms.name);
             if terms.open {
                 tracing::warn!("{text}: going on without");
+                hooks.call.api.webhooks.counts.failed_open(&terms.name, mutating);
                 return Ok(());
             }
             tracing::warn!("{text}");
@@ -97,6 +98,27 @@ fn settle_failure(candidate: &Candidate, failure: Failure) -> Result<(), Status>
             Err(status)
         }
     }
+}
+
+/// Asks one webhook, and notes how long that took.
+async fn timed(
+    hooks: &Hooks<'_>,
+    candidate: &Candidate,
+    mutating: bool,
+    old: Option<&Value>,
+    object: Option<&Value>,
+) -> Result<Vec<u8>, Failure> {
+    let start = tokio::time::Instant::now();
+    let result = ask(hooks, candidate, mutating, old, object).await;
+    let terms = &candidate.hook.terms;
+    let rejected = match &result {
+        Ok(_) => false,
+        Err(Failure::Call(_)) => !terms.open,
+        Err(Failure::Final(_)) => true,
+    };
+    let counts = &hooks.call.api.webhooks.counts;
+    counts.called(&terms.name, mutating, hooks.operation, rejected, start.elapsed());
+    result
 }
 
 /// Asks one webhook. Gives its patch, which is empty when it has nothing to change.

@@ -266,3 +266,29 @@ async fn a_broken_webhook_does_not_keep_a_hub_from_starting() {
     };
     assert_eq!(loops.write("test", request).await.unwrap_err().code, 500);
 }
+
+#[tokio::test]
+async fn calls_are_counted() {
+    let server = hub().await;
+    let allowing = Webhook::allowing().await;
+    let failing = Webhook::start(|_| Reply::Raw(500, Vec::new())).await;
+    let open = json!({"failurePolicy": "Ignore"});
+    configure(
+        &server,
+        VALIDATING,
+        "a",
+        vec![webhook("a.example.com", &allowing, &Value::Null)],
+    )
+    .await;
+    configure(&server, MUTATING, "b", vec![webhook("b.example.com", &failing, &open)]).await;
+    server.check(&format!("POST {MAPS}"), map("m"), "201").await;
+    let text = server.api.metrics.encode();
+    let duration = "apiserver_admission_webhook_admission_duration_seconds_count";
+    for line in [
+        format!(r#"{duration}{{name="a.example.com",type="validating",operation="CREATE",rejected="false"}} 1"#),
+        format!(r#"{duration}{{name="b.example.com",type="admit",operation="CREATE",rejected="false"}} 1"#),
+        r#"apiserver_admission_webhook_fail_open_total{name="b.example.com",type="admit"} 1"#.to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
+}
