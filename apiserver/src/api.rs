@@ -14,9 +14,11 @@ use schema::status::Status;
 use crate::admission::webhook::Webhooks;
 use crate::auth::authorize::Chain;
 use crate::auth::rbac::Rbac;
+use crate::auth::token::Tokens;
 use crate::bootstrap;
 use crate::front::Readiness;
 use crate::metrics::Metrics;
+use crate::pki::{Pki, PkiError};
 use crate::registry::{Registry, ResourceDef};
 use crate::strategy::Addresses;
 
@@ -39,6 +41,14 @@ pub struct Config {
     pub service_range: String,
     /// How long an Event lives, in seconds.
     pub event_ttl_seconds: i64,
+    /// The authority of clients and the key that signs tokens; made for the life of the process when there is none.
+    pub pki: Option<Arc<Pki>>,
+    /// Where clients reach the server, without a slash at the end.
+    pub url: String,
+    /// Who issues the tokens of service accounts.
+    pub issuer: String,
+    /// The longest life of a token of a service account, in seconds; 0 for no bound.
+    pub max_token_seconds: i64,
 }
 
 impl Default for Config {
@@ -47,6 +57,10 @@ impl Default for Config {
             profile: Profile::Hub,
             service_range: "10.96.0.0/12".to_owned(),
             event_ttl_seconds: 3600,
+            pki: None,
+            url: "https://kubernetes.default.svc".to_owned(),
+            issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
+            max_token_seconds: 365 * 24 * 3600,
         }
     }
 }
@@ -73,6 +87,10 @@ pub struct Api {
     pub authorizers: Chain,
     /// The member of `authorizers` that knows roles, for those who ask what somebody holds.
     pub rbac: Arc<Rbac>,
+    /// The authority of clients.
+    pub pki: Arc<Pki>,
+    /// Tokens of service accounts and bootstrap tokens.
+    pub tokens: Tokens,
     /// Which admission webhooks there are.
     pub(crate) webhooks: Webhooks,
     /// Resources that no stored CRD stands for.
@@ -87,6 +105,9 @@ pub enum OpenError {
     /// A setting makes no sense.
     #[error("invalid service range {0:?}: not an IPv4 network such as 10.96.0.0/12")]
     ServiceRange(String),
+    /// Keys cannot be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// What the server must have could not be stored.
     #[error("cannot store {what}: {status}")]
     Bootstrap {
@@ -117,8 +138,15 @@ impl Api {
         let rbac = Arc::new(Rbac::new(store.clone()));
         let mut authorizers = Chain::default();
         authorizers.push(Box::new(rbac.clone()));
+        let pki = match &config.pki {
+            Some(pki) => pki.clone(),
+            None => Arc::new(Pki::ephemeral(&[], clock.as_ref())?),
+        };
+        let tokens = Tokens::new(pki.account_key.clone(), &config.issuer);
         let api = Arc::new(Self {
             config,
+            pki,
+            tokens,
             registry: ArcSwap::from_pointee(Registry::default()),
             store,
             clock,

@@ -1,4 +1,4 @@
-//! What a server must have before it serves: system namespaces, the `kubernetes` Service, and on a hub the federation's
+//! What a server must have before it serves: system namespaces, the `kubernetes` Service, roles, and on a hub the federation's
 //! CRDs, which are restored when they are missing or changed.
 //!
 //! Everything goes through the ordinary write path, so that it looks as if a client had made it.
@@ -12,6 +12,7 @@ use schema::status::{Reason, Status};
 use serde_json::{Value, json};
 
 use crate::api::{Api, OpenError, Profile};
+use crate::auth::rbac;
 use crate::registry::{ResourceDef, SubresourceDef, custom};
 use crate::request::{ApiRequest, Query, Target, User, Verb};
 use crate::verbs::call::Payload;
@@ -83,6 +84,7 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
         },
     });
     create(api, ("", "v1", "services"), "default", service).await?;
+    rbac::bootstrap::ensure(api).await?;
     if hub {
         for definition in crds::definitions()
             .into_iter()
@@ -142,7 +144,12 @@ async fn restore(api: &Api, definition: Value) -> Result<(), OpenError> {
 }
 
 /// Creates an object unless it is there.
-async fn create(api: &Api, resource: (&str, &str, &str), namespace: &str, object: Value) -> Result<(), OpenError> {
+pub(crate) async fn create(
+    api: &Api,
+    resource: (&str, &str, &str),
+    namespace: &str,
+    object: Value,
+) -> Result<(), OpenError> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let key = Key::new(GroupResource::new(resource.0, resource.2), namespace, name.as_str());
     if api.store.get(&key).is_some() {
@@ -155,14 +162,21 @@ async fn create(api: &Api, resource: (&str, &str, &str), namespace: &str, object
     }
 }
 
-fn done(what: &str, result: Result<(), Status>) -> Result<(), OpenError> {
+/// Names what could not be stored.
+pub(crate) fn done(what: &str, result: Result<(), Status>) -> Result<(), OpenError> {
     result.map_err(|status| OpenError::Bootstrap {
         what: what.to_owned(),
         status: Box::new(status),
     })
 }
 
-fn request((group, version, plural): (&str, &str, &str), namespace: &str, name: &str, verb: Verb) -> ApiRequest {
+/// A request of the server to itself.
+pub(crate) fn request(
+    (group, version, plural): (&str, &str, &str),
+    namespace: &str,
+    name: &str,
+    verb: Verb,
+) -> ApiRequest {
     ApiRequest {
         user: system_user(),
         verb,

@@ -1,5 +1,5 @@
 //! The controllers that keep an API server tidy: garbage collection by owner references, the end of namespaces, the end of
-//! custom resource definitions.
+//! custom resource definitions, aggregated roles.
 //!
 //! They see one ordered subscription over everything that is served ([`follow`]) and write through the
 //! [`Hub`] door like any other loop. Every loop is level-triggered: a change only names the key to look at. Start with
@@ -11,6 +11,7 @@ mod crds;
 mod follow;
 mod gc;
 mod namespaces;
+mod roles;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -37,12 +38,14 @@ pub async fn run(hub: Arc<dyn Hub>, clock: Arc<dyn Clock>, shutdown: Cancellatio
     let collector = Arc::new(gc::Collector::new(hub.clone()));
     let namespaces = Arc::new(namespaces::Namespaces::new(hub.clone(), clock.clone()));
     let crds = Arc::new(crds::Definitions::new(hub.clone(), clock));
-    let observers: Vec<Arc<dyn Observer>> = vec![collector.clone(), namespaces.clone(), crds.clone()];
+    let roles = Arc::new(roles::Aggregation::new(hub.clone()));
+    let observers: Vec<Arc<dyn Observer>> = vec![collector.clone(), namespaces.clone(), crds.clone(), roles.clone()];
     tokio::join!(
         follow::run(hub, observers, shutdown.clone()),
         collector.run(shutdown.clone()),
         namespaces.run(shutdown.clone()),
-        crds.run(shutdown),
+        crds.run(shutdown.clone()),
+        roles.run(shutdown),
     );
 }
 

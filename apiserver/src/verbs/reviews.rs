@@ -1,6 +1,6 @@
 //! Questions that are asked by POST and stored nowhere: who am I, may I do this.
 
-use schema::status::Status;
+use schema::status::{FieldError, Status};
 use serde_json::{Value, json};
 
 use super::body;
@@ -24,17 +24,19 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Status> {
     let asking = &call.request.user;
     let status = match call.def.plural.as_str() {
         "selfsubjectreviews" => json!({"userInfo": user_info(asking)}),
-        "selfsubjectaccessreviews" => decide(call, asking, &review["spec"]),
-        "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            let spec = &review["spec"];
-            let subject = User {
-                name: spec["user"].as_str().unwrap_or_default().to_owned(),
-                groups: texts(&spec["groups"]),
-                ..User::default()
-            };
-            decide(call, &subject, spec)
+        "tokenreviews" => super::accounts::review(call, &review["spec"])?,
+        "selfsubjectaccessreviews" => {
+            expect_valid(call, &review, false)?;
+            decide(call, asking, &review["spec"])
         }
-        "selfsubjectrulesreviews" => rules(call, asking),
+        "subjectaccessreviews" | "localsubjectaccessreviews" => {
+            expect_valid(call, &review, true)?;
+            decide(call, &subject(&review["spec"]), &review["spec"])
+        }
+        "selfsubjectrulesreviews" => match review["spec"]["namespace"].as_str() {
+            Some(namespace) if !namespace.is_empty() => rules(call, asking, namespace),
+            _ => return Err(Status::bad_request("no namespace on request")),
+        },
         _ => return Err(method_not_allowed()),
     };
     map(&mut review).insert("status".to_owned(), status);
@@ -42,7 +44,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Status> {
     Ok(call.answer(201, AnswerBody::Object(call.def.clone(), review)))
 }
 
-fn user_info(user: &User) -> Value {
+/// A user as reviews show it.
+pub(super) fn user_info(user: &User) -> Value {
     let mut info = json!({"username": user.name});
     if !user.uid.is_empty() {
         info["uid"] = json!(user.uid);
@@ -56,8 +59,100 @@ fn user_info(user: &User) -> Value {
     info
 }
 
+/// Whom a question is about.
+fn subject(spec: &Value) -> User {
+    let extra = spec["extra"].as_object().into_iter().flatten();
+    User {
+        name: text(&spec["user"]),
+        uid: text(&spec["uid"]),
+        groups: texts(&spec["groups"]),
+        extra: extra.map(|(key, values)| (key.clone(), texts(values))).collect(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// 422 for a question that cannot be answered.
+fn expect_valid(call: &Call<'_>, review: &Value, about_somebody: bool) -> Result<(), Status> {
+    let spec = &review["spec"];
+    let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    let mut problems = Vec::new();
+    match (resource.is_object(), path.is_object()) {
+        (true, true) => problems.push(FieldError::invalid(
+            "spec.nonResourceAttributes",
+            path.clone(),
+            "cannot be specified in combination with resourceAttributes",
+        )),
+        (false, false) => problems.push(FieldError::invalid(
+            "spec.resourceAttributes",
+            json!("null"),
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )),
+        _ => {}
+    }
+    if about_somebody && text(&spec["user"]).is_empty() && texts(&spec["groups"]).is_empty() {
+        problems.push(FieldError::invalid(
+            "spec.user",
+            json!(""),
+            "at least one of user or group must be specified",
+        ));
+    }
+    for field in ["fieldSelector", "labelSelector"] {
+        selector(
+            &resource[field],
+            &format!("spec.resourceAttributes.{field}"),
+            &mut problems,
+        );
+    }
+    if call.def.plural == "localsubjectaccessreviews" {
+        let namespace = text(&resource["namespace"]);
+        if resource.is_object() && namespace != call.request.target.namespace {
+            problems.push(FieldError::invalid(
+                "spec.resourceAttributes.namespace",
+                json!(namespace),
+                "must match metadata.namespace",
+            ));
+        }
+        if path.is_object() {
+            problems.push(FieldError::invalid(
+                "spec.nonResourceAttributes",
+                path.clone(),
+                "disallowed on this kind of request",
+            ));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid(&call.def.group, &call.def.kind, "", &problems))
+}
+
+/// A selector in a question is either parsed or raw. No authorizer here looks at it: what a role allows, it allows for all
+/// objects.
+fn selector(selector: &Value, path: &str, problems: &mut Vec<FieldError>) {
+    if !selector.is_object() {
+        return;
+    }
+    let raw = text(&selector["rawSelector"]);
+    let parsed = selector["requirements"].as_array().is_some_and(|list| !list.is_empty());
+    match (raw.is_empty(), parsed) {
+        (false, true) => problems.push(FieldError::invalid(
+            format!("{path}.rawSelector"),
+            json!(raw),
+            "may not specified at the same time as requirements",
+        )),
+        (true, false) => problems.push(FieldError::required(
+            format!("{path}.requirements"),
+            "when fieldSelector is specified, requirements or rawSelector is required"
+                .replace("fieldSelector", path.rsplit('.').next().unwrap_or_default()),
+        )),
+        _ => {}
+    }
+}
+
 fn decide(call: &Call<'_>, user: &User, spec: &Value) -> Value {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let resource = &spec["resourceAttributes"];
     let attributes = if resource.is_object() {
         Attributes {
@@ -78,27 +173,39 @@ fn decide(call: &Call<'_>, user: &User, spec: &Value) -> Value {
             ..Attributes::default()
         }
     };
-    match call.api.authorizers.decide(user, &attributes) {
-        Decision::Allow => json!({"allowed": true}),
-        Decision::NoOpinion => json!({"allowed": false}),
-        Decision::Deny(reason) => json!({"allowed": false, "denied": true, "reason": reason}),
+    let (mut status, reason) = match call.api.authorizers.decide(user, &attributes) {
+        Decision::Allow(reason) => (json!({"allowed": true}), reason),
+        Decision::NoOpinion(reason) => (json!({"allowed": false}), reason),
+        Decision::Deny(reason) => (json!({"allowed": false, "denied": true}), reason),
+    };
+    if !reason.is_empty() {
+        status["reason"] = json!(reason);
     }
+    status
 }
 
-/// What somebody may do, as far as a list can say it: everything, or nothing that is certain.
-fn rules(call: &Call<'_>, user: &User) -> Value {
-    let anything = Attributes {
-        verb: "*".to_owned(),
-        group: "*".to_owned(),
-        resource: "*".to_owned(),
-        ..Attributes::default()
-    };
-    if call.api.authorizers.decide(user, &anything) == Decision::Allow {
-        return json!({
-            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-            "incomplete": false,
-        });
+/// What somebody may do in a namespace.
+fn rules(call: &Call<'_>, user: &User, namespace: &str) -> Value {
+    let list = call.api.authorizers.rules(user, namespace);
+    let (mut resources, mut paths) = (Vec::new(), Vec::new());
+    for rule in list.rules {
+        let verbs = rule.verbs;
+        if !rule.resources.is_empty() {
+            let mut shown = json!({"verbs": verbs, "apiGroups": rule.api_groups, "resources": rule.resources});
+            if !rule.resource_names.is_empty() {
+                shown["resourceNames"] = json!(rule.resource_names);
+            }
+            resources.push(shown);
+        }
+        if !rule.non_resource_urls.is_empty() {
+            paths.push(json!({"verbs": verbs, "nonResourceURLs": rule.non_resource_urls}));
+        }
     }
-    json!({"resourceRules": [], "nonResourceRules": [], "incomplete": true})
+    let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": list.incomplete});
+    match list.problems.as_slice() {
+        [] => {}
+        [one] => status["evaluationError"] = json!(one),
+        several => status["evaluationError"] = json!(format!("[{}]", several.join(", "))),
+    }
+    status
 }
