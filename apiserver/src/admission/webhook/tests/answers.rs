@@ -1,45 +1,66 @@
 //! What a webhook may answer, and what comes of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::review::{Decision, Verdict, read};
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, map, patched, plain, webhook};
+use crate::verbs::tests::Server;
 
-/// How the answer to a write of a config map reads when a webhook answers like this. `UID` stands for the review's uid.
-async fn check(path: &str, policy: &str, answer: impl Into<Answer>, expected: &str) {
-    let answer = Arc::new(answer.into());
-    let given = answer.clone();
-    let hook = Webhook::start(move |review| given.reply(review)).await;
-    let server = hub().await;
-    let more = json!({"failurePolicy": policy});
-    configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
-    let asked = |text: &str| {
-        let asked = hook.asked();
-        assert_eq!(asked.len(), 1);
-        text.replace("UID", asked[0]["uid"].as_str().unwrap())
-            .replace("URL", &hook.url("/review?timeout=5s"))
-    };
-    let actual = match server.send(&format!("POST {MAPS}"), map("m")).await {
-        Ok(answer) => format!("{} {}", answer.code, answer.warnings.join("|"))
-            .trim_end()
-            .to_owned(),
-        Err(status) => {
-            let reason = serde_json::to_value(&status.reason).unwrap();
-            format!(
-                "{} {}: {}",
-                status.code,
-                reason.as_str().unwrap_or_default(),
-                status.message
-            )
-        }
-    };
-    assert_eq!(actual, asked(expected));
+/// A server and a webhook that answers as it is told.
+struct Desk {
+    server: Server,
+    hook: Webhook,
+    answer: Arc<Mutex<Answer>>,
 }
 
+impl Desk {
+    async fn new() -> Self {
+        let answer = Arc::new(Mutex::new(Answer::Raw(500, Vec::new())));
+        let told = answer.clone();
+        Self {
+            server: plain().await,
+            hook: Webhook::start(move |review| told.lock().unwrap().reply(review)).await,
+            answer,
+        }
+    }
+
+    /// How the answer to a write of a config map reads when the webhook answers like this. `UID` stands for the review's uid.
+    async fn check(&self, path: &str, policy: &str, answer: impl Into<Answer>, expected: &str) {
+        *self.answer.lock().unwrap() = answer.into();
+        let more = json!({"failurePolicy": policy});
+        configure(
+            &self.server,
+            path,
+            "c",
+            vec![webhook("x.example.com", &self.hook, &more)],
+        )
+        .await;
+        let actual = match self.server.send(&format!("POST {MAPS}?dryRun=All"), map("m")).await {
+            Ok(answer) => format!("{} {}", answer.code, answer.warnings.join("|"))
+                .trim_end()
+                .to_owned(),
+            Err(status) => {
+                let reason = serde_json::to_value(&status.reason).unwrap();
+                format!(
+                    "{} {}: {}",
+                    status.code,
+                    reason.as_str().unwrap_or_default(),
+                    status.message
+                )
+            }
+        };
+        self.server.ok(&format!("DELETE {path}/c"), ()).await;
+        let asked = self.hook.asked();
+        assert_eq!(asked.len(), 1);
+        assert_eq!(actual, expected.replace("UID", asked[0]["uid"].as_str().unwrap()));
+    }
+}
+
+#[derive(Clone)]
 enum Answer {
     /// Fields of the response, beside the uid.
     Response(Value),
@@ -68,30 +89,31 @@ impl Answer {
 
 #[tokio::test]
 async fn a_refusal_carries_the_words_of_the_webhook() {
+    let desk = Desk::new().await;
     for path in [MUTATING, VALIDATING] {
         let denied = r#"admission webhook "x.example.com" denied the request"#;
-        check(
+        desk.check(
             path,
             "Fail",
             json!({"allowed": true, "warnings": ["careful", "twice"]}),
             "201 careful|twice",
         )
         .await;
-        check(
+        desk.check(
             path,
             "Ignore",
             json!({"allowed": false}),
             &format!("400 : {denied} without explanation"),
         )
         .await;
-        check(
+        desk.check(
             path,
             "Ignore",
             json!({"allowed": false, "status": {"message": "not on Fridays", "code": 418, "reason": "Teapot"}}),
             &format!("418 Teapot: {denied}: not on Fridays"),
         )
         .await;
-        check(
+        desk.check(
             path,
             "Fail",
             json!({"allowed": false, "status": {"reason": "Forbidden", "code": 200}}),
@@ -103,6 +125,7 @@ async fn a_refusal_carries_the_words_of_the_webhook() {
 
 #[tokio::test]
 async fn a_bad_answer_is_a_failed_call() {
+    let desk = Desk::new().await;
     let failed = |text: &str| {
         format!("500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": {text}")
     };
@@ -146,22 +169,16 @@ async fn a_bad_answer_is_a_failed_call() {
         ),
     ];
     for (answer, text) in rows {
-        let answer = Arc::new(answer);
         for path in [MUTATING, VALIDATING] {
-            let again = || match &*answer {
-                Answer::Response(value) => Answer::Response(value.clone()),
-                Answer::Body(value) => Answer::Body(value.clone()),
-                Answer::Raw(code, body) => Answer::Raw(*code, body.clone()),
-                Answer::Patch(patch) => Answer::Patch(patch.clone()),
-            };
-            check(path, "Fail", again(), &failed(text)).await;
-            check(path, "Ignore", again(), "201").await;
+            desk.check(path, "Fail", answer.clone(), &failed(text)).await;
+            desk.check(path, "Ignore", answer.clone(), "201").await;
         }
     }
 }
 
 #[tokio::test]
 async fn a_patch_that_cannot_be_applied_is_an_error_whatever_the_policy() {
+    let desk = Desk::new().await;
     for policy in ["Fail", "Ignore"] {
         let rows = [
             (
@@ -186,10 +203,10 @@ async fn a_patch_that_cannot_be_applied_is_an_error_whatever_the_policy() {
             ),
         ];
         for (patch, expected) in rows {
-            check(MUTATING, policy, Answer::Patch(patch), expected).await;
+            desk.check(MUTATING, policy, Answer::Patch(patch), expected).await;
         }
         let garbage = json!({"allowed": true, "patchType": "JSONPatch", "patch": "e30="});
-        check(
+        desk.check(
             MUTATING,
             policy,
             garbage,

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, plain, webhook};
 use crate::api::{Api, Config};
 use crate::bootstrap::system_user;
 use crate::local::LocalHub;
@@ -18,7 +18,7 @@ use crate::local::LocalHub;
 async fn a_webhook_that_does_not_answer_is_given_up() {
     for path in [MUTATING, VALIDATING] {
         let hook = Webhook::start(|_| Reply::Never).await;
-        let server = hub().await;
+        let server = plain().await;
         let more = json!({"timeoutSeconds": 1});
         configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
         let expected = format!(
@@ -32,7 +32,7 @@ async fn a_webhook_that_does_not_answer_is_given_up() {
 
 #[tokio::test]
 async fn who_is_not_there_cannot_be_called() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::allowing().await;
     let other = Webhook::allowing().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,7 +87,7 @@ async fn who_is_not_there_cannot_be_called() {
 
 #[tokio::test]
 async fn a_service_with_an_external_name_leads_out_of_the_hub() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::serve(&["hook.default.svc"], &[b"http/1.1"], |review| {
         Box::pin(async move { Reply::allow(&review) })
     })
@@ -115,7 +115,7 @@ async fn connections_are_kept_in_both_protocols() {
         (b"http/1.1".as_slice(), Version::HTTP_11),
         (b"h2".as_slice(), Version::HTTP_2),
     ] {
-        let server = hub().await;
+        let server = plain().await;
         let hook = Webhook::serve(&["localhost"], &[protocol], |review| {
             Box::pin(async move { Reply::allow(&review) })
         })
@@ -146,7 +146,7 @@ async fn connections_are_kept_in_both_protocols() {
 
 #[tokio::test]
 async fn a_webhook_may_call_back() {
-    let server = Arc::new(hub().await);
+    let server = Arc::new(plain().await);
     let back = server.clone();
     let hook = Webhook::serve(&["localhost"], &[b"h2", b"http/1.1"], move |review| {
         let server = back.clone();
@@ -200,7 +200,7 @@ async fn a_webhook_may_call_back() {
 
 #[tokio::test]
 async fn validating_webhooks_are_asked_at_the_same_time() {
-    let server = hub().await;
+    let server = plain().await;
     // Nobody answers before all have been asked.
     let all = Arc::new(Barrier::new(3));
     let mut hooks = Vec::new();
@@ -269,7 +269,7 @@ async fn a_broken_webhook_does_not_keep_a_hub_from_starting() {
 
 #[tokio::test]
 async fn calls_are_counted() {
-    let server = hub().await;
+    let server = plain().await;
     let allowing = Webhook::allowing().await;
     let failing = Webhook::start(|_| Reply::Raw(500, Vec::new())).await;
     let open = json!({"failurePolicy": "Ignore"});

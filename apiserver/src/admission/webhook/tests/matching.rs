@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, map, plain, webhook};
 use crate::verbs::tests::Server;
 
 /// Operations, groups, versions, resources, and a scope.
@@ -43,7 +43,7 @@ async fn do_everything(server: &Server) {
 async fn rules_say_what_a_webhook_is_asked_about() {
     let check = async |rule: Value, expected: &[&str]| {
         for path in [MUTATING, VALIDATING] {
-            let server = hub().await;
+            let server = plain().await;
             let hook = Webhook::allowing().await;
             let more = json!({"rules": rule});
             configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
@@ -82,7 +82,7 @@ async fn rules_say_what_a_webhook_is_asked_about() {
 #[tokio::test]
 async fn selectors_look_at_labels_of_both_states_and_of_the_namespace() {
     let check = async |more: Value, expected: &[&str]| {
-        let server = hub().await;
+        let server = plain().await;
         let hook = Webhook::allowing().await;
         let mut more = more;
         more["rules"] = rule(&["*"], &["*"], &["*"], &["*"], "*");
@@ -140,7 +140,7 @@ async fn selectors_look_at_labels_of_both_states_and_of_the_namespace() {
 
 #[tokio::test]
 async fn equivalent_versions_are_seen_as_the_rules_name_them() {
-    let server = hub().await;
+    let server = plain().await;
     let version = |name: &str, storage: bool| {
         json!({
             "name": name,
@@ -201,7 +201,7 @@ async fn equivalent_versions_are_seen_as_the_rules_name_them() {
 
 #[tokio::test]
 async fn a_review_says_who_does_what() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::allowing().await;
     configure(
         &server,
@@ -258,7 +258,7 @@ async fn a_review_says_who_does_what() {
 
 #[tokio::test]
 async fn configurations_are_not_subject_to_themselves() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::start(|review| Reply::answer(review, &json!({"allowed": false}))).await;
     let more = json!({"rules": rule(&["*"], &["*"], &["*"], &["*/*"], "*")});
     for path in [VALIDATING, MUTATING] {
@@ -275,7 +275,7 @@ async fn configurations_are_not_subject_to_themselves() {
 
 #[tokio::test]
 async fn nobody_is_asked_about_what_goes_nowhere() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::allowing().await;
     configure(
         &server,

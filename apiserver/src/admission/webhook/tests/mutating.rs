@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, map, patched, plain, webhook};
 
 /// A webhook that appends its letter to `data.a`, until the text is this long.
 async fn appending(letter: &'static str, longest: usize) -> Webhook {
@@ -23,7 +23,7 @@ async fn appending(letter: &'static str, longest: usize) -> Webhook {
 #[tokio::test]
 async fn mutating_webhooks_run_by_name_and_again_when_needed() {
     let check = async |policies: [&str; 3], longest: [usize; 3], expected: &str| {
-        let server = hub().await;
+        let server = plain().await;
         let mut hooks = Vec::new();
         for ((letter, policy), longest) in ["x", "y", "z"].into_iter().zip(policies).zip(longest) {
             let hook = appending(letter, longest).await;
@@ -55,7 +55,7 @@ async fn mutating_webhooks_run_by_name_and_again_when_needed() {
 
 #[tokio::test]
 async fn webhooks_of_one_configuration_run_in_their_order() {
-    let server = hub().await;
+    let server = plain().await;
     let (one, two) = (appending("1", 9).await, appending("2", 9).await);
     let list = vec![
         webhook("z.example.com", &one, &Value::Null),
@@ -68,7 +68,7 @@ async fn webhooks_of_one_configuration_run_in_their_order() {
 
 #[tokio::test]
 async fn what_a_webhook_writes_gets_defaults_and_is_validated() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::start(|review| {
         let object = &review["request"]["object"];
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -140,7 +140,7 @@ async fn what_a_webhook_writes_gets_defaults_and_is_validated() {
 
 #[tokio::test]
 async fn custom_objects_are_pruned_and_defaulted_again() {
-    let server = hub().await;
+    let server = plain().await;
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -195,7 +195,7 @@ async fn custom_objects_are_pruned_and_defaulted_again() {
 
 #[tokio::test]
 async fn generated_names_come_after_mutation_and_before_validation() {
-    let server = hub().await;
+    let server = plain().await;
     let mutating = Webhook::start(|review| {
         patched(
             review,
@@ -229,7 +229,7 @@ async fn generated_names_come_after_mutation_and_before_validation() {
 
 #[tokio::test]
 async fn dry_runs_are_only_for_webhooks_that_can_tell() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::allowing().await;
     for path in [MUTATING, VALIDATING] {
         for (side_effects, expected) in [("None", "201"), ("NoneOnDryRun", "201")] {
@@ -250,7 +250,7 @@ async fn dry_runs_are_only_for_webhooks_that_can_tell() {
 
 #[tokio::test]
 async fn apply_and_patch_go_through_webhooks() {
-    let server = hub().await;
+    let server = plain().await;
     let hook = Webhook::start(|review| {
         patched(
             review,

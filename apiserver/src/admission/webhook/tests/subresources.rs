@@ -5,7 +5,7 @@ use schema::entry::GroupResource;
 use serde_json::{Value, json};
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, plain, webhook};
 use crate::bootstrap::system_user;
 use crate::local::LocalHub;
 
@@ -17,7 +17,7 @@ fn everything() -> Value {
 
 #[tokio::test]
 async fn a_scale_is_seen_as_a_scale() {
-    let server = hub().await;
+    let server = plain().await;
     let deployment = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -75,7 +75,7 @@ async fn a_scale_is_seen_as_a_scale() {
 
 #[tokio::test]
 async fn a_binding_and_an_eviction_are_what_they_are() {
-    let server = hub().await;
+    let server = plain().await;
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
         "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let path = "/api/v1/namespaces/default/pods";
@@ -106,7 +106,7 @@ async fn a_binding_and_an_eviction_are_what_they_are() {
 
 #[tokio::test]
 async fn a_collection_is_asked_about_one_by_one() {
-    let server = hub().await;
+    let server = plain().await;
     for name in ["a", "b", "c"] {
         server.ok(&format!("POST {MAPS}"), map(name)).await;
     }
