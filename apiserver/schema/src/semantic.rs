@@ -40,6 +40,9 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "admissionregistration.v1.ValidatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, true),
         "admissionregistration.v1.MutatingWebhookConfiguration"
         | "admissionregistration.v1.ValidatingWebhookConfiguration" => webhooks::configuration(find, object),
+        "apiextensions.v1.CustomResourceDefinition" => {
+            find.errors.extend(crate::structural::check_definition(object));
+        }
         "apps.v1.DaemonSet" => workloads::daemon_set(find, spec),
         "apps.v1.Deployment" => workloads::deployment(find, spec),
         "apps.v1.ReplicaSet" => workloads::replica_set(find, spec),

@@ -5,6 +5,7 @@
 //!
 //! CEL rules are carried along in [`Checks::rules`], not compiled here.
 
+mod definition;
 mod rules;
 
 #[cfg(test)]
@@ -12,22 +13,43 @@ mod tests;
 
 use serde_json::{Map, Value};
 
+pub use definition::{Approval, check_definition, schema_path};
+
 use crate::facts;
 use crate::model::{Checks, Field, ListKind, Scalar, Shape, StructDef, StructId, Types};
-use crate::status::{FieldError, FieldErrorKind};
+use crate::status::FieldError;
 
 /// How deep a schema may nest.
 const MAX_DEPTH: usize = 100;
 
 /// Reads a schema. Paths of errors start at the schema (`properties[spec].type`); an empty path is the schema itself.
 pub fn from_crd_schema(schema: &Value) -> Result<(Types, StructId), Vec<FieldError>> {
+    let errors = check_schema(schema, "");
+    if errors.is_empty() {
+        Ok(read(schema))
+    } else {
+        Err(errors)
+    }
+}
+
+/// What keeps the schema at `path` from being served.
+pub fn check_schema(schema: &Value, path: &str) -> Vec<FieldError> {
+    let errors = rules::check(schema, path);
+    if errors.is_empty() {
+        let (types, root) = read(schema);
+        rules::check_defaults(&types, root, path)
+    } else {
+        errors
+    }
+}
+
+/// The type that a schema describes. Of a schema that is not structural what can be understood.
+fn read(schema: &Value) -> (Types, StructId) {
     let mut reader = Reader {
         types: Types::default(),
-        errors: Vec::new(),
         metadata: None,
     };
-    rules::check_root(schema, &mut reader.errors);
-    let shape = reader.shape(schema, &mut String::new(), "", MAX_DEPTH);
+    let shape = reader.shape(schema, true, "", MAX_DEPTH);
     let root = match shape.bare() {
         Shape::Struct(id) => *id,
         _ => reader.types.insert(StructDef {
@@ -36,25 +58,14 @@ pub fn from_crd_schema(schema: &Value) -> Result<(Types, StructId), Vec<FieldErr
             ..StructDef::named("")
         }),
     };
-    if reader.errors.is_empty() {
-        reader.make_root(root);
-        let types = reader.types;
-        let errors = rules::check_defaults(&types, root);
-        if errors.is_empty() {
-            Ok((types, root))
-        } else {
-            Err(errors)
-        }
-    } else {
-        Err(reader.errors)
-    }
+    reader.make_root(root);
+    (reader.types, root)
 }
 
 /// The type with a root whose objects carry nothing but metadata and what the client wrote: for versions without a schema.
 pub fn free_form() -> (Types, StructId) {
     let mut reader = Reader {
         types: Types::default(),
-        errors: Vec::new(),
         metadata: None,
     };
     let root = reader.types.insert(StructDef {
@@ -68,7 +79,6 @@ pub fn free_form() -> (Types, StructId) {
 
 struct Reader {
     types: Types,
-    errors: Vec<FieldError>,
     /// `ObjectMeta` in this arena, once somebody needed it.
     metadata: Option<StructId>,
 }
@@ -98,26 +108,14 @@ impl Reader {
         id
     }
 
-    fn error(&mut self, path: &str, kind: FieldErrorKind, value: Option<Value>, detail: &str) {
-        self.errors.push(FieldError {
-            path: path.to_owned(),
-            kind,
-            value,
-            detail: detail.to_owned(),
-        });
-    }
-
-    /// The shape of a schema. `path` is where it stands, `name` what its struct is called.
-    fn shape(&mut self, schema: &Value, path: &mut String, name: &str, depth: usize) -> Shape {
+    /// The shape of a schema. `name` is what its struct is called.
+    fn shape(&mut self, schema: &Value, is_root: bool, name: &str, depth: usize) -> Shape {
         let free = Shape::Scalar(Scalar::Any);
-        let Some(object) = schema.as_object() else { return free };
-        if depth == 0 {
-            self.error(path, FieldErrorKind::Forbidden, None, "the schema is nested too deep");
+        let Some(object) = schema.as_object().filter(|_| depth > 0) else {
             return free;
-        }
-        rules::check_node(object, path, &mut self.errors);
+        };
         let checks = checks(object);
-        let shape = self.bare_shape(object, path, name, depth);
+        let shape = self.bare_shape(object, is_root, name, depth);
         if checks == Checks::default() {
             shape
         } else {
@@ -128,51 +126,26 @@ impl Reader {
         }
     }
 
-    fn bare_shape(&mut self, schema: &Map<String, Value>, path: &mut String, name: &str, depth: usize) -> Shape {
+    fn bare_shape(&mut self, schema: &Map<String, Value>, is_root: bool, name: &str, depth: usize) -> Shape {
         if flag(schema, "x-kubernetes-int-or-string") {
             return Shape::Scalar(Scalar::IntOrString);
         }
-        let kind = schema
-            .get("type")
-            .and_then(Value::as_str)
-            .filter(|kind| !kind.is_empty());
-        if kind.is_none() && (path.is_empty() || !flag(schema, "x-kubernetes-preserve-unknown-fields")) {
-            let detail = if path.is_empty() {
-                "must not be empty at the root"
-            } else if path.ends_with("items") {
-                "must not be empty for specified array items"
-            } else {
-                "must not be empty for specified object fields"
-            };
-            self.error(&join(path, "type"), FieldErrorKind::Required, None, detail);
-        }
-        match kind {
-            Some("array") => self.list(schema, path, name, depth),
+        match schema.get("type").and_then(Value::as_str) {
+            Some("array") => self.list(schema, name, depth),
             Some("string") => Shape::Scalar(Scalar::String),
             Some("boolean") => Shape::Scalar(Scalar::Bool),
             Some("number") => Shape::Scalar(Scalar::Double),
             Some("integer") if schema.get("format") == Some(&Value::from("int32")) => Shape::Scalar(Scalar::Int32),
             Some("integer") => Shape::Scalar(Scalar::Int64),
-            Some("object") => self.object(schema, path, name, depth),
-            _ if schema.contains_key("properties") => self.object(schema, path, name, depth),
+            Some("object") => self.object(schema, is_root, name, depth),
+            _ if schema.contains_key("properties") => self.object(schema, is_root, name, depth),
             _ => Shape::Scalar(Scalar::Any),
         }
     }
 
-    fn list(&mut self, schema: &Map<String, Value>, path: &mut String, name: &str, depth: usize) -> Shape {
-        let element = if let Some(items) = schema.get("items") {
-            self.under(path, "items", |reader, path| {
-                reader.shape(items, path, &format!("{name}[]"), depth - 1)
-            })
-        } else {
-            self.error(
-                &join(path, "items"),
-                FieldErrorKind::Required,
-                None,
-                "must be specified",
-            );
-            Shape::Scalar(Scalar::Any)
-        };
+    fn list(&mut self, schema: &Map<String, Value>, name: &str, depth: usize) -> Shape {
+        let items = schema.get("items").unwrap_or(&Value::Null);
+        let element = self.shape(items, false, &format!("{name}[]"), depth - 1);
         let kind = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
             Some("set") => ListKind::Set,
             Some("map") => ListKind::Map(texts(schema.get("x-kubernetes-list-map-keys"))),
@@ -184,17 +157,14 @@ impl Reader {
         }
     }
 
-    fn object(&mut self, schema: &Map<String, Value>, path: &mut String, name: &str, depth: usize) -> Shape {
+    fn object(&mut self, schema: &Map<String, Value>, is_root: bool, name: &str, depth: usize) -> Shape {
         let atomic = schema.get("x-kubernetes-map-type") == Some(&Value::from("atomic"));
         let properties = schema.get("properties").and_then(Value::as_object);
         if properties.is_none_or(Map::is_empty) {
             match schema.get("additionalProperties") {
                 Some(Value::Object(inner)) => {
                     let inner = Value::Object(inner.clone());
-                    let step = "additionalProperties";
-                    let value = self.under(path, step, |reader, path| {
-                        reader.shape(&inner, path, &format!("{name}{{}}"), depth - 1)
-                    });
+                    let value = self.shape(&inner, false, &format!("{name}{{}}"), depth - 1);
                     return Shape::Map {
                         value: Box::new(value),
                         atomic,
@@ -224,25 +194,25 @@ impl Reader {
         }
         let id = self.types.reserve(&def.name);
         for (key, property) in properties.into_iter().flatten() {
-            let step = format!("properties[{key}]");
             let child = if name.is_empty() {
                 key.clone()
             } else {
                 format!("{name}.{key}")
             };
             // The type of metadata is given; a schema may restrict names, which the server checks anyway.
-            let shape = if (path.is_empty() || embedded) && key == "metadata" {
+            let shape = if (is_root || embedded) && key == "metadata" {
                 Shape::Struct(self.metadata())
             } else {
-                self.under(path, &step, |reader, path| {
-                    reader.shape(property, path, &child, depth - 1)
-                })
+                self.shape(property, false, &child, depth - 1)
             };
             let mut field = Field::new(key, shape);
             field.ptr = true;
             field.required = required.contains(key);
             field.nullable = property.get("nullable") == Some(&Value::Bool(true));
-            field.default = property.get("default").cloned();
+            field.default = property
+                .get("default")
+                .filter(|default| field.nullable || !default.is_null())
+                .cloned();
             def.fields.push(field);
         }
         if embedded {
@@ -261,14 +231,6 @@ impl Reader {
         }
         self.types.insert(def);
         Shape::Struct(id)
-    }
-
-    fn under<R>(&mut self, path: &mut String, step: &str, run: impl FnOnce(&mut Self, &mut String) -> R) -> R {
-        let length = path.len();
-        *path = join(path, step);
-        let result = run(self, path);
-        path.truncate(length);
-        result
     }
 }
 
@@ -362,6 +324,8 @@ fn texts(list: Option<&Value>) -> Vec<String> {
 fn join(path: &str, step: &str) -> String {
     if path.is_empty() {
         step.to_owned()
+    } else if step.is_empty() {
+        path.to_owned()
     } else {
         format!("{path}.{step}")
     }

@@ -71,6 +71,11 @@ pub(crate) struct Walk {
 
 /// Strings that the schema calls required and servers accept empty, or refuse in words of their own.
 const MAY_BE_EMPTY: &[(&str, &str)] = &[
+    ("apiextensions.v1.CustomResourceColumnDefinition", "jsonPath"),
+    ("apiextensions.v1.CustomResourceColumnDefinition", "name"),
+    ("apiextensions.v1.CustomResourceColumnDefinition", "type"),
+    ("apiextensions.v1.CustomResourceSubresourceScale", "specReplicasPath"),
+    ("apiextensions.v1.CustomResourceSubresourceScale", "statusReplicasPath"),
     ("apps.v1.StatefulSetSpec", "serviceName"),
     ("core.v1.HTTPHeader", "value"),
     ("core.v1.PodAffinityTerm", "topologyKey"),

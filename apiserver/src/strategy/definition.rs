@@ -3,12 +3,13 @@
 //!
 //! Never here: the deletion of those objects, which is housekeeping's.
 
-use schema::status::{FieldError, Status};
+use schema::status::Status;
+use schema::structural::Approval;
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, custom};
+use crate::registry::{Registry, ResourceDef, custom};
 use crate::verbs::call::Call;
-use crate::verbs::object::{is_terminating, map, member, meta_text, set, set_condition, texts};
+use crate::verbs::object::{is_terminating, map, member, set, set_condition, texts};
 use crate::verbs::write::change_finalizer;
 
 /// Holds a definition until its objects are gone.
@@ -16,10 +17,9 @@ const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 const RULES: &str = "x-kubernetes-validations: rules are stored, but not evaluated in this release";
 
-/// Fills in names, status and finalizer before a create or update, and refuses a schema that cannot be served.
+/// Fills in names, status and finalizer before a create or update. Whether it can be served is checked with its fields.
 pub(super) fn prepare(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     fill_names(object);
-    check(object)?;
     if custom::versions(object).any(|version| has_rules(&version["schema"]["openAPIV3Schema"])) {
         call.warn(RULES.to_owned());
     }
@@ -62,48 +62,6 @@ fn fill_names(object: &mut Value) {
     }
 }
 
-/// The rules without which nothing can be served; what is only a matter of fields is `schema`'s.
-fn check(object: &Value) -> Result<(), Status> {
-    let mut errors = Vec::new();
-    let stored = custom::versions(object)
-        .filter(|version| version["storage"] == true)
-        .count();
-    if stored != 1 {
-        let text = "must have exactly one version marked as storage version";
-        errors.push(FieldError::invalid(
-            "spec.versions",
-            object["spec"]["versions"].clone(),
-            text,
-        ));
-    }
-    for (index, version) in custom::versions(object).enumerate() {
-        let schema = &version["schema"]["openAPIV3Schema"];
-        let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
-        if !schema.is_object() {
-            errors.push(FieldError::required(path, "schemas are required"));
-        } else if let Err(problems) = schema::structural::from_crd_schema(schema) {
-            errors.extend(problems.into_iter().map(|mut problem| {
-                problem.path = if problem.path.is_empty() {
-                    path.clone()
-                } else {
-                    format!("{path}.{}", problem.path)
-                };
-                problem
-            }));
-        }
-    }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let name = meta_text(object, "name");
-    Err(Status::invalid(
-        "apiextensions.k8s.io",
-        "CustomResourceDefinition",
-        name,
-        &errors,
-    ))
-}
-
 /// Writes the status of a definition: which names it has and whether it is served.
 pub(crate) fn establish(registry: &Registry, object: &mut Value, now: jiff::Timestamp) {
     let conflict = names_conflict(registry, object);
@@ -115,6 +73,8 @@ pub(crate) fn establish(registry: &Registry, object: &mut Value, now: jiff::Time
         stored.push(storage);
     }
     status.insert("storedVersions".to_owned(), json!(stored));
+    approve(object, now);
+    let status = member(object, "status");
     if let Some((reason, message)) = conflict {
         status
             .entry("acceptedNames")
@@ -147,36 +107,49 @@ pub(crate) fn establish(registry: &Registry, object: &mut Value, now: jiff::Time
     }
 }
 
-/// Whether another resource of the group has one of the names.
+/// Says of definitions in groups of the Kubernetes community whether somebody answers for them.
+fn approve(object: &mut Value, now: jiff::Timestamp) {
+    let approval = Approval::of(object);
+    let (status, reason) = match approval {
+        Approval::NotNeeded => return,
+        Approval::Missing => ("False", "MissingAnnotation"),
+        Approval::Invalid => ("False", "InvalidAnnotation"),
+        Approval::Approved(_) => ("True", "ApprovedAnnotation"),
+        Approval::Bypassed(_) => ("False", "UnapprovedAnnotation"),
+    };
+    let kind = "KubernetesAPIApprovalPolicyConformant";
+    set_condition(object, kind, status, reason, &approval.message(), now);
+}
+
+/// Whether another resource of the group has one of the names: the reason and the message of the last that has, as Kubernetes.
 fn names_conflict(registry: &Registry, object: &Value) -> Option<(&'static str, String)> {
     let names = &object["spec"]["names"];
     let group = object["spec"]["group"].as_str().unwrap_or_default();
-    let text = |key: &str| names[key].as_str().unwrap_or_default();
+    let text = |key: &str| names[key].as_str().unwrap_or_default().to_owned();
     let plural = text("plural");
-    let others = || {
-        registry
+    let of_others = |is_taken: &dyn Fn(&ResourceDef) -> bool| {
+        let mut others = registry
             .resources
             .iter()
-            .filter(|def| def.group == group && def.plural != plural)
+            .filter(|def| def.group == group && def.plural != plural);
+        others.any(|def| is_taken(def))
     };
-    let mut resource_names = vec![text("singular").to_owned()];
-    resource_names.extend(texts(&names["shortNames"]));
-    for name in resource_names {
-        if others().any(|def| def.singular == name || def.plural == name || def.short_names.contains(&name)) {
-            return Some(("NameConflict", format!("\"{name}\" is already in use")));
-        }
+    let resource = |name: &str| {
+        of_others(&|def| def.singular == name || def.plural == name || def.short_names.iter().any(|own| own == name))
+    };
+    let kind = |name: &str| of_others(&|def| def.kind == name || def.list_kind == name);
+    let mut wanted = vec![("PluralConflict", plural.clone(), resource(&plural))];
+    wanted.push(("SingularConflict", text("singular"), resource(&text("singular"))));
+    for name in texts(&names["shortNames"]) {
+        let taken = resource(&name);
+        wanted.push(("ShortNamesConflict", name, taken));
     }
-    if others()
-        .any(|def| def.plural == plural || def.singular == plural || def.short_names.iter().any(|own| own == plural))
-    {
-        return Some(("PluralConflict", format!("\"{plural}\" is already in use")));
-    }
-    for kind in [text("kind"), text("listKind")] {
-        if others().any(|def| def.kind == kind || def.list_kind == kind) {
-            return Some(("KindConflict", format!("\"{kind}\" is already in use")));
-        }
-    }
-    None
+    wanted.push(("KindConflict", text("kind"), kind(&text("kind"))));
+    wanted.push(("ListKindConflict", text("listKind"), kind(&text("listKind"))));
+    wanted
+        .into_iter()
+        .rfind(|(_, name, taken)| *taken && !name.is_empty())
+        .map(|(reason, name, _)| (reason, format!("{name:?} is already in use")))
 }
 
 #[cfg(test)]
@@ -216,5 +189,150 @@ mod tests {
         );
         let made = server.send(&format!("POST {definitions}"), without).await.unwrap();
         assert_eq!(made.warnings, [""; 0]);
+    }
+
+    const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+    fn named(plural: &str, kind: &str, versions: Value) -> Value {
+        json!({"metadata": {"name": format!("{plural}.example.com")}, "spec": {"group": "example.com", "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind}, "versions": versions}})
+    }
+
+    fn version(name: &str, storage: bool) -> Value {
+        let spec = json!({"type": "object", "properties": {"colour": {"type": "string", "default": "red"}, "size": {"type": "integer"}}});
+        json!({"name": name, "served": true, "storage": storage, "selectableFields": [{"jsonPath": ".spec.colour"}],
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}})
+    }
+
+    fn condition<'o>(object: &'o Value, kind: &str) -> (&'o str, &'o str, &'o str) {
+        let list = object["status"]["conditions"].as_array().unwrap();
+        let own = list.iter().find(|own| own["type"] == kind).unwrap();
+        let text = |key: &str| own[key].as_str().unwrap();
+        (text("status"), text("reason"), text("message"))
+    }
+
+    #[tokio::test]
+    async fn versions_differ_in_name_and_objects_are_selected_by_their_fields() {
+        let server = Server::start(Profile::Hub).await;
+        let versions = json!([version("v1", false), version("v2", true)]);
+        let made = server
+            .ok(&format!("POST {DEFINITIONS}"), named("widgets", "Widget", versions))
+            .await;
+        assert_eq!(made["status"]["storedVersions"], json!(["v2"]));
+        let own = |version: &str| format!("/apis/example.com/{version}/namespaces/default/widgets");
+        for (name, spec) in [("a", json!({})), ("b", json!({"colour": "blue", "unknown": 1}))] {
+            let made = server
+                .ok(
+                    &format!("POST {}", own("v1")),
+                    json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec}),
+                )
+                .await;
+            assert_eq!(made["spec"]["unknown"], Value::Null);
+        }
+        let names = async |selector: &str| -> Vec<Value> {
+            let list = server
+                .ok(&format!("GET {}?fieldSelector={selector}", own("v1")), ())
+                .await;
+            list.as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["metadata"]["name"].clone())
+                .collect()
+        };
+        assert_eq!(names("spec.colour=red").await, ["a"]);
+        assert_eq!(names("spec.colour!=red").await, ["b"]);
+        let refused = server
+            .send(&format!("GET {}?fieldSelector=spec.size=1", own("v1")), ())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (400, "field label not supported: spec.size")
+        );
+        // What is stored in a version holds it.
+        let change = json!({"spec": {"versions": [version("v1", true)]}});
+        let refused = server
+            .send(&format!("PATCH {DEFINITIONS}/widgets.example.com"), change)
+            .await
+            .unwrap_err();
+        assert!(refused.message.contains("status.storedVersions"), "{refused}");
+        // A default that comes later counts for what is there.
+        let mut later = version("v2", true);
+        later["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["size"]["default"] = json!(3);
+        let change = json!({"spec": {"versions": [version("v1", false), later]}});
+        server
+            .ok(&format!("PATCH {DEFINITIONS}/widgets.example.com"), change)
+            .await;
+        let stored = server.api.registry.load();
+        let def = stored.resource("example.com", "v2", "widgets").unwrap();
+        assert!(def.is_storage_version());
+    }
+
+    #[tokio::test]
+    async fn names_belong_to_who_came_first() {
+        let server = Server::start(Profile::Hub).await;
+        server
+            .ok(
+                &format!("POST {DEFINITIONS}"),
+                named("widgets", "Widget", json!([version("v1", true)])),
+            )
+            .await;
+        let mut second = named("gadgets", "Widget", json!([version("v1", true)]));
+        let made = server.ok(&format!("POST {DEFINITIONS}"), second.clone()).await;
+        assert_eq!(
+            condition(&made, "NamesAccepted"),
+            ("False", "ListKindConflict", "\"WidgetList\" is already in use")
+        );
+        assert_eq!(
+            condition(&made, "Established"),
+            ("False", "NotAccepted", "not all names are accepted")
+        );
+        let gadgets = "/apis/example.com/v1/namespaces/default/gadgets";
+        assert_eq!(server.send(&format!("GET {gadgets}"), ()).await.unwrap_err().code, 404);
+        second["spec"]["names"]["kind"] = json!("Gadget");
+        second["spec"]["names"]["listKind"] = json!("GadgetList");
+        let change = json!({"spec": {"names": {"kind": "Gadget", "listKind": "GadgetList", "singular": "gadget"}}});
+        let made = server
+            .ok(&format!("PATCH {DEFINITIONS}/gadgets.example.com"), change)
+            .await;
+        assert_eq!(condition(&made, "Established").0, "True");
+        server.ok(&format!("GET {gadgets}"), ()).await;
+    }
+
+    #[tokio::test]
+    async fn groups_of_the_community_need_an_approval() {
+        let server = Server::start(Profile::Hub).await;
+        let mut definition = named("widgets", "Widget", json!([version("v1", true)]));
+        definition["metadata"]["name"] = json!("widgets.x.k8s.io");
+        definition["spec"]["group"] = json!("x.k8s.io");
+        let refused = server
+            .send(&format!("POST {DEFINITIONS}"), definition.clone())
+            .await
+            .unwrap_err();
+        assert!(
+            refused
+                .message
+                .contains("protected groups must have approval annotation"),
+            "{refused}"
+        );
+        definition["metadata"]["annotations"] = json!({"api-approved.kubernetes.io": "unapproved, for tests"});
+        let made = server.ok(&format!("POST {DEFINITIONS}"), definition).await;
+        let kind = "KubernetesAPIApprovalPolicyConformant";
+        assert_eq!(
+            condition(&made, kind),
+            (
+                "False",
+                "UnapprovedAnnotation",
+                "not approved: \"unapproved, for tests\""
+            )
+        );
+        let change = json!({"metadata": {"annotations": {"api-approved.kubernetes.io": "https://example.com/1"}}});
+        let made = server
+            .ok(&format!("PATCH {DEFINITIONS}/widgets.x.k8s.io"), change)
+            .await;
+        assert_eq!(
+            condition(&made, kind),
+            ("True", "ApprovedAnnotation", "approved in https://example.com/1")
+        );
     }
 }

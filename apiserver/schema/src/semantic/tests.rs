@@ -28,11 +28,12 @@ fn check(gvk: (&str, &str, &str), mut value: Value, expected: &[&str]) {
 
 #[test]
 fn objects_that_kubernetes_refuses() {
-    let documents = include_str!("../../tests/fixtures/invalid-objects.yaml")
-        .split("---\n")
-        .skip(1);
+    let fixtures = [
+        include_str!("../../tests/fixtures/invalid-objects.yaml"),
+        include_str!("../../tests/fixtures/invalid-definitions.yaml"),
+    ];
     let mut count = 0;
-    for document in documents {
+    for document in fixtures.iter().flat_map(|fixture| fixture.split("---\n").skip(1)) {
         count += 1;
         let case = decode_yaml(document.as_bytes()).unwrap().value;
         let object = case["object"].clone();
@@ -62,7 +63,7 @@ fn objects_that_kubernetes_refuses() {
             .collect();
         assert_eq!(found, expected, "{object}");
     }
-    assert!(count > 100);
+    assert!(count > 150);
 }
 
 const DEPLOYMENT: (&str, &str, &str) = ("apps", "v1", "Deployment");

@@ -102,8 +102,9 @@ fn what_is_not_structural_is_refused() {
             "$ref: Forbidden: $ref is not supported",
         ),
         (
-            json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": true}),
-            "additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
+            json!({"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {"type": "string"}},
+                "additionalProperties": {"type": "string"}}}}),
+            "properties[a].additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
         ),
         (
             json!({"type": "object", "properties": {"a": {"type": "string", "enum": ["x"], "default": "y"}}}),

@@ -21,7 +21,12 @@ pub(crate) fn compile(pattern: &str) -> Result<Arc<Regex>, String> {
         .size_limit(SIZE_LIMIT)
         .dfa_size_limit(SIZE_LIMIT)
         .build();
-    let regex = Arc::new(regex.map_err(|error| error.to_string())?);
+    let regex = Arc::new(regex.map_err(|error| {
+        // The last of its lines says what is wrong, the others show where.
+        let text = error.to_string();
+        let last = text.lines().last().unwrap_or_default();
+        format!("error parsing regexp: {}", last.trim_start_matches("error: "))
+    })?);
     let mut cache = cache.write().unwrap_or_else(PoisonError::into_inner);
     if cache.len() >= KEPT {
         cache.clear();

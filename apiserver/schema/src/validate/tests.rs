@@ -363,12 +363,9 @@ fn updates_follow_the_rules_of_their_kinds() {
     assert!(check(pod, containers("a", "c"), containers("b", "c")).is_empty());
     assert_eq!(check(pod, containers("a", "c"), containers("a", "d")), ["spec"]);
     let service = ("", "v1", "Service");
-    let addressed = |address: &str| json!({"spec": {"type": "ClusterIP", "clusterIP": address}});
-    assert!(check(service, addressed(""), addressed("10.0.0.1")).is_empty());
-    assert_eq!(
-        check(service, addressed("10.0.0.1"), addressed("10.0.0.2")),
-        ["spec.clusterIP"]
-    );
+    let classed = |class: &str| json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": class}});
+    assert!(check(service, classed("a"), classed("a")).is_empty());
+    assert_eq!(check(service, classed("a"), classed("b")), ["spec.loadBalancerClass"]);
     let crd = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let scoped = |scope: &str| json!({"spec": {"scope": scope, "versions": []}, "status": {"conditions": [{"type": "Established", "status": "True"}]}});
     assert_eq!(check(crd, scoped("Namespaced"), scoped("Cluster")), ["spec.scope"]);
