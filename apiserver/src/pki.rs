@@ -6,12 +6,14 @@
 //!
 //! Never here: who may do what ([`crate::auth`]), TLS itself ([`crate::front::server`]).
 
+mod accounts;
 mod files;
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rcgen::{
@@ -24,6 +26,7 @@ use schema::clock::Clock;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use accounts::AccountKey;
 pub use files::write_private;
 
 const DAY: i64 = 24 * 3600;
@@ -33,6 +36,9 @@ const LEAF_DAYS: i64 = 365;
 const RENEW_DAYS: i64 = 30;
 /// Certificates begin a little in the past, for clients whose clocks are behind.
 const SKEW_SECONDS: i64 = 300;
+
+/// Name of the file with the key that signs tokens.
+const ACCOUNT_KEY: &str = "sa";
 
 /// Names every serving certificate carries.
 const NAMES: [&str; 5] = [
@@ -87,6 +93,8 @@ pub struct Pki {
     pub server_pem: String,
     /// Its key.
     pub server_key_pem: String,
+    /// Signs the tokens of service accounts.
+    pub account_key: Arc<AccountKey>,
     ca_key_pem: String,
 }
 
@@ -128,10 +136,22 @@ impl Pki {
             files::store_pair(dir, "server", &pair)?;
             pair
         };
+        let account_key = match files::load_key(dir, ACCOUNT_KEY)? {
+            Some(pem) => AccountKey::from_pem(&pem).map_err(|error| PkiError::Content {
+                path: files::key_path(dir, ACCOUNT_KEY),
+                reason: error.to_string(),
+            })?,
+            None => {
+                let key = AccountKey::generate()?;
+                write_private(&files::key_path(dir, ACCOUNT_KEY), key.pem())?;
+                key
+            }
+        };
         Ok(Self {
             ca_pem,
             server_pem,
             server_key_pem,
+            account_key: Arc::new(account_key),
             ca_key_pem,
         })
     }
@@ -145,6 +165,7 @@ impl Pki {
             ca_pem,
             server_pem,
             server_key_pem,
+            account_key: Arc::new(AccountKey::generate()?),
             ca_key_pem,
         })
     }

@@ -30,10 +30,15 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     };
     let clock = SystemClock;
     let mut names = args.san;
+    // Agents elsewhere cannot use an address that only this machine knows.
+    let published = names.first().map(|name| match name.parse() {
+        Ok(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+        _ => name.clone(),
+    });
     if !args.listen.ip().is_unspecified() {
         names.push(args.listen.ip().to_string());
     }
-    let pki = Pki::load_or_create(&directory.path().join("pki"), &names, &clock)?;
+    let pki = Arc::new(Pki::load_or_create(&directory.path().join("pki"), &names, &clock)?);
     let listener = directory.listen("hub", args.listen).await?;
     let address = listener.local_addr()?;
     let host = if address.ip().is_unspecified() {
@@ -46,11 +51,13 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let parts = Parts {
         config: Config {
             profile: Profile::Hub,
+            pki: Some(pki.clone()),
+            url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
             ..Config::default()
         },
         backend,
         listener,
-        tls: Tls::from(&pki),
+        tls: Tls::from(pki.as_ref()),
         clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
     };

@@ -1,5 +1,5 @@
-//! From credentials to a user: a client certificate says who its owner is, nothing at all is an anonymous user, and
-//! anything else is refused.
+//! From credentials to a user: a client certificate says who its owner is, or a bearer token does; nothing at all is an
+//! anonymous user, and anything else is refused.
 //!
 //! Never here: whether a certificate is genuine; the TLS handshake has verified it.
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use schema::status::{Reason, Status};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::token::Refusal;
 use crate::request::User;
 
 /// Name of those who show no credentials.
@@ -53,26 +54,34 @@ impl Identity {
     }
 }
 
-/// Finds out who sends a request.
-pub fn authenticate(peer: Option<&Identity>, headers: &HeaderMap, now: Timestamp) -> Result<User, Status> {
-    if let Some(identity) = peer {
-        if identity.not_after < now.as_second() {
-            return Err(unauthorized());
-        }
-        let mut user = identity.user.clone();
-        if !user.is_in(AUTHENTICATED) {
-            user.groups.push(AUTHENTICATED.to_owned());
-        }
-        return Ok(user);
+/// Finds out who sends a request. `check` knows tokens.
+pub fn authenticate(
+    peer: Option<&Identity>,
+    headers: &HeaderMap,
+    now: Timestamp,
+    check: impl FnOnce(&str) -> Result<User, Refusal>,
+) -> Result<User, Status> {
+    let mut user = match (peer, bearer(headers)) {
+        (Some(identity), _) if now.as_second() <= identity.not_after => identity.user.clone(),
+        (_, Some(token)) => check(token).map_err(|refusal| {
+            tracing::debug!(%refusal, "a token was refused");
+            unauthorized()
+        })?,
+        (Some(_), None) => return Err(unauthorized()),
+        (None, None) => return Ok(anonymous()),
+    };
+    if !user.is_in(AUTHENTICATED) {
+        user.groups.push(AUTHENTICATED.to_owned());
     }
-    // Whoever shows a token wants to be somebody: to treat them as nobody would hide that the token is wrong.
-    let scheme = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.split(' ').next());
-    if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")) {
-        return Err(unauthorized());
-    }
-    Ok(anonymous())
+    Ok(user)
+}
+
+/// The token of a request. A scheme without a token is as good as nothing.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?.trim();
+    let (scheme, rest) = value.split_once(' ')?;
+    let token = rest.split(' ').next().unwrap_or_default();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 /// The user without credentials.
@@ -97,7 +106,14 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().unwrap());
         }
-        let found = authenticate(peer, &headers, Timestamp::from_second(1000).unwrap());
+        let known = |token: &str| match token {
+            "good" => Ok(User {
+                name: "ada".to_owned(),
+                ..User::default()
+            }),
+            _ => Err(Refusal::Unknown),
+        };
+        let found = authenticate(peer, &headers, Timestamp::from_second(1000).unwrap(), known);
         let found = found
             .as_ref()
             .map(|user| (user.name.as_str(), user.groups.clone()))
@@ -120,10 +136,15 @@ mod tests {
         let ended = Identity { user, not_after: 999 };
         check(None, None, Ok((ANONYMOUS, &[UNAUTHENTICATED])));
         check(None, Some("Bearer abc"), Err(401));
-        check(None, Some("bearer"), Err(401));
+        check(None, Some("bearer  good"), Ok((ANONYMOUS, &[UNAUTHENTICATED])));
+        check(None, Some("bearer"), Ok((ANONYMOUS, &[UNAUTHENTICATED])));
+        check(None, Some("bearer good"), Ok(("ada", &[AUTHENTICATED])));
+        check(None, Some("BEARER good for nothing"), Ok(("ada", &[AUTHENTICATED])));
         check(None, Some("Basic abc"), Ok((ANONYMOUS, &[UNAUTHENTICATED])));
         check(Some(&valid), None, Ok(("eve", &["dev", AUTHENTICATED])));
         check(Some(&valid), Some("Bearer abc"), Ok(("eve", &["dev", AUTHENTICATED])));
         check(Some(&ended), None, Err(401));
+        check(Some(&ended), Some("Bearer abc"), Err(401));
+        check(Some(&ended), Some("Bearer good"), Ok(("ada", &[AUTHENTICATED])));
     }
 }

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: [`authenticate`] turns a certificate into a user, [`impersonate`] lets administrators
+//! Who asks, and whether they may: [`authenticate`] turns a certificate or a [`token`] into a user, [`impersonate`] lets administrators
 //! act as others, [`authorize`] decides; [`agent`] is what confines the agents of member clusters, [`rbac`] what roles and
 //! bindings give to everybody else.
 //!
@@ -9,3 +9,4 @@ pub mod authenticate;
 pub mod authorize;
 pub mod impersonate;
 pub mod rbac;
+pub mod token;

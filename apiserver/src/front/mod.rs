@@ -132,7 +132,12 @@ impl Front {
 
     async fn process(&self, parts: Parts, body: Body, asked: Result<Asked, Status>) -> Result<Response, Status> {
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0.as_deref());
-        let user = authenticate(peer, &parts.headers, self.api.clock.now())?;
+        let api = &self.api;
+        let now = api.clock.now();
+        let user = authenticate(peer, &parts.headers, now, |token| {
+            let found = api.tokens.check(&api.store, token, api.tokens.audiences(), now);
+            found.map(|found| found.user)
+        })?;
         let user = impersonate(user, &parts.headers, &self.api.authorizers)?;
         let Asked {
             route,
@@ -230,6 +235,11 @@ impl Front {
                 let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 return Ok(render::response(200, kind, self.api.metrics.encode()));
             }
+            "/.well-known/openid-configuration" => {
+                let keys = format!("{}/openid/v1/jwks", self.api.config.url);
+                return Ok(render::public("application/json", &self.api.tokens.discovery(&keys)));
+            }
+            "/openid/v1/jwks" => return Ok(render::public("application/jwk-set+json", &self.api.tokens.keys())),
             _ => {}
         }
         let accept = text(&parts.headers, ACCEPT).unwrap_or_default().to_owned();

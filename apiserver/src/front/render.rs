@@ -67,6 +67,14 @@ pub(super) fn json(value: &serde_json::Value) -> Response {
     response(200, JSON, serde_json::to_vec(value).unwrap_or_default())
 }
 
+/// A document that anybody may keep for an hour.
+pub(super) fn public(content_type: &'static str, value: &serde_json::Value) -> Response {
+    let mut response = response(200, content_type, serde_json::to_vec(value).unwrap_or_default());
+    let kept = HeaderValue::from_static("public, max-age=3600");
+    response.headers_mut().insert(CACHE_CONTROL, kept);
+    response
+}
+
 /// How Tables of this request look; 400 for a parameter that is none.
 pub(super) fn table_options(query: &Query) -> Result<TableOptions, Status> {
     let include_object = IncludeObject::parse(query.include_object.as_deref()).ok_or_else(|| {

@@ -43,6 +43,16 @@ pub(super) fn load_pair(dir: &Path, name: &str) -> Result<Found, PkiError> {
     })
 }
 
+/// Reads a key that has no certificate.
+pub(super) fn load_key(dir: &Path, name: &str) -> Result<Option<String>, PkiError> {
+    let path = key_path(dir, name);
+    let text = read(&path)?;
+    if let Some(text) = &text {
+        check(&path, text, "PRIVATE KEY-----")?;
+    }
+    Ok(text)
+}
+
 /// Where the key of this name lies.
 pub(super) fn key_path(dir: &Path, name: &str) -> PathBuf {
     paths(dir, name).1

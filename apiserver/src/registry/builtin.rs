@@ -11,16 +11,17 @@ use schema::model::{GroupVersionKind, Shape};
 
 use super::{ResourceDef, SubresourceDef, TypeTree, TypesHandle};
 
-/// Subresources that need a kubelet, a node or a token signer behind them.
-const NOT_SERVED: [&str; 6] = ["attach", "exec", "log", "portforward", "proxy", "token"];
+/// Subresources that need a kubelet or a node behind them.
+const NOT_SERVED: [&str; 5] = ["attach", "exec", "log", "portforward", "proxy"];
 
 /// What is asked and not stored.
-const REVIEWS: [&str; 5] = [
+const REVIEWS: [&str; 6] = [
     "localsubjectaccessreviews",
     "selfsubjectaccessreviews",
     "selfsubjectreviews",
     "selfsubjectrulesreviews",
     "subjectaccessreviews",
+    "tokenreviews",
 ];
 
 /// All built-in resources in discovery order.

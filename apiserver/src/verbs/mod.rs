@@ -6,6 +6,7 @@
 //!
 //! Never here: HTTP, authorisation, forms of an answer, watches (the front streams those).
 
+mod accounts;
 mod body;
 pub(crate) mod call;
 pub(crate) mod delete;
@@ -60,6 +61,7 @@ impl Api {
             (Verb::List, _) => read::list(&call).await,
             (Verb::Create, "") if reviews::is_review(&call) => reviews::create(&call),
             (Verb::Create, "") => create(&call).await,
+            (Verb::Create, "token") => accounts::request_token(&call),
             (Verb::Create, "binding") => parts::bind(&call).await,
             (Verb::Create, "eviction") => parts::evict(&call).await,
             (Verb::Update, "scale") => scale::update(&call).await,
@@ -126,6 +128,12 @@ async fn create(call: &Call<'_>) -> Result<Answer, Status> {
 async fn update(call: &Call<'_>) -> Result<Answer, Status> {
     let options = WriteOptions::parse(call.request, OptionsKind::Update)?;
     let object = body::object(call, options.validation)?;
+    if object::meta_text(&object, "name").is_empty() {
+        let name = &call.request.target.name;
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )));
+    }
     let subresource = call.request.target.subresource.as_str();
     let upsert = call.def.upsert && subresource.is_empty();
     let write = Write {

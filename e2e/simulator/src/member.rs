@@ -71,17 +71,20 @@ impl Member {
             random,
         } = parts;
         let address = listener.local_addr()?;
+        let pki = Arc::new(pki);
         let (certificate, key) = pki.issue_admin(clock.as_ref())?;
         let kubeconfig = kubeconfig(&format!("https://{address}"), &pki.ca_pem, &certificate, &key, &name);
         let config = Config {
             profile: Profile::Kubernetes,
+            pki: Some(pki.clone()),
+            url: format!("https://{address}"),
             ..Config::default()
         };
         let parts = Parts {
             config,
             backend: Backend::Memory,
             listener,
-            tls: Tls::from(&pki),
+            tls: Tls::from(pki.as_ref()),
             clock: clock.clone(),
             random,
         };
