@@ -23,6 +23,7 @@ use super::{Tls, serve};
 use crate::api::{Api, Config, Profile};
 use crate::pki::Pki;
 
+mod access;
 mod requests;
 mod watching;
 mod wire;

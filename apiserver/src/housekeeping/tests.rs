@@ -156,3 +156,55 @@ async fn a_definition_ends_with_its_objects() {
         .code;
     assert_eq!(code, 404);
 }
+
+#[tokio::test]
+async fn a_role_is_put_together_of_those_it_selects() {
+    let server = start().await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let role = |name: &str, labels: Value, resource: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name, "labels": labels},
+            "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": [resource]}],
+        })
+    };
+    // Waits until a role allows exactly these resources.
+    let until = async |name: &str, resources: &[&str]| {
+        let wait = async {
+            loop {
+                let found = server.ok(&format!("GET {roles}/{name}"), ()).await;
+                let rules = found["rules"].as_array().cloned().unwrap_or_default();
+                let own: Vec<&str> = rules.iter().filter_map(|rule| rule["resources"][0].as_str()).collect();
+                if own == resources {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(ended.is_ok(), "{name} never had {resources:?}");
+    };
+    let mut outer = role("outer", json!({}), "nodes");
+    outer["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"to": "outer"}}]});
+    let mut inner = role("inner", json!({"to": "outer"}), "nodes");
+    inner["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"to": "inner"}}]});
+    for one in [
+        outer,
+        inner,
+        role("b", json!({"to": "inner"}), "secrets"),
+        role("a", json!({"to": "inner"}), "pods"),
+        role("same", json!({"to": "inner"}), "pods"),
+    ] {
+        server.ok(&format!("POST {roles}"), one).await;
+    }
+    until("outer", &["pods", "secrets"]).await;
+    until("inner", &["pods", "secrets"]).await;
+    server.ok(&format!("DELETE {roles}/b"), ()).await;
+    until("outer", &["pods"]).await;
+    // What somebody writes into it does not stay.
+    let patch = json!({"rules": []});
+    server
+        .ok(&format!("@application/merge-patch+json PATCH {roles}/inner"), patch)
+        .await;
+    until("inner", &["pods"]).await;
+}
