@@ -8,6 +8,7 @@
 
 mod accounts;
 mod files;
+pub mod request;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub use accounts::AccountKey;
 pub use files::write_private;
+pub use request::{CertificateRequest, RequestError};
 
 const DAY: i64 = 24 * 3600;
 const CA_DAYS: i64 = 3650;

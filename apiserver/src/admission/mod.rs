@@ -36,6 +36,7 @@ pub(crate) fn check(call: &Call<'_>, subresource: &str, creating: bool, object: 
 /// Admits, and may change, a new object.
 pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     lifecycle::create(call, object)?;
+    certificates::create(call, object)?;
     escalation::check(call, None, object)?;
     if call.api.config.profile == Profile::Hub {
         federation::create(call, object)?;

@@ -7,6 +7,7 @@
 //! Never here: checks that only look at fields (those are in `schema`), and federation kinds (those are in `admission`).
 
 pub(crate) mod addresses;
+pub(crate) mod certificates;
 pub(crate) mod definition;
 mod kinds;
 mod service;
@@ -16,7 +17,7 @@ mod tests;
 pub use addresses::Addresses;
 
 use schema::entry::Entry;
-use schema::status::Status;
+use schema::status::{FieldError, Status};
 use serde_json::Value;
 
 use crate::api::Api;
@@ -63,6 +64,19 @@ pub(crate) fn is(def: &ResourceDef, group: &str, plural: &str) -> bool {
 /// Whether it is `CustomResourceDefinition`, whose writes change what is served.
 pub(crate) fn is_definition(def: &ResourceDef) -> bool {
     is(def, "apiextensions.k8s.io", "customresourcedefinitions")
+}
+
+fn is_certificate_request(def: &ResourceDef) -> bool {
+    is(def, "certificates.k8s.io", "certificatesigningrequests")
+}
+
+/// What is wrong with a new object (without `old`) or with a change, beyond what the schema crate can tell.
+pub(crate) fn check(def: &ResourceDef, subresource: &str, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
+    match old {
+        _ if !is_certificate_request(def) => Vec::new(),
+        None => certificates::check_create(object),
+        Some(old) => certificates::check_update(subresource, old, object),
+    }
 }
 
 /// Whether objects go away by themselves after the server's Event TTL.
@@ -146,12 +160,17 @@ pub(crate) fn prepare_update(
             if is(def, "", "namespaces") {
                 keep(old, object, "spec");
             }
+            if is_certificate_request(def) {
+                certificates::keep_approvals(old, object);
+                certificates::set_times(old, object, call.api.clock.now());
+            }
         }
         "approval" => {
             let conditions = object["status"].get("conditions").cloned();
             keep(old, object, "spec");
             keep(old, object, "status");
             set(crate::verbs::object::member(object, "status"), "conditions", conditions);
+            certificates::set_times(old, object, call.api.clock.now());
         }
         // What these write was made by the server itself.
         "binding" => {}

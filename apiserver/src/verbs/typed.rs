@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::call::{Call, Payload};
 use super::object::meta_text;
 use crate::registry::ResourceDef;
+use crate::strategy;
 
 /// Gives values to what was left unset.
 pub(crate) fn default(call: &Call<'_>, object: &mut Value, creating: bool) {
@@ -24,6 +25,7 @@ pub(crate) fn check_create(call: &Call<'_>, object: &Value) -> Result<(), Status
     let def = &call.def;
     let mut errors = validate::validate_metadata(&def.gvk(), object);
     errors.extend(validate::validate(def.types.root(), object));
+    errors.extend(strategy::check(def, "", None, object));
     report(def, object, &errors)
 }
 
@@ -34,6 +36,7 @@ pub(crate) fn check_update(call: &Call<'_>, subresource: &str, old: &Value, obje
     errors.extend(validate::validate_metadata_update(old, object));
     errors.extend(validate::check_update_rules(&def.gvk(), subresource, old, object));
     errors.extend(validate::validate(def.types.root(), object));
+    errors.extend(strategy::check(def, subresource, Some(old), object));
     report(def, object, &errors)
 }
 

@@ -1,0 +1,371 @@
+//! Certificate requests of clients (PKCS #10), and the certificates that answer them.
+//!
+//! A certificate repeats subject, key and alternative names of its request byte for byte: whatever names somebody has, all of
+//! them come through. That is why it is put together here and not by a library that takes names apart.
+//!
+//! Never here: whether a request is approved.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use rcgen::{KeyPair, SignatureAlgorithm, SigningKey};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
+use schema::clock::Clock;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::cri_attributes::ParsedCriAttribute;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{DAY, LEAF_DAYS, Pki, SKEW_SECONDS};
+
+/// The shortest life of a certificate that a request gets, in seconds.
+const SHORTEST: i64 = 600;
+
+/// Why a request cannot be read or answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Something else than a request.
+    #[error("PEM block type must be CERTIFICATE REQUEST")]
+    Pem,
+    /// What is in it is not one.
+    #[error("asn1: structure error: {0}")]
+    Content(String),
+    /// Not signed by the key it carries.
+    #[error("unable to verify certificate request signature: {0}")]
+    Signature(String),
+    /// The authority cannot sign.
+    #[error("the authority cannot sign: {0}")]
+    Authority(String),
+}
+
+/// A request, with what rules about it look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateRequest {
+    der: Vec<u8>,
+    /// Common name of the subject, or empty.
+    pub name: String,
+    /// Organisations of the subject.
+    pub organizations: Vec<String>,
+    /// Which kinds of alternative names it asks for: `DNS`, `Email`, `IP`, `URI` or `Other`.
+    pub alternatives: Vec<&'static str>,
+}
+
+impl CertificateRequest {
+    /// Reads a request in PEM form.
+    pub fn parse(pem: &[u8]) -> Result<Self, RequestError> {
+        let der = CertificateSigningRequestDer::from_pem_slice(pem).map_err(|_| RequestError::Pem)?;
+        let (rest, request) =
+            X509CertificationRequest::from_der(&der).map_err(|error| RequestError::Content(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(RequestError::Content("trailing data".to_owned()));
+        }
+        let subject = &request.certification_request_info.subject;
+        let mut alternatives = Vec::new();
+        for extension in request.requested_extensions().into_iter().flatten() {
+            if let ParsedExtension::SubjectAlternativeName(names) = extension {
+                alternatives.extend(names.general_names.iter().map(|name| match name {
+                    GeneralName::DNSName(_) => "DNS",
+                    GeneralName::RFC822Name(_) => "Email",
+                    GeneralName::IPAddress(_) => "IP",
+                    GeneralName::URI(_) => "URI",
+                    _ => "Other",
+                }));
+            }
+        }
+        let texts = |part: &x509_parser::x509::AttributeTypeAndValue<'_>| part.as_str().ok().map(str::to_owned);
+        Ok(Self {
+            // The last one counts, as in Go; the server itself takes the first: more than one is refused below.
+            name: match subject.iter_common_name().collect::<Vec<_>>().as_slice() {
+                [] => String::new(),
+                [name] => texts(name).ok_or_else(|| RequestError::Content("the common name is no text".to_owned()))?,
+                _ => return Err(RequestError::Content("more than one common name".to_owned())),
+            },
+            organizations: subject.iter_organization().filter_map(texts).collect(),
+            alternatives,
+            der: der.to_vec(),
+        })
+    }
+}
+
+impl Pki {
+    /// The certificate of a client, in PEM form, for at most so many seconds.
+    pub fn sign_request(
+        &self,
+        request: &CertificateRequest,
+        seconds: Option<i64>,
+        serial: u128,
+        clock: &dyn Clock,
+    ) -> Result<String, RequestError> {
+        let content = |error: &dyn std::fmt::Display| RequestError::Content(error.to_string());
+        let broken = |error: &dyn std::fmt::Display| RequestError::Authority(error.to_string());
+        let (_, parsed) = X509CertificationRequest::from_der(&request.der).map_err(|error| content(&error))?;
+        parsed
+            .verify_signature()
+            .map_err(|error| RequestError::Signature(error.to_string()))?;
+        let key = KeyPair::from_pem(&self.ca_key_pem).map_err(|error| broken(&error))?;
+        let algorithm = algorithm(key.algorithm()).ok_or_else(|| broken(&"unknown kind of key"))?;
+        let ca = CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).map_err(|error| broken(&error))?;
+        let (_, ca) = X509Certificate::from_der(&ca).map_err(|error| broken(&error))?;
+
+        let now = clock.now().as_second();
+        let longest = LEAF_DAYS * DAY;
+        let end = now + seconds.unwrap_or(longest).clamp(SHORTEST, longest);
+        let end = end.min(ca.validity().not_after.timestamp());
+        let validity = [time(now - SKEW_SECONDS), time(end)];
+        let [Some(begin), Some(end)] = validity else {
+            return Err(broken(&"the time is out of range"));
+        };
+        let subject = &parsed.certification_request_info;
+        let signed = sequence(&[
+            &tlv(0xa0, &[0x02, 0x01, 0x02]),
+            &tlv(0x02, &positive(serial)),
+            algorithm,
+            ca.subject().as_raw(),
+            &sequence(&[&begin, &end]),
+            subject.subject.as_raw(),
+            subject.subject_pki.raw,
+            &tlv(0xa3, &extensions(&parsed, &ca)),
+        ]);
+        let signature = key.sign(&signed).map_err(|error| broken(&error))?;
+        let der = sequence(&[&signed, algorithm, &bits(0, &signature)]);
+        Ok(pem("CERTIFICATE", &der))
+    }
+}
+
+/// What a client certificate says beside its names: what its key is for, and who signed.
+fn extensions(request: &X509CertificationRequest<'_>, ca: &X509Certificate<'_>) -> Vec<u8> {
+    const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
+    const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+    const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+    let mut list = vec![
+        // Digital signature and key encipherment.
+        extension(KEY_USAGE, true, &bits(5, &[0xa0])),
+        extension(EXTENDED_KEY_USAGE, false, &sequence(&[&tlv(0x06, CLIENT_AUTH)])),
+        extension(BASIC_CONSTRAINTS, true, &sequence(&[])),
+    ];
+    let own_id = ca.extensions().iter().find_map(|known| match known.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    });
+    if let Some(id) = own_id {
+        list.push(extension(AUTHORITY_KEY, false, &sequence(&[&tlv(0x80, id)])));
+    }
+    for attribute in request.certification_request_info.iter_attributes() {
+        if let ParsedCriAttribute::ExtensionRequest(wanted) = attribute.parsed_attribute() {
+            let names = wanted
+                .extensions
+                .iter()
+                .filter(|wanted| wanted.oid.as_bytes() == ALTERNATIVE_NAMES);
+            list.extend(names.map(|names| extension(ALTERNATIVE_NAMES, names.critical, names.value)));
+        }
+    }
+    let parts: Vec<&[u8]> = list.iter().map(Vec::as_slice).collect();
+    sequence(&parts)
+}
+
+fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+    let critical: &[u8] = if critical { &[0x01, 0x01, 0xff] } else { &[] };
+    sequence(&[&tlv(0x06, oid), critical, &tlv(0x04, value)])
+}
+
+/// `AlgorithmIdentifier` of the signatures of a key.
+fn algorithm(kind: &'static SignatureAlgorithm) -> Option<&'static [u8]> {
+    const KNOWN: [(&SignatureAlgorithm, &[u8]); 4] = [
+        (
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
+        ),
+        (
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03],
+        ),
+        (&rcgen::PKCS_ED25519, &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70]),
+        (
+            &rcgen::PKCS_RSA_SHA256,
+            &[
+                0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00,
+            ],
+        ),
+    ];
+    KNOWN.iter().find(|(known, _)| *known == kind).map(|(_, der)| *der)
+}
+
+/// A time as RFC 5280 wants it: two digits for the year until 2049.
+fn time(second: i64) -> Option<Vec<u8>> {
+    let time = Timestamp::from_second(second).ok()?;
+    let year: i64 = time.strftime("%Y").to_string().parse().ok()?;
+    Some(match year {
+        1950..2050 => tlv(0x17, time.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()),
+        _ => tlv(0x18, time.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes()),
+    })
+}
+
+/// A number above zero as the content of an INTEGER.
+fn positive(number: u128) -> Vec<u8> {
+    // The first bit is the sign; the second one makes it as long as can be and never zero.
+    let number = (number >> 1) | (1 << 126);
+    number.to_be_bytes().to_vec()
+}
+
+fn bits(unused: u8, bytes: &[u8]) -> Vec<u8> {
+    tlv(0x03, &[&[unused], bytes].concat())
+}
+
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    tlv(0x30, &parts.concat())
+}
+
+/// A DER value: tag, length, content.
+fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut der = vec![tag];
+    let length = content.len().to_be_bytes();
+    let digits = &length[length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1)..];
+    match digits {
+        [short @ 0..0x80] => der.push(*short),
+        _ => {
+            // A usize has at most eight digits.
+            der.push(0x80 | u8::try_from(digits.len()).unwrap_or_default());
+            der.extend_from_slice(digits);
+        }
+    }
+    der.extend_from_slice(content);
+    der
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    pem.push_str("-----END ");
+    pem.push_str(label);
+    pem.push_str("-----\n");
+    pem
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::auth::authenticate::Identity;
+    use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
+
+    /// A request with one organisation, and its key, both in PEM form.
+    pub(crate) fn request(name: &str, organization: &str, dns: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        let mut subject = DistinguishedName::new();
+        if !organization.is_empty() {
+            subject.push(DnType::OrganizationName, organization);
+        }
+        subject.push(DnType::CommonName, name);
+        params.distinguished_name = subject;
+        params.subject_alt_names = dns
+            .iter()
+            .map(|name| SanType::DnsName((*name).try_into().unwrap()))
+            .collect();
+        (
+            params.serialize_request(&key).unwrap().pem().unwrap(),
+            key.serialize_pem(),
+        )
+    }
+
+    /// `openssl req -new -newkey ed25519 -nodes -subj '/O=dev/O=ops/CN=jane'`
+    const TWO_GROUPS: &str = include_str!("two-groups.csr");
+
+    struct At(i64);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_second(self.0).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_certificate_carries_what_its_request_says() {
+        let clock = At(1_800_000_000);
+        let pki = Pki::ephemeral(&[], &clock).unwrap();
+        let (pem, _) = request("jane", "dev", &["jane.example.com"]);
+        let request = CertificateRequest::parse(pem.as_bytes()).unwrap();
+        assert_eq!(
+            (
+                request.name.as_str(),
+                &request.organizations[..],
+                &request.alternatives[..]
+            ),
+            ("jane", &["dev".to_owned()][..], &["DNS"][..])
+        );
+        for (asked, given) in [
+            (None, 365 * DAY),
+            (Some(3600), 3600),
+            (Some(5), 600),
+            (Some(1 << 40), 365 * DAY),
+        ] {
+            let signed = pki.sign_request(&request, asked, 7, &clock).unwrap();
+            let der = CertificateDer::from_pem_slice(signed.as_bytes()).unwrap();
+            let (rest, certificate) = X509Certificate::from_der(&der).unwrap();
+            assert!(rest.is_empty());
+            assert_eq!(certificate.validity().not_after.timestamp(), clock.0 + given);
+            assert_eq!(certificate.validity().not_before.timestamp(), clock.0 - 300);
+            let ca = CertificateDer::from_pem_slice(pki.ca_pem.as_bytes()).unwrap();
+            let (_, ca) = X509Certificate::from_der(&ca).unwrap();
+            certificate.verify_signature(Some(ca.public_key())).unwrap();
+            assert!(!certificate.is_ca());
+            assert!(certificate.extended_key_usage().unwrap().unwrap().value.client_auth);
+            assert!(certificate.subject_alternative_name().unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn every_group_comes_through() {
+        let clock = At(1_800_000_000);
+        let pki = Pki::ephemeral(&[], &clock).unwrap();
+        let request = CertificateRequest::parse(TWO_GROUPS.as_bytes()).unwrap();
+        let signed = pki.sign_request(&request, None, u128::MAX, &clock).unwrap();
+        let der = CertificateDer::from_pem_slice(signed.as_bytes()).unwrap();
+        let identity = Identity::of_certificate(&der).unwrap();
+        assert_eq!(
+            (identity.user.name.as_str(), identity.user.groups.join(",")),
+            ("jane", "dev,ops".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        let clock = At(1_800_000_000);
+        let pki = Pki::ephemeral(&[], &clock).unwrap();
+        let refused = |pem: &str| CertificateRequest::parse(pem.as_bytes()).unwrap_err();
+        assert_eq!(refused("rubbish"), RequestError::Pem);
+        assert_eq!(refused(&pki.ca_pem), RequestError::Pem);
+        assert!(matches!(
+            refused(&super::pem("CERTIFICATE REQUEST", b"abc")),
+            RequestError::Content(_)
+        ));
+        let (pem, _) = request("jane", "dev", &[]);
+        let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let mut other = der.to_vec();
+        // The signature lies at the end.
+        let last = other.len() - 1;
+        other[last] ^= 1;
+        let forged = CertificateRequest::parse(super::pem("CERTIFICATE REQUEST", &other).as_bytes()).unwrap();
+        assert!(matches!(
+            pki.sign_request(&forged, None, 1, &clock),
+            Err(RequestError::Signature(_))
+        ));
+    }
+
+    #[test]
+    fn lengths_and_times_are_der() {
+        assert_eq!(tlv(4, &[])[..], [4, 0]);
+        assert_eq!(tlv(4, &[0; 127])[..2], [4, 127]);
+        assert_eq!(tlv(4, &[0; 128])[..3], [4, 0x81, 128]);
+        assert_eq!(tlv(4, &[0; 300])[..4], [4, 0x82, 1, 44]);
+        assert_eq!(time(0).unwrap()[2..], *b"700101000000Z");
+        assert_eq!(time(2_524_608_000).unwrap()[2..], *b"20500101000000Z");
+    }
+}
