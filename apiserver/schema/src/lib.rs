@@ -9,6 +9,7 @@
 //! Never here: I/O, clocks, randomness, or knowledge of HTTP beyond the [`status::Status`] that an error becomes.
 
 pub mod apply;
+pub mod cel;
 pub mod clock;
 pub mod convert;
 pub mod decode;

@@ -97,6 +97,15 @@ impl Quantity {
             format,
         }
     }
+
+    /// The difference, written as the sum would be.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(Self {
+            nanos: -other.nanos,
+            format: other.format,
+        })
+    }
 }
 
 impl PartialEq for Quantity {

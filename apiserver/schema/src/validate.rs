@@ -24,6 +24,7 @@ use crate::status::{FieldError, FieldErrorKind};
 
 pub(crate) use metadata::{check_annotations, check_labels};
 pub use metadata::{check_name, validate_metadata, validate_metadata_update};
+pub(crate) use formats::holds as has_format;
 pub(crate) use names::{data_key_problem, label_1035_problem, label_value_problem, path_problem};
 pub use names::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,

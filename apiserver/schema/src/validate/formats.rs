@@ -7,7 +7,7 @@ use crate::leaves;
 use super::names::is_dns_subdomain;
 
 /// Whether text has a format. Formats that nobody knows hold for everything.
-pub(super) fn holds(format: &str, text: &str) -> bool {
+pub(crate) fn holds(format: &str, text: &str) -> bool {
     match format {
         "date-time" | "datetime" => leaves::parse_time(text).is_some(),
         "date" => is_date(text),
