@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::selectors::label_selector;
 use super::{Found, PORT_RANGE, is_port, list, text};
+use crate::cel::{Environment, Program, Type};
 use crate::validate::{label_1035_problem, qualified_name_problem, subdomain_problem};
 
 /// Versions of `AdmissionReview` that there are.
@@ -273,21 +274,38 @@ fn service(found: &mut Found, path: &str, service: &Value) {
 }
 
 fn conditions(found: &mut Found, path: &str, conditions: &[Value]) {
+    if conditions.is_empty() {
+        return;
+    }
     if conditions.len() > MAX_CONDITIONS {
         found.too_many(path.to_owned(), conditions.len(), MAX_CONDITIONS);
     }
+    let environment = Environment::admission();
     let mut names = HashSet::new();
     for (index, condition) in conditions.iter().enumerate() {
+        // What is missing, the schema has said.
         let name = text(condition, "name");
-        // That it is missing, the schema has said.
-        if name.is_empty() {
-            continue;
+        if !name.is_empty() {
+            let path = format!("{path}[{index}].name");
+            if !names.insert(name) {
+                found.duplicate(path, name);
+            } else if let Some(problem) = qualified_name_problem(name) {
+                found.invalid(path, name, problem);
+            }
         }
-        let path = format!("{path}[{index}].name");
-        if !names.insert(name) {
-            found.duplicate(path, name);
-        } else if let Some(problem) = qualified_name_problem(name) {
-            found.invalid(path, name, problem);
+        let expression = text(condition, "expression");
+        if !expression.is_empty()
+            && let Some(problem) = expression_problem(expression, &environment)
+        {
+            found.invalid(format!("{path}[{index}].expression"), expression, problem);
         }
+    }
+}
+
+fn expression_problem(expression: &str, environment: &Environment) -> Option<String> {
+    match Program::compile(expression, environment) {
+        Ok(program) if matches!(program.result(), Type::Bool) => None,
+        Ok(_) => Some("must evaluate to bool".to_owned()),
+        Err(problem) => Some(format!("compilation failed: {problem}")),
     }
 }

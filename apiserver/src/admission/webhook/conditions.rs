@@ -1,8 +1,9 @@
-//! `matchConditions`: expressions that decide whether a webhook is called, each over `object`, `oldObject`, `request` and
-//! `authorizer`.
+//! `matchConditions`: expressions that decide whether a webhook is called, each over `object`, `oldObject` and `request`.
 //!
 //! One that is false spares the webhook the call. One that fails decides nothing: then the webhook's failure policy does.
+//! All conditions of one webhook share one budget.
 
+use schema::cel::{Budget, CALL_LIMIT, CelValue, Environment, MATCH_CONDITIONS_LIMIT, Program};
 use serde_json::Value;
 
 use super::rules::MatchCondition;
@@ -14,10 +15,11 @@ pub(super) struct Conditions(Vec<Condition>);
 #[derive(Debug)]
 struct Condition {
     expression: String,
+    /// It was compiled when the configuration was stored; an older program may have known less.
+    program: Result<Program, String>,
 }
 
 /// What the expressions see.
-#[allow(dead_code, reason = "read as soon as expressions can be evaluated")]
 pub(super) struct Variables<'a> {
     pub(super) object: Option<&'a Value>,
     pub(super) old_object: Option<&'a Value>,
@@ -27,14 +29,15 @@ pub(super) struct Variables<'a> {
 
 impl Conditions {
     pub(super) fn compile(conditions: &[MatchCondition]) -> Self {
-        Self(
-            conditions
-                .iter()
-                .map(|condition| Condition {
-                    expression: condition.expression.clone(),
-                })
-                .collect(),
-        )
+        if conditions.is_empty() {
+            return Self::default();
+        }
+        let environment = Environment::admission();
+        let compile = |condition: &MatchCondition| Condition {
+            expression: condition.expression.clone(),
+            program: Program::compile(&condition.expression, &environment).map_err(|problem| problem.to_string()),
+        };
+        Self(conditions.iter().map(compile).collect())
     }
 
     /// Whether there is nothing to evaluate.
@@ -44,15 +47,19 @@ impl Conditions {
 
     /// Whether the webhook is to be called; an error where its failure policy must say.
     pub(super) fn hold(&self, variables: &Variables<'_>) -> Result<bool, String> {
+        let nothing = Value::Null;
+        let variables = [
+            ("object", variables.object.unwrap_or(&nothing)),
+            ("oldObject", variables.old_object.unwrap_or(&nothing)),
+            ("request", &variables.request),
+        ];
+        let mut left = MATCH_CONDITIONS_LIMIT;
         let mut problems = Vec::new();
-        for condition in &self.0 {
-            match condition.evaluate(variables) {
+        for Condition { expression, program } in &self.0 {
+            match evaluate(program, &variables, &mut left) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
-                Err(problem) => problems.push(format!(
-                    "expression '{}' resulted in error: {problem}",
-                    condition.expression
-                )),
+                Err(problem) => problems.push(format!("expression '{expression}' resulted in error: {problem}")),
             }
         }
         match problems.len() {
@@ -63,9 +70,18 @@ impl Conditions {
     }
 }
 
-impl Condition {
-    #[allow(clippy::unused_self, reason = "until expressions can be evaluated")]
-    fn evaluate(&self, _variables: &Variables<'_>) -> Result<bool, String> {
-        Err("expressions cannot be evaluated by this server".to_owned())
-    }
+fn evaluate(program: &Result<Program, String>, variables: &[(&str, &Value)], left: &mut u64) -> Result<bool, String> {
+    let program = program
+        .as_ref()
+        .map_err(|problem| format!("compilation failed: {problem}"))?;
+    let values = variables
+        .iter()
+        .map(|(name, json)| (*name, CelValue::from_json(json, None)));
+    let budget = Budget {
+        cost: CALL_LIMIT.min(*left),
+    };
+    let (result, cost) = program.run(values, budget);
+    *left = left.saturating_sub(cost);
+    let value = result.map_err(|problem| problem.to_string())?;
+    value.as_bool().ok_or_else(|| "must evaluate to bool".to_owned())
 }

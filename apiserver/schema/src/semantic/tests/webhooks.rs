@@ -220,7 +220,7 @@ fn a_webhook_is_at_one_place() {
 }
 
 #[test]
-fn conditions_have_names() {
+fn conditions_have_names_and_expressions() {
     let conditions = |list: Value, expected: &[&str]| {
         let expected: Vec<String> = expected.iter().map(|text| format!("matchConditions{text}")).collect();
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
@@ -235,6 +235,25 @@ fn conditions_have_names() {
     conditions(
         json!([condition("a"), condition("a")]),
         &["[1].name: Duplicate value: \"a\""],
+    );
+    let expression = |text: &str, expected: &[&str]| {
+        conditions(json!([{"name": "a", "expression": text}]), expected);
+    };
+    expression(
+        "request.operation == 'CREATE' && object.metadata.name.startsWith('a')",
+        &[],
+    );
+    expression("6", &["[0].expression: Invalid value: \"6\": must evaluate to bool"]);
+    expression(
+        "object.spec",
+        &["[0].expression: Invalid value: \"object.spec\": must evaluate to bool"],
+    );
+    expression(
+        "request.nothing == 1",
+        &[
+            "[0].expression: Invalid value: \"request.nothing == 1\": compilation failed: ERROR: <input>:1:8: undefined field \
+           'nothing'\n | request.nothing == 1\n | .......^",
+        ],
     );
     let many: Vec<Value> = (0..65).map(|index| condition(&format!("c{index}"))).collect();
     conditions(json!(many), &[": Too many: 65: must have at most 64 items"]);

@@ -300,3 +300,51 @@ async fn nobody_is_asked_about_what_goes_nowhere() {
         .await;
     assert_eq!(asked(&hook), [""; 0]);
 }
+
+#[tokio::test]
+async fn conditions_spare_a_webhook_the_call() {
+    let server = plain().await;
+    let hook = Webhook::allowing().await;
+    let check = async |conditions: &[&str], policy: &str, expected: Result<bool, &str>| {
+        let conditions: Vec<Value> = conditions
+            .iter()
+            .enumerate()
+            .map(|(index, expression)| json!({"name": format!("c{index}"), "expression": expression}))
+            .collect();
+        for path in [MUTATING, VALIDATING] {
+            let more = json!({"matchConditions": conditions, "failurePolicy": policy});
+            configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+            let result = server.send(&format!("POST {MAPS}?dryRun=All"), map("m")).await;
+            let asks = hook.asked().len() == 1;
+            server.ok(&format!("DELETE {path}/c"), ()).await;
+            let told = result
+                .map(|_| asks)
+                .map_err(|status| format!("{} {}", status.code, status.message));
+            let expected = expected.map_err(|text| format!("403 configmaps \"m\" is forbidden: {text}"));
+            assert_eq!(told, expected, "{conditions:?}");
+        }
+    };
+    let (fail, ignore) = ("Fail", "Ignore");
+    check(&["object.data.a == '1'"], fail, Ok(true)).await;
+    check(&["object.data.a == '2'"], fail, Ok(false)).await;
+    check(
+        &["oldObject == null && request.operation == 'CREATE' && request.dryRun"],
+        fail,
+        Ok(true),
+    )
+    .await;
+    check(
+        &["request.kind.kind == 'ConfigMap' && request.namespace == 'default' && request.userInfo.username == 'system:apiserver'"],
+        fail,
+        Ok(true),
+    )
+    .await;
+    check(&["true", "false"], fail, Ok(false)).await;
+    // What fails leaves the decision to the policy, unless another condition is false.
+    let missing = "object.data.b == '1'";
+    let problem = "expression 'object.data.b == '1'' resulted in error: no such key: b";
+    check(&[missing], fail, Err(problem)).await;
+    check(&[missing, "true"], fail, Err(problem)).await;
+    check(&[missing, "false"], fail, Ok(false)).await;
+    check(&[missing], ignore, Ok(false)).await;
+}
