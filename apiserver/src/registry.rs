@@ -9,7 +9,7 @@ pub(crate) mod custom;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use schema::entry::{Entry, GroupResource};
@@ -183,6 +183,7 @@ pub struct Registry {
     pub resources: Vec<Arc<ResourceDef>>,
     by_path: HashMap<(String, String, String), Arc<ResourceDef>>,
     by_kind: HashMap<GroupVersionKind, Arc<ResourceDef>>,
+    groups: HashSet<String>,
     /// Documents about this snapshot, made when first asked for.
     pub(crate) views: crate::views::Cache,
 }
@@ -200,10 +201,12 @@ impl Registry {
             })
             .collect();
         let by_kind = resources.iter().map(|def| (def.gvk(), def.clone())).collect();
+        let groups = resources.iter().map(|def| def.group.clone()).collect();
         Self {
             resources,
             by_path,
             by_kind,
+            groups,
             views: crate::views::Cache::default(),
         }
     }
@@ -212,6 +215,11 @@ impl Registry {
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<ResourceDef>> {
         self.by_path
             .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// Whether anything of a group is served.
+    pub fn has_group(&self, group: &str) -> bool {
+        self.groups.contains(group)
     }
 
     /// The resource that serves a kind.

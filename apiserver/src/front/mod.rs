@@ -155,7 +155,10 @@ impl Front {
             Route::Resource { verb, target, rest } => {
                 let attributes = parse::attributes(verb, &target, &query);
                 self.api.authorizers.check(&user, &attributes)?;
-                if target.subresource == "proxy" {
+                if !self.api.registry.load().has_group(&target.group) {
+                    return Ok(render::not_found());
+                }
+                if target.subresource == "proxy" && target.resource == "clusters" {
                     return self.connect(user, &parts, (verb, target, query), &rest).await;
                 }
                 self.resource(user, &parts, body, (verb, target, query)).await

@@ -88,12 +88,17 @@ pub fn timeout(raw: &str) -> Result<Duration, Status> {
     if text.is_empty() {
         return Ok(REQUEST_TIMEOUT);
     }
-    let duration = go_duration(&text).ok_or_else(|| {
+    // A negative time is no wish.
+    let (negative, amount) = match text.strip_prefix('-') {
+        Some(amount) => (true, amount),
+        None => (false, text.as_str()),
+    };
+    let duration = go_duration(amount).ok_or_else(|| {
         Status::bad_request(format!(
             "invalid timeout specified in the request URL - time: invalid duration {text:?}"
         ))
     })?;
-    Ok(if duration.is_zero() {
+    Ok(if negative || duration.is_zero() {
         REQUEST_TIMEOUT
     } else {
         duration.min(REQUEST_TIMEOUT)
@@ -185,7 +190,7 @@ mod tests {
         check("timeout=0s", Some(60_000));
         check("timeout=0", Some(60_000));
         check("timeout=10", None);
-        check("timeout=-1s", None);
+        check("timeout=-1s", Some(60_000));
         check("timeout=s", None);
     }
 }

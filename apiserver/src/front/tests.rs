@@ -24,6 +24,7 @@ use crate::api::{Api, Config, Profile};
 use crate::pki::Pki;
 
 mod access;
+mod errors;
 mod requests;
 mod watching;
 mod wire;

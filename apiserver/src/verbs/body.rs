@@ -1,6 +1,6 @@
 //! From the body of a request to an object in canonical form: content types, what the object is, field validation.
 
-use schema::decode::{decode_json, decode_yaml, normalize, prune, unknown_fields};
+use schema::decode::{DecodeError, decode_json, decode_yaml, normalize, prune, unknown_fields};
 use schema::model::{GroupVersionKind, TypeRef};
 use schema::protobuf;
 use schema::status::{Reason, Status};
@@ -35,8 +35,10 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
     }
     let body = &call.request.body;
     let decoded = match call.request.content_type.as_str() {
-        "" | "application/json" => decode_json(body)?,
-        "application/yaml" | "application/x-yaml" | "text/yaml" => decode_yaml(body)?,
+        "" | "application/json" => decode_json(body).map_err(|problem| unrecognized(call, &problem))?,
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            decode_yaml(body).map_err(|problem| unrecognized(call, &problem))?
+        }
         PROTOBUF if takes_protobuf(call) => {
             let (_, _, value) = protobuf::decode_envelope(body)?;
             return Ok(Raw {
@@ -52,6 +54,26 @@ pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
         duplicates: decoded.duplicates,
         protobuf: false,
     })
+}
+
+/// 400 for a body that is no object, with how it begins.
+fn unrecognized(call: &Call<'_>, problem: &DecodeError) -> Status {
+    const SHOWN: usize = 30;
+    let body = &call.request.body;
+    let start = &body[..body.len().min(SHOWN)];
+    let rest = if body.len() > SHOWN { " ..." } else { "" };
+    let summary = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{rest}", String::from_utf8_lossy(start)),
+        Some(_) => {
+            let hex: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{hex}{rest}")
+        }
+    };
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {problem} ({summary})",
+        call.def.kind
+    ))
 }
 
 /// A custom kind has no protobuf form; options and scales are built in everywhere.
@@ -159,6 +181,17 @@ fn check_kind(call: &Call<'_>, object: &Value, kind: &GroupVersionKind) -> Resul
     }
     let expected = kind.api_version();
     if !api_version.is_empty() && api_version != expected {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let sent = GroupVersionKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: kind.kind.clone(),
+        };
+        if call.def.custom.is_none() && call.registry.kind(&sent).is_none() {
+            let mut object = object.clone();
+            set_type(&mut object, &sent);
+            return Err(mismatch(&object, kind));
+        }
         return Err(Status::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({expected})"
         )));
@@ -167,13 +200,29 @@ fn check_kind(call: &Call<'_>, object: &Value, kind: &GroupVersionKind) -> Resul
 }
 
 fn mismatch(object: &Value, kind: &GroupVersionKind) -> Status {
-    let sent = object["kind"].as_str().unwrap_or_default();
-    let api_version = object["apiVersion"].as_str().unwrap_or_default();
-    let version = api_version.rsplit('/').next().unwrap_or_default();
+    let text = |key: &str| object[key].as_str().unwrap_or_default();
+    let (sent, api_version) = (text("kind"), text("apiVersion"));
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let known = GroupVersionKind {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        kind: sent.to_owned(),
+    };
+    let why = if api_version.is_empty() || schema::facts::kind(&known).is_some() {
+        // The reference converts to its internal types, which have the names of their groups.
+        let family = kind.group.split('.').next().filter(|name| !name.is_empty()).unwrap_or("core");
+        format!(
+            "converting ({version}.{sent}) to ({family}.{}): unknown conversion",
+            kind.kind
+        )
+    } else {
+        format!(
+            "no kind {sent:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    };
     Status::bad_request(format!(
-        "{sent} in version \"{version}\" cannot be handled as a {}: converting ({version}.{sent}) to ({}.{}): unknown \
-         conversion",
-        kind.kind, kind.version, kind.kind
+        "{sent} in version {version:?} cannot be handled as a {}: {why}",
+        kind.kind
     ))
 }
 
@@ -217,6 +266,22 @@ pub(crate) fn check_configuration(
 ) -> Result<Value, Status> {
     let Raw { value, duplicates, .. } = raw;
     check_kind(call, &value, kind)?;
+    // Nobody can own what has no place in the type, whatever the validation.
+    let unknown = unknown_fields(place, &value);
+    if !unknown.is_empty() {
+        let texts: Vec<String> = unknown
+            .iter()
+            .map(|path| format!(".{path}: field not declared in schema"))
+            .collect();
+        let texts = match texts.as_slice() {
+            [one] => one.clone(),
+            many => format!("errors:\n  {}", many.join("\n  ")),
+        };
+        return Err(Status::bad_request(format!(
+            "failed to create typed patch object ({}): {texts}",
+            schema::apply::describe(&value)
+        )));
+    }
     check_fields(call, (kind, place), &value, &duplicates, validation)?;
     Ok(value)
 }

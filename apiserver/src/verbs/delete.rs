@@ -15,7 +15,7 @@ use super::write::{Lost, change_finalizer, commit, mark_deleted};
 use super::{body, read};
 use crate::admission;
 use crate::admission::webhook::{Hooks, Operation};
-use crate::request::{Answer, AnswerBody};
+use crate::request::{Answer, AnswerBody, Query};
 use crate::strategy;
 
 /// Dependents go first.
@@ -34,12 +34,12 @@ enum Propagation {
 
 /// `DeleteOptions`.
 #[derive(Debug, Clone, Default)]
-struct Options {
+pub(super) struct Options {
     propagation: Option<Propagation>,
     uid: Option<String>,
     revision: Option<String>,
     dry_run: bool,
-    /// As admission is told of them; null for a deletion that nobody is asked about.
+    /// As admission is told of them.
     told: Value,
 }
 
@@ -71,9 +71,9 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, Status> {
     Ok(call.answer(200, body))
 }
 
-/// Deletes the object of the request without options.
-pub(super) async fn delete_plainly(call: &Call<'_>) -> Result<(), Status> {
-    delete_one(call, &call.key(), &Options::default()).await.map(drop)
+/// Deletes the object of the request.
+pub(super) async fn delete_with(call: &Call<'_>, options: &Options) -> Result<(), Status> {
+    delete_one(call, &call.key(), options).await.map(drop)
 }
 
 /// Answers DELETE of a collection with what was selected.
@@ -150,7 +150,7 @@ async fn delete_one(call: &Call<'_>, key: &Key, options: &Options) -> Result<Don
 
 /// Asks admission webhooks, unless they have been asked about what leads to the deletion.
 async fn ask_webhooks(call: &Call<'_>, name: &str, old: &Value, options: &Options) -> Result<(), Status> {
-    if options.told.is_null() {
+    if !call.request.target.subresource.is_empty() {
         return Ok(());
     }
     let Some(hooks) = Hooks::of(call, Operation::Delete, "") else {
@@ -192,93 +192,110 @@ fn mark(call: &Call<'_>, object: &mut Value) {
 
 fn check_preconditions(call: &Call<'_>, current: &Entry, options: &Options) -> Result<(), Status> {
     let def = &call.def;
-    let conflict = |detail: String| Err(Status::conflict(&def.group, &def.plural, current.name(), &detail));
+    let conflict = |detail: String| Err(Status::conflict(&def.group, &def.kind, current.name(), &detail));
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != current.meta().uid) {
         return conflict(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted \
+             and then recreated",
             current.meta().uid
         ));
     }
     let now = current.revision().to_string();
     if let Some(revision) = options.revision.as_ref().filter(|revision| **revision != now) {
         return conflict(format!(
-            "Precondition failed: ResourceVersion in precondition: {revision}, ResourceVersion in object meta: {now}"
+            "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({now}). The \
+             object might have been modified"
         ));
     }
     Ok(())
 }
 
 fn options(call: &Call<'_>) -> Result<Options, Status> {
-    let query = &call.request.query;
-    let mut errors = Vec::new();
-    check_dry_run(query, &mut errors);
-    let kind = GroupVersionKind {
+    let sent = match &call.payload {
+        Payload::Wire if call.request.body.is_empty() => json!({}),
+        _ => body::other(call, &kind())?,
+    };
+    Options::of(&call.request.query, sent)
+}
+
+fn kind() -> GroupVersionKind {
+    GroupVersionKind {
         group: "meta.k8s.io".to_owned(),
         version: "v1".to_owned(),
         kind: "DeleteOptions".to_owned(),
-    };
-    let sent = match &call.payload {
-        Payload::Wire if call.request.body.is_empty() => json!({}),
-        _ => body::other(call, &kind)?,
-    };
-    let mut result = Options {
-        dry_run: !query.dry_run.is_empty(),
-        ..Options::default()
-    };
-    if let Some(list) = sent["dryRun"].as_array().filter(|list| !list.is_empty()) {
-        result.dry_run = true;
-        if list.iter().any(|text| text != "All") {
-            errors.push(error(
-                "dryRun",
-                FieldErrorKind::NotSupported,
-                json!(list),
-                r#"supported values: "All""#,
-            ));
-        }
     }
-    let policy = sent["propagationPolicy"]
-        .as_str()
-        .or(query.propagation_policy.as_deref())
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned);
-    let policy = policy.as_deref();
-    let orphan = sent["orphanDependents"].as_bool().or(query.orphan_dependents);
-    if policy.is_some() && orphan.is_some() {
-        errors.push(FieldError::invalid(
-            "propagationPolicy",
-            json!(policy),
-            "orphanDependents and deletionPropagation cannot be both set",
-        ));
+}
+
+impl Options {
+    /// Whether nothing is to be done.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
-    result.propagation = match (policy, orphan) {
-        (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
-        (Some("Foreground"), _) => Some(Propagation::Foreground),
-        (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
-        (Some(other), _) => {
-            let text = r#"supported values: "Background", "Foreground", "Orphan""#;
-            errors.push(error(
-                "propagationPolicy",
-                FieldErrorKind::NotSupported,
-                json!(other),
-                text,
-            ));
-            None
+
+    /// What the query and a `DeleteOptions` in canonical form ask for; 422 when that makes no sense.
+    pub(super) fn of(query: &Query, sent: Value) -> Result<Self, Status> {
+        let mut errors = Vec::new();
+        check_dry_run(query, &mut errors);
+        let sent = if sent.is_object() { sent } else { json!({}) };
+        let mut result = Options {
+            dry_run: !query.dry_run.is_empty(),
+            ..Options::default()
+        };
+        if let Some(list) = sent["dryRun"].as_array().filter(|list| !list.is_empty()) {
+            result.dry_run = true;
+            if list.iter().any(|text| text != "All") {
+                errors.push(error(
+                    "dryRun",
+                    FieldErrorKind::NotSupported,
+                    json!(list),
+                    r#"supported values: "All""#,
+                ));
+            }
         }
-        (None, None) => None,
-    };
-    let condition = |name: &str| {
-        sent["preconditions"][name]
+        let policy = sent["propagationPolicy"]
             .as_str()
+            .or(query.propagation_policy.as_deref())
             .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    result.uid = condition("uid");
-    result.revision = condition("resourceVersion");
-    result.told = told(sent, &kind, policy, result.dry_run);
-    if errors.is_empty() {
-        Ok(result)
-    } else {
-        Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors))
+            .map(str::to_owned);
+        let policy = policy.as_deref();
+        let orphan = sent["orphanDependents"].as_bool().or(query.orphan_dependents);
+        if policy.is_some() && orphan.is_some() {
+            errors.push(FieldError::invalid(
+                "propagationPolicy",
+                json!(policy),
+                "orphanDependents and deletionPropagation cannot be both set",
+            ));
+        }
+        result.propagation = match (policy, orphan) {
+            (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
+            (Some("Foreground"), _) => Some(Propagation::Foreground),
+            (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
+            (Some(other), _) => {
+                let text = r#"supported values: "Foreground", "Background", "Orphan", "nil""#;
+                errors.push(error(
+                    "propagationPolicy",
+                    FieldErrorKind::NotSupported,
+                    json!(other),
+                    text,
+                ));
+                None
+            }
+            (None, None) => None,
+        };
+        let condition = |name: &str| {
+            sent["preconditions"][name]
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        result.uid = condition("uid");
+        result.revision = condition("resourceVersion");
+        result.told = told(sent, &kind(), policy, result.dry_run);
+        if errors.is_empty() {
+            Ok(result)
+        } else {
+            Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors))
+        }
     }
 }
 

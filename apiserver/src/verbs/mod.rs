@@ -10,6 +10,7 @@ mod accounts;
 mod body;
 pub(crate) mod call;
 pub(crate) mod delete;
+mod evict;
 mod managed;
 pub(crate) mod object;
 mod options;
@@ -63,7 +64,7 @@ impl Api {
             (Verb::Create, "") => create(&call).await,
             (Verb::Create, "token") => accounts::request_token(&call),
             (Verb::Create, "binding") => parts::bind(&call).await,
-            (Verb::Create, "eviction") => parts::evict(&call).await,
+            (Verb::Create, "eviction") => evict::evict(&call).await,
             (Verb::Update, "scale") => scale::update(&call).await,
             (Verb::Update, "finalize") => parts::finalize(&call).await,
             (Verb::Update, _) => update(&call).await,

@@ -64,12 +64,9 @@ impl WriteOptions {
                 "may not be more than 128 bytes",
             ));
         }
-        if manager.chars().any(char::is_control) {
-            errors.push(FieldError::invalid(
-                "fieldManager",
-                json!(manager),
-                "should only contain printable characters",
-            ));
+        if let Some((at, letter)) = manager.chars().enumerate().find(|(_, letter)| letter.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
+            errors.push(FieldError::invalid("fieldManager", json!(manager), detail));
         }
         match kind {
             OptionsKind::Apply if manager.is_empty() => {

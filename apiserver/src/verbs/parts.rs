@@ -1,4 +1,4 @@
-//! Subresources with a rule of their own: a namespace's `finalize`, a Pod's `binding` and `eviction`.
+//! Subresources with a rule of their own: a namespace's `finalize`, a Pod's `binding`.
 
 use schema::model::GroupVersionKind;
 use schema::status::{Details, Status};
@@ -79,22 +79,13 @@ pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
     Ok(created(call))
 }
 
-/// POST of an eviction: nothing here runs Pods, so no budget is asked.
-pub(super) async fn evict(call: &Call<'_>) -> Result<Answer, Status> {
-    let kind = GroupVersionKind {
-        group: "policy".to_owned(),
-        version: "v1".to_owned(),
-        kind: "Eviction".to_owned(),
-    };
-    let options = WriteOptions::parse(call.request, OptionsKind::Create)?;
-    let eviction = body::other(call, &kind)?;
-    admit(call, &kind, &options, eviction).await?;
-    super::delete::delete_plainly(call).await?;
-    Ok(created(call))
-}
-
 /// Asks admission webhooks about what is made in a subresource.
-async fn admit(call: &Call<'_>, kind: &GroupVersionKind, options: &WriteOptions, made: Value) -> Result<Value, Status> {
+pub(super) async fn admit(
+    call: &Call<'_>,
+    kind: &GroupVersionKind,
+    options: &WriteOptions,
+    made: Value,
+) -> Result<Value, Status> {
     let Some(hooks) = Hooks::of(call, Operation::Create, &call.request.target.subresource) else {
         return Ok(made);
     };
@@ -108,7 +99,8 @@ async fn admit(call: &Call<'_>, kind: &GroupVersionKind, options: &WriteOptions,
     Ok(made)
 }
 
-fn created(call: &Call<'_>) -> Answer {
+/// 201 without an object.
+pub(super) fn created(call: &Call<'_>) -> Answer {
     let mut status = Status::success(Details::default());
     status.details = None;
     status.code = 201;

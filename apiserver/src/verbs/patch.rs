@@ -36,14 +36,14 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
         .modify(|current| {
             let current = current.ok_or_else(|| call.not_found())?;
             let value = patch.apply(call.def.types.root(), current.clone())?;
-            check_type(current, &value)?;
+            check_type(current, &value).map_err(|refused| unusable(call, &refused))?;
             let raw = Raw {
                 value,
                 duplicates: duplicates.clone(),
                 protobuf: false,
             };
-            let object = body::settle(call, raw, write.options.validation)?;
-            check_name(call, current, &object)?;
+            let object = body::settle(call, raw, write.options.validation).map_err(|refused| unusable(call, &refused))?;
+            check_name(current, &object)?;
             Ok(Step::Store(object))
         })
         .await
@@ -99,20 +99,28 @@ fn check_type(current: &Value, patched: &Value) -> Result<(), Status> {
     Ok(())
 }
 
-fn check_name(call: &Call<'_>, current: &Value, object: &Value) -> Result<(), Status> {
+/// 422: the object that a patch makes cannot be read.
+fn unusable(call: &Call<'_>, refused: &Status) -> Status {
+    let patch = match &call.payload {
+        Payload::Value(value) => value.to_string(),
+        Payload::Wire => String::from_utf8_lossy(&call.request.body).into_owned(),
+    };
+    let text = refused.to_string();
+    let text = text.split_once(" cannot be handled as a ").map_or(text.as_str(), |(_, reason)| {
+        reason.split_once(": ").map_or(reason, |(_, reason)| reason)
+    });
+    let problem = schema::status::FieldError::invalid("patch", Value::String(patch), text);
+    Status::invalid("", "", "", &[problem])
+}
+
+fn check_name(current: &Value, object: &Value) -> Result<(), Status> {
     for field in ["name", "namespace"] {
         let (old, new) = (meta_text(current, field), meta_text(object, field));
         if old != new {
-            let path = format!("metadata.{field}");
-            let problem =
-                schema::status::FieldError::invalid(path, Value::String(new.to_owned()), "field is immutable");
-            let def = &call.def;
-            return Err(Status::invalid(
-                &def.group,
-                &def.kind,
-                meta_text(current, "name"),
-                &[problem],
-            ));
+            let place = if field == "name" { "URL" } else { "request" };
+            return Err(Status::bad_request(format!(
+                "the {field} of the object ({new}) does not match the {field} on the {place} ({old})"
+            )));
         }
     }
     Ok(())
@@ -195,12 +203,18 @@ pub(super) fn configuration_of(
     if super::object::meta(&raw.value, "managedFields").is_some() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    for field in ["apiVersion", "kind"] {
-        if raw.value[field].as_str().unwrap_or_default().is_empty() {
-            return Err(Status::bad_request(format!(
-                "invalid object type: {field} must be set in an applied configuration"
-            )));
-        }
+    let given = |field: &str| raw.value[field].as_str().unwrap_or_default().to_owned();
+    let expected = kind.api_version();
+    if given("apiVersion") != expected {
+        return Err(Status::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {}, expected: {expected}",
+            given("apiVersion")
+        )));
+    }
+    if given("kind").is_empty() {
+        return Err(Status::bad_request(
+            "invalid object type: kind must be set in an applied configuration",
+        ));
     }
     let config = body::check_configuration(call, raw, (kind, place), validation)?;
     let name = meta_text(&config, "name").to_owned();

@@ -142,44 +142,42 @@ fn plan(query: &Query) -> Result<(Read, Option<Token>), Status> {
     let revision = query.resource_version.as_deref().filter(|text| !text.is_empty());
     let rule = query.resource_version_match.as_deref().filter(|text| !text.is_empty());
     let mut errors = Vec::new();
+    if let Some(rule) = rule {
+        let mut forbid = |detail: &str| errors.push(FieldError::forbidden("resourceVersionMatch", detail));
+        if revision.is_none() {
+            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if !query.continue_token.is_empty() {
+            forbid("resourceVersionMatch is forbidden when continue is provided");
+        }
+        if rule == "Exact" && revision == Some("0") {
+            forbid(r#"resourceVersionMatch "exact" is forbidden for resourceVersion "0""#);
+        }
+        if rule != "Exact" && rule != "NotOlderThan" {
+            errors.push(error(
+                "resourceVersionMatch",
+                FieldErrorKind::NotSupported,
+                json!(rule),
+                r#"supported values: "Exact", "NotOlderThan", """#,
+            ));
+        }
+    }
     if query.send_initial_events.is_some() {
         errors.push(FieldError::forbidden(
             "sendInitialEvents",
             "sendInitialEvents is forbidden for list",
         ));
     }
-    match rule {
-        Some(_) if revision.is_none() => errors.push(FieldError::forbidden(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )),
-        Some(_) if !query.continue_token.is_empty() => errors.push(FieldError::forbidden(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden when continue is provided",
-        )),
-        Some("Exact") if revision == Some("0") => errors.push(FieldError::forbidden(
-            "resourceVersionMatch",
-            r#"resourceVersionMatch "exact" is forbidden for resourceVersion "0""#,
-        )),
-        Some(other) if other != "Exact" && other != "NotOlderThan" => errors.push(error(
-            "resourceVersionMatch",
-            FieldErrorKind::NotSupported,
-            json!(other),
-            r#"supported values: "", "Exact", "NotOlderThan""#,
-        )),
-        _ => {}
-    }
     if !errors.is_empty() {
         return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
     }
-    let number = parse_revision(query)?;
     if !query.continue_token.is_empty() {
-        if number.is_some_and(|number| number > 0) {
+        let token = Token::decode(&query.continue_token)?;
+        if revision.is_some_and(|revision| revision != "0") {
             return Err(Status::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let token = Token::decode(&query.continue_token)?;
         let read = if token.revision == 0 {
             Read::Newest
         } else {
@@ -187,6 +185,7 @@ fn plan(query: &Query) -> Result<(Read, Option<Token>), Status> {
         };
         return Ok((read, Some(token)));
     }
+    let number = parse_revision(query)?;
     let read = match (number, rule) {
         (None | Some(0), _) => Read::Newest,
         (Some(number), Some("Exact")) => Read::Exact(number),
@@ -201,7 +200,7 @@ fn parse_revision(query: &Query) -> Result<Option<u64>, Status> {
         return Ok(None);
     };
     text.parse().map(Some).map_err(|_| {
-        let detail = "strconv.ParseUint: invalid syntax";
+        let detail = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
         let problem = FieldError::invalid("resourceVersion", json!(text), detail);
         Status::invalid("meta.k8s.io", "ListOptions", "", &[problem])
     })
@@ -235,7 +234,7 @@ pub fn read_error(problem: ReadError) -> Status {
 }
 
 fn too_large(requested: u64, current: u64) -> Status {
-    let message = format!("Too large resource version: {requested}, current: {current}");
+    let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
     let mut status = Status::failure(504, Reason::Timeout, message.clone());
     let details = status.details_mut();
     details.retry_after_seconds = 1;

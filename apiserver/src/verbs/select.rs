@@ -22,7 +22,7 @@ impl Selection {
         let allowed: Vec<&str> = def.selectable_fields.iter().map(|(label, _)| label.as_str()).collect();
         Ok(Self {
             labels: LabelSelector::parse(&query.label_selector)?,
-            fields: FieldSelector::parse(&query.field_selector, &allowed)?,
+            fields: FieldSelector::parse(&query.field_selector, &allowed).map_err(|refused| unknown(def, refused))?,
             paths: def
                 .selectable_fields
                 .iter()
@@ -73,5 +73,16 @@ impl Selection {
             .iter()
             .find(|(own, _)| own == label)
             .map_or(label, |(_, path)| path)
+    }
+}
+
+/// What is said of an unknown field differs for kinds that have none of their own.
+fn unknown(def: &ResourceDef, refused: Status) -> Status {
+    let common = |(label, _): &(String, String)| label.starts_with("metadata.");
+    match refused.message.strip_prefix("field label not supported: ") {
+        Some(field) if def.custom.is_none() && def.selectable_fields.iter().all(common) => Status::bad_request(format!(
+            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )),
+        _ => refused,
     }
 }

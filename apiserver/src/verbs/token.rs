@@ -28,10 +28,12 @@ impl Token {
 
     /// Reads one back.
     pub(crate) fn decode(text: &str) -> Result<Self, Status> {
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok())
-            .ok_or_else(|| Status::bad_request("continue key is not valid"))
+        let refused = |problem: String| {
+            Status::bad_request(format!("invalid continue token: continue key is not valid: {problem}"))
+        };
+        let json = URL_SAFE_NO_PAD
+            .decode(text.trim_end_matches('='))
+            .map_err(|problem| refused(problem.to_string()))?;
+        serde_json::from_slice(&json).map_err(|problem| refused(problem.to_string()))
     }
 }

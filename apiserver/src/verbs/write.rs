@@ -248,10 +248,15 @@ impl Write<'_, '_> {
         } else if namespace.is_empty() {
             set_meta(object, "namespace", Some(json!(target.namespace)));
         } else if namespace != target.namespace {
-            return Err(Status::bad_request(format!(
-                "the namespace of the provided object does not match the namespace sent on the request ({namespace} != {})",
-                target.namespace
-            )));
+            let text = if target.name.is_empty() {
+                "the namespace of the provided object does not match the namespace sent on the request".to_owned()
+            } else {
+                format!(
+                    "the namespace of the object ({namespace}) does not match the namespace on the request ({})",
+                    target.namespace
+                )
+            };
+            return Err(Status::bad_request(text));
         }
         if target.name.is_empty() {
             return Ok(());

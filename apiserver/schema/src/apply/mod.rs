@@ -196,15 +196,17 @@ fn check_config(config: &Value, api_version: &str) -> Result<(), ApplyError> {
     }
 }
 
-/// `namespace/name; apps/v1, Kind=Deployment`.
-fn describe(object: &Value) -> String {
+/// An object as errors of typed values name it: `namespace/name; apps/v1, Kind=Deployment`.
+pub fn describe(object: &Value) -> String {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let kind = format!("{}, Kind={}", text("/apiVersion"), text("/kind"));
-    match (text("/metadata/namespace"), text("/metadata/name")) {
-        ("", "") => kind,
-        ("", name) => format!("/{name}; {kind}"),
-        (namespace, name) => format!("{namespace}/{name}; {kind}"),
-    }
+    let version = text("/apiVersion");
+    let core = if version.contains('/') { "" } else { "/" };
+    format!(
+        "{}/{}; {core}{version}, Kind={}",
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+        text("/kind")
+    )
 }
 
 /// The owner of everything in an object without owners.

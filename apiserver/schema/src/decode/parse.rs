@@ -61,7 +61,33 @@ pub fn decode_json(body: &[u8]) -> Result<Decoded, DecodeError> {
             duplicates: state.duplicates.into_inner(),
         }),
         Err(_) if *state.too_deep.borrow() => Err(DecodeError::TooDeep),
-        Err(error) => Err(DecodeError::Json(error.to_string())),
+        Err(error) => Err(DecodeError::Json(explain(body, &error))),
+    }
+}
+
+/// What is wrong, in the words that Go programs and their users know.
+fn explain(body: &[u8], error: &serde_json::Error) -> String {
+    const PLACES: [(&str, &str); 7] = [
+        ("expected value", "looking for beginning of value"),
+        ("trailing comma", "looking for beginning of value"),
+        ("key must be a string", "looking for beginning of object key string"),
+        ("expected `:`", "after object key"),
+        ("expected `,` or `}`", "after object key:value pair"),
+        ("expected `,` or `]`", "after array element"),
+        ("trailing characters", "after top-level value"),
+    ];
+    if error.is_eof() {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let text = error.to_string();
+    let place = PLACES.iter().find(|(own, _)| text.starts_with(own));
+    let line = body.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
+    let letter = line.and_then(|line| line.get(error.column().saturating_sub(1)));
+    match (place, letter) {
+        (Some((_, place)), Some(letter)) if letter.is_ascii_graphic() => {
+            format!("invalid character '{}' {place}", char::from(*letter))
+        }
+        _ => text,
     }
 }
 
@@ -80,21 +106,30 @@ pub fn decode_yaml(body: &[u8]) -> Result<Decoded, DecodeError> {
         with_snippet: false,
         alias_limits: limits,
     };
+    let first = RefCell::new(None);
     let read = serde_saphyr::with_deserializer_from_slice_with_options(body, options, |deserializer| {
-        Seed {
+        let value = Seed {
             state: &state,
             path: &Path::Root,
             depth: 0,
         }
-        .deserialize(deserializer)
+        .deserialize(deserializer)?;
+        *first.borrow_mut() = Some(value);
+        Ok(())
     });
-    match read {
-        Ok(value) => Ok(Decoded {
+    let is_first =
+        |error: &serde_saphyr::Error| matches!(error.without_snippet(), serde_saphyr::Error::MultipleDocuments { .. });
+    match (read, first.into_inner()) {
+        (Ok(()), value) => Ok(Decoded {
+            value: value.unwrap_or_default(),
+            duplicates: state.duplicates.into_inner(),
+        }),
+        (Err(error), Some(value)) if is_first(&error) => Ok(Decoded {
             value,
             duplicates: state.duplicates.into_inner(),
         }),
-        Err(_) if *state.too_deep.borrow() => Err(DecodeError::TooDeep),
-        Err(error) => Err(DecodeError::Yaml(error.to_string())),
+        (Err(_), _) if *state.too_deep.borrow() => Err(DecodeError::TooDeep),
+        (Err(error), _) => Err(DecodeError::Yaml(error.to_string())),
     }
 }
 
@@ -120,6 +155,53 @@ impl fmt::Display for Path<'_> {
             Path::Key(parent, key) => write!(formatter, "{parent}.{key}"),
             Path::Index(parent, index) => write!(formatter, "{parent}[{index}]"),
         }
+    }
+}
+
+/// Keys are text; plain ones in YAML that mean something else become the text of that.
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed {
+    type Value = String;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<String, E> {
+        Ok(value.to_owned())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<String, E> {
+        Ok(value)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<String, E> {
+        Err(E::custom("unsupported map key of type: nil"))
     }
 }
 
@@ -216,7 +298,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let depth = self.deeper()?;
         let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
+        while let Some(key) = access.next_key_seed(KeySeed)? {
             let path = Path::Key(self.path, &key);
             let value = access.next_value_seed(Seed {
                 path: &path,

@@ -96,7 +96,7 @@ async fn what_is_wrong_is_told() {
         ),
         ("OPTIONS /api/v1/pods", vec![], "", 405, "MethodNotAllowed"),
         ("POST /version", vec![], "", 405, "MethodNotAllowed"),
-        ("GET /apis/none/v1/things?watch=1", vec![], "", 404, "NotFound"),
+        ("GET /apis/apps/v1/things?watch=1", vec![], "", 404, "NotFound"),
         (
             "POST /api/v1/namespaces",
             vec![],

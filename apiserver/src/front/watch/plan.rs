@@ -53,7 +53,8 @@ pub(super) fn plan(query: &Query, def: &ResourceDef) -> Result<Start, Status> {
     let revision = match query.resource_version.as_deref().unwrap_or_default() {
         "" => 0,
         text => text.parse().map_err(|_| {
-            let problem = FieldError::invalid("resourceVersion", json!(text), "strconv.ParseUint: invalid syntax");
+            let detail = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+            let problem = FieldError::invalid("resourceVersion", json!(text), detail);
             Status::invalid(&def.group, &def.plural, "", &[problem])
         })?,
     };

@@ -64,7 +64,7 @@ async fn deletion_has_preconditions_and_policies() {
         .check(
             &line,
             json!({"propagationPolicy": "Never"}),
-            r#"422 Invalid: DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Never": supported values: "Background", "Foreground", "Orphan""#,
+            r#"422 Invalid: DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "Never": supported values: "Foreground", "Background", "Orphan", "nil""#,
         )
         .await;
     server.check(&format!("{line}?dryRun=All"), (), "200").await;
@@ -277,6 +277,9 @@ async fn pods_are_bound_once_and_evicted() {
         server.send(&format!("PATCH {pods}/p"), moved).await.unwrap_err().code,
         422
     );
+    let other = json!({"metadata": {"name": "other"}});
+    let misnamed = "400 BadRequest: name in URL does not match name in Eviction object";
+    server.check(&format!("POST {pods}/p/eviction"), other, misnamed).await;
     server
         .check(
             &format!("POST {pods}/p/eviction"),
@@ -289,4 +292,60 @@ async fn pods_are_bound_once_and_evicted() {
         .await;
     let log = "404 NotFound: the server could not find the requested resource";
     server.check(&format!("GET {pods}/p/log"), (), log).await;
+}
+
+#[tokio::test]
+async fn an_eviction_takes_from_the_budget_of_its_pod() {
+    let server = Server::start(Profile::Kubernetes).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    for name in ["a", "b", "c"] {
+        let pod = json!({"metadata": {"name": name, "labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        server.ok(&format!("POST {pods}"), pod).await;
+        let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+        server
+            .ok(&format!("PATCH {pods}/{name}/status"), json!({"status": ready}))
+            .await;
+    }
+    let budget =
+        json!({"metadata": {"name": "one"}, "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "x"}}}});
+    server.ok(&format!("POST {budgets}"), budget.clone()).await;
+    let status = json!({"observedGeneration": 1, "currentHealthy": 3, "desiredHealthy": 2, "expectedPods": 3, "disruptionsAllowed": 1});
+    server
+        .ok(&format!("PATCH {budgets}/one/status"), json!({"status": status}))
+        .await;
+    let evict = |name: &str| {
+        (
+            format!("POST {pods}/{name}/eviction"),
+            json!({"metadata": {"name": name}}),
+        )
+    };
+
+    let (line, mut pretend) = evict("a");
+    pretend["deleteOptions"] = json!({"dryRun": ["All"]});
+    server.check(&line, pretend, "201").await;
+    let (line, body) = evict("a");
+    server.check(&line, body, "201").await;
+    let left = server.ok(&format!("GET {budgets}/one"), ()).await;
+    assert_eq!(left["status"]["disruptionsAllowed"], 0);
+    assert!(left["status"]["disruptedPods"]["a"].is_string(), "{left}");
+
+    let (line, body) = evict("b");
+    let refused = server.send(&line, body).await.unwrap_err();
+    assert_eq!(refused.code, 429);
+    assert_eq!(
+        refused.details.unwrap().causes[0].message,
+        "The disruption budget one needs 2 healthy pods and has 3 currently"
+    );
+    let unready = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    server.ok(&format!("PATCH {pods}/b/status"), unready).await;
+    let (line, body) = evict("b");
+    server.check(&line, body, "201").await;
+
+    let mut second = budget;
+    second["metadata"]["name"] = json!("two");
+    server.ok(&format!("POST {budgets}"), second).await;
+    let (line, body) = evict("c");
+    let two = "500 InternalError: Internal error occurred: This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+    server.check(&line, body, two).await;
 }
