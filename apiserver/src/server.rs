@@ -68,6 +68,9 @@ impl Server {
         let hub = Arc::new(LocalHub::new(api.clone(), system_user()));
         let tasks = TaskTracker::new();
         tasks.spawn(housekeeping::run(hub.clone(), clock, stop.clone()));
+        tasks.spawn(housekeeping::identity::run(api.clone(), hub.clone(), stop.clone()));
+        let (followed, token) = (api.clone(), stop.clone());
+        tasks.spawn(async move { followed.webhooks.follow(&followed.store, &token).await });
         let (served, token) = (api.clone(), stop.clone());
         tasks.spawn(async move {
             if let Err(error) = serve(served, listener, tls, token.clone()).await {

@@ -5,6 +5,7 @@
 //!
 //! Never here: what a user may do (authorisation) and the form of objects (`schema`).
 
+mod accounts;
 mod certificates;
 mod federation;
 mod lifecycle;
@@ -26,6 +27,7 @@ pub(crate) const CLUSTER_NAMESPACE: &str = crds::namespaces::CLUSTER;
 /// Gives a new object what its namespace has for it, before anything else looks at it.
 pub(crate) fn fill(call: &Call<'_>, object: &mut Value) {
     limits::fill(call, object);
+    accounts::fill(call, object);
 }
 
 /// Refuses a valid object that may not be stored.
@@ -36,6 +38,7 @@ pub(crate) fn check(call: &Call<'_>, subresource: &str, creating: bool, object: 
 /// Admits, and may change, a new object.
 pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     lifecycle::create(call, object)?;
+    accounts::create(call, object)?;
     certificates::create(call, object)?;
     escalation::check(call, None, object)?;
     if call.api.config.profile == Profile::Hub {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
 use schema::entry::GroupResource;
-use storage::Store;
+use storage::{Scope, Snapshot, Store};
+use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, SystemRoots, Target, TargetError};
 use super::counts::Counts;
@@ -21,10 +22,11 @@ use crate::registry::{Registry, ResourceDef};
 const GROUP: &str = "admissionregistration.k8s.io";
 const MUTATING: &str = "mutatingwebhookconfigurations";
 const VALIDATING: &str = "validatingwebhookconfigurations";
+const RESOURCES: [&str; 2] = [MUTATING, VALIDATING];
 
 /// Whether a change of this resource changes what is called.
 pub(crate) fn is_configuration(def: &ResourceDef) -> bool {
-    def.group == GROUP && matches!(def.plural.as_str(), MUTATING | VALIDATING)
+    def.group == GROUP && RESOURCES.contains(&def.plural.as_str())
 }
 
 /// Whether no webhook is ever asked about this resource: who could not undo a mistake in a webhook's configuration, for
@@ -97,8 +99,8 @@ struct Index {
 #[derive(Default)]
 pub(crate) struct Webhooks {
     index: ArcSwapOption<Index>,
-    /// Held while the index is built anew.
-    building: Mutex<()>,
+    /// The revisions of the configurations that the index was built from, held while it is built anew.
+    building: Mutex<Vec<u64>>,
     roots: SystemRoots,
     pub(super) counts: Counts,
 }
@@ -111,16 +113,24 @@ impl Webhooks {
 
     /// Follows the configurations that are stored.
     pub(crate) fn refresh(&self, store: &Store) {
-        let _one_at_a_time = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built_from = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = RESOURCES.map(|plural| store.snapshot(&GroupResource::new(GROUP, plural)));
+        let revisions = stored.iter().flat_map(Snapshot::iter).map(|entry| entry.revision());
+        let revisions: Vec<u64> = revisions.collect();
+        // A revision is of one object: the same ones are the same configurations.
+        if *built_from == revisions {
+            return;
+        }
+        *built_from = revisions;
         let before = self.index.load();
         let mut clients = HashMap::new();
-        let mut hooks = |plural: &str| {
+        let mut hooks = |stored: &Snapshot| {
             let mut hooks = Vec::new();
-            for entry in store.snapshot(&GroupResource::new(GROUP, plural)).iter() {
+            for entry in stored.iter() {
                 let configuration: Configuration = match entry.typed() {
                     Ok(configuration) => configuration,
                     Err(problem) => {
-                        tracing::error!(%problem, name = entry.name(), plural, "a webhook configuration cannot be read");
+                        tracing::error!(%problem, key = %entry.key(), "a webhook configuration cannot be read");
                         continue;
                     }
                 };
@@ -145,7 +155,7 @@ impl Webhooks {
             }
             hooks
         };
-        let (mutating, validating) = (hooks(MUTATING), hooks(VALIDATING));
+        let [mutating, validating] = stored.each_ref().map(&mut hooks);
         if mutating.is_empty() && validating.is_empty() {
             self.index.store(None);
             return;
@@ -156,6 +166,29 @@ impl Webhooks {
             clients,
             known: RwLock::default(),
         })));
+    }
+
+    /// Follows them until told to stop. A write does that itself before it is answered; this is for what nobody waits for, such
+    /// as a write whose client went away.
+    pub(crate) async fn follow(&self, store: &Store, stop: &CancellationToken) {
+        let scope = Scope {
+            resources: RESOURCES.map(|plural| GroupResource::new(GROUP, plural)).to_vec(),
+            namespace: None,
+            name: None,
+        };
+        while !store.is_closed() {
+            let (_, _, mut watch) = store.watch_with_snapshot(scope.clone());
+            self.refresh(store);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    event = watch.recv() => match event {
+                        Some(_) => self.refresh(store),
+                        None => break,
+                    },
+                }
+            }
+        }
     }
 
     /// The webhooks whose rules cover this; `None` when there are none.

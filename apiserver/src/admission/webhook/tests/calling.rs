@@ -7,12 +7,14 @@ use runtime::hub::{Action, Hub, Request};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
+use tokio_util::sync::CancellationToken;
 
 use super::server::{Reply, Webhook};
 use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, plain, webhook};
 use crate::api::{Api, Config};
 use crate::bootstrap::system_user;
 use crate::local::LocalHub;
+use crate::verbs::tests::request;
 
 #[tokio::test]
 async fn a_webhook_that_does_not_answer_is_given_up() {
@@ -291,4 +293,39 @@ async fn calls_are_counted() {
     ] {
         assert!(text.contains(&line), "{line}\n{text}");
     }
+}
+
+#[tokio::test]
+async fn configurations_are_followed_whoever_stores_them() {
+    let server = plain().await;
+    let hook = Webhook::start(|review| Reply::answer(review, &json!({"allowed": false}))).await;
+    configure(
+        &server,
+        VALIDATING,
+        "c",
+        vec![webhook("x.example.com", &hook, &Value::Null)],
+    )
+    .await;
+    // Another server over the same store, which nobody tells of the change.
+    let other = Api::open(
+        Config::default(),
+        server.api.store.clone(),
+        server.api.clock.clone(),
+        server.api.random.clone(),
+    );
+    let other = other.await.unwrap();
+    server.ok(&format!("DELETE {VALIDATING}/c"), ()).await;
+    let stop = CancellationToken::new();
+    let (api, token) = (other.clone(), stop.clone());
+    let following = tokio::spawn(async move { api.webhooks.follow(&api.store, &token).await });
+    let make = async || {
+        other
+            .serve(request(&format!("POST {MAPS}?dryRun=All"), map("m").into()))
+            .await
+    };
+    while make().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    following.await.unwrap();
 }
