@@ -16,6 +16,8 @@ pub mod decode;
 pub mod defaults;
 pub mod entry;
 pub mod facts;
+#[cfg(test)]
+mod hostile;
 pub mod leaves;
 pub mod model;
 pub mod openapi;

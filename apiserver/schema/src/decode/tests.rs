@@ -59,6 +59,86 @@ fn yaml_follows_the_old_rules() {
     assert!(decode_yaml(b"a: [").is_err());
 }
 
+/// As the YAML 1.1 library of Kubernetes reads it.
+#[test]
+fn yaml_1_1_is_pinned() {
+    for (text, expected) in [
+        ("y", json!(true)),
+        ("Yes", json!(true)),
+        ("on", json!(true)),
+        ("True", json!(true)),
+        ("n", json!(false)),
+        ("NO", json!(false)),
+        ("Off", json!(false)),
+        ("'on'", json!("on")),
+        ("~", Value::Null),
+        ("Null", Value::Null),
+        ("", Value::Null),
+        ("0644", json!(420)),
+        ("-010", json!(-8)),
+        ("0o17", json!(15)),
+        ("0x1F", json!(31)),
+        ("0b101", json!(5)),
+        ("08", json!(8)),
+        ("1_000", json!(1000)),
+        ("+1", json!(1)),
+        ("1.0", json!(1)),
+        ("5.", json!(5)),
+        (".5", json!(0.5)),
+        ("1e3", json!(1000)),
+        ("18446744073709551616", json!(18_446_744_073_709_551_616_f64)),
+        ("12:30:45", json!("12:30:45")),
+        ("190:20:30", json!("190:20:30")),
+        ("2020-01-01", json!("2020-01-01")),
+        ("2020-01-01T00:00:00Z", json!("2020-01-01T00:00:00Z")),
+        ("1.5Gi", json!("1.5Gi")),
+        ("100m", json!("100m")),
+        ("1.2.3", json!("1.2.3")),
+        ("inf", json!("inf")),
+        ("!!str 123", json!("123")),
+        ("!!int '3'", json!(3)),
+        ("!!binary YWJj", json!("abc")),
+        ("\"\\u00e9\"", json!("é")),
+    ] {
+        let body = format!("a: {text}\n");
+        assert_eq!(
+            decode_yaml(body.as_bytes()).unwrap().value,
+            json!({"a": expected}),
+            "{text}"
+        );
+    }
+    for (key, expected) in [
+        ("1", "1"),
+        ("010", "8"),
+        ("1.5", "1.5"),
+        ("yes", "true"),
+        ("y", "true"),
+        ("off", "false"),
+        ("'yes'", "yes"),
+        ("a b", "a b"),
+    ] {
+        let body = format!("{key}: x\n");
+        assert_eq!(
+            decode_yaml(body.as_bytes()).unwrap().value,
+            json!({expected: "x"}),
+            "{key}"
+        );
+    }
+    for text in [
+        "a: .inf",
+        "a: .nan",
+        "~: x",
+        "? [a]\n: x",
+        "a: *nope",
+        "a: &x [*x]",
+        "a:\n\t- b",
+    ] {
+        assert!(decode_yaml(text.as_bytes()).is_err(), "{text}");
+    }
+    let documents = b"---\na: 1\n---\nb: [\n";
+    assert_eq!(decode_yaml(documents).unwrap().value, json!({"a": 1}));
+}
+
 #[test]
 fn yaml_aliases_do_not_explode() {
     let mut body = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();

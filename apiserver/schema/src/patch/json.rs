@@ -8,8 +8,12 @@ use crate::status::{Reason, Status};
 /// Operations in one patch.
 const MAX_OPERATIONS: usize = 10_000;
 
-/// Bytes that `copy` operations of one patch may add up to.
+/// Bytes that `copy` operations of one patch may add up to; what is moved further down counts as well.
 const MAX_COPIED: usize = 3 << 20;
+
+/// How deep a document may become: as deep as one that is sent whole. Copies into their own leaves would double it each time,
+/// and everything that walks a document takes its stack for each level.
+const MAX_DEPTH: usize = 120;
 
 /// Reads a patch: 400 when it is malformed, 413 when it has too many operations.
 pub fn parse(body: &[u8]) -> Result<Patch, Status> {
@@ -29,14 +33,16 @@ pub fn parse(body: &[u8]) -> Result<Patch, Status> {
 pub fn apply(mut document: Value, patch: &Patch) -> Result<Value, Status> {
     let mut copied = 0;
     for (index, operation) in patch.iter().enumerate() {
-        if let PatchOperation::Copy(copy) = operation {
-            copied += document.pointer(copy.from.as_str()).map_or(0, size);
-            if MAX_COPIED < copied {
-                let message = format!(
-                    "Request entity too large: copy operations of the JSON patch exceed {MAX_COPIED} bytes in total"
-                );
-                return Err(Status::failure(413, Reason::RequestEntityTooLarge, message));
-            }
+        copied += work(&document, operation);
+        if MAX_COPIED < copied {
+            let message = format!(
+                "Request entity too large: copy operations of the JSON patch exceed {MAX_COPIED} bytes in total"
+            );
+            return Err(Status::failure(413, Reason::RequestEntityTooLarge, message));
+        }
+        if MAX_DEPTH < depth_after(&document, operation) {
+            let message = format!("operation {index} of the JSON patch nests more than {MAX_DEPTH} levels deep");
+            return Err(Status::failure(422, Reason::Invalid, message));
         }
         if let PatchOperation::Test(test) = operation
             && test.value.is_null()
@@ -50,6 +56,47 @@ pub fn apply(mut document: Value, patch: &Patch) -> Result<Value, Status> {
             .map_err(|error| refused(index, operation, &error.kind))?;
     }
     Ok(document)
+}
+
+fn levels(path: &str) -> usize {
+    path.matches('/').count()
+}
+
+/// Whether a value goes further down than it stands.
+fn sinks(from: &str, to: &str) -> bool {
+    levels(from) < levels(to)
+}
+
+/// How much of the document an operation reads as a whole.
+fn work(document: &Value, operation: &PatchOperation) -> usize {
+    let from = match operation {
+        PatchOperation::Copy(copy) => copy.from.as_str(),
+        PatchOperation::Move(change) if sinks(change.from.as_str(), change.path.as_str()) => change.from.as_str(),
+        _ => return 0,
+    };
+    document.pointer(from).map_or(0, size)
+}
+
+/// How deep what an operation writes will lie.
+fn depth_after(document: &Value, operation: &PatchOperation) -> usize {
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, Some(&add.value)),
+        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
+        PatchOperation::Copy(copy) => (&copy.path, document.pointer(copy.from.as_str())),
+        PatchOperation::Move(change) if sinks(change.from.as_str(), change.path.as_str()) => {
+            (&change.path, document.pointer(change.from.as_str()))
+        }
+        _ => return 0,
+    };
+    levels(path.as_str()) + value.map_or(0, depth)
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// Whether the path names a key that its object does not have.

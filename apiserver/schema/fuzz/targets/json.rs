@@ -1,0 +1,13 @@
+//! JSON bodies: what is read is written and read back the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use schema::decode::decode_json;
+
+fuzz_target!(|body: &[u8]| {
+    if let Ok(read) = decode_json(body) {
+        let written = read.value.to_string();
+        let again = decode_json(written.as_bytes()).map(|again| again.value);
+        assert_eq!(again, Ok(read.value));
+    }
+});

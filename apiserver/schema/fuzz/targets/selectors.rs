@@ -1,0 +1,12 @@
+//! Label and field selectors: what is understood is written and understood the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use schema::selector::{FieldSelector, LabelSelector};
+
+fuzz_target!(|text: &str| {
+    if let Ok(selector) = LabelSelector::parse(text) {
+        assert_eq!(LabelSelector::parse(&selector.to_string()), Ok(selector));
+    }
+    let _ = FieldSelector::parse(text, &["metadata.name", "spec.nodeName"]);
+});
