@@ -27,6 +27,7 @@ mod macros;
 mod network;
 mod parse;
 mod regex;
+pub mod rules;
 mod semver;
 mod strings;
 #[cfg(test)]

@@ -139,6 +139,8 @@ pub enum DeclKind {
     List(Arc<Decl>, Keys),
     Map(Arc<Decl>),
     Object(ObjectDecl),
+    /// A value that may not be there.
+    Optional(Arc<Decl>),
 }
 
 /// How elements of a list are told apart, which decides when two lists are equal and what their sum is.
@@ -185,6 +187,7 @@ impl Decl {
             DeclKind::List(element, _) => Type::list(element.to_type()),
             DeclKind::Map(value) => Type::map(Type::String, value.to_type()),
             DeclKind::Object(_) => Type::Object(Arc::clone(self)),
+            DeclKind::Optional(inner) => Type::optional(inner.to_type()),
         }
     }
 
