@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
 use bytes::Bytes;
 use schema::entry::{GroupResource, Key};
 use schema::model::GroupVersionKind;
@@ -13,12 +14,15 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, OpenError, Profile};
 use crate::auth::rbac;
+use crate::housekeeping::identity::{accounts, bootstrap as joining};
 use crate::registry::{ResourceDef, SubresourceDef, custom};
 use crate::request::{ApiRequest, Query, Target, User, Verb};
 use crate::verbs::call::Payload;
 
 /// The kind that is built in although it is described like a custom one: it has a proxy.
 const CLUSTERS: (&str, &str) = ("cluster.karmada.io", "clusters");
+/// Annotation of an object whose owner does not want it put back.
+const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 const HUB_NAMESPACES: [&str; 2] = ["karmada-cluster", "karmada-system"];
 
@@ -85,7 +89,16 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
     });
     create(api, ("", "v1", "services"), "default", service).await?;
     rbac::bootstrap::ensure(api).await?;
+    if api.config.profile == Profile::Kubernetes {
+        // Before anybody makes a pod there.
+        for name in SYSTEM_NAMESPACES {
+            create(api, ("", "v1", "serviceaccounts"), name, accounts::default_account()).await?;
+            let roots = accounts::roots(&api.pki.ca_pem);
+            create(api, ("", "v1", "configmaps"), name, roots).await?;
+        }
+    }
     if hub {
+        announce_server(api).await?;
         for definition in crds::definitions()
             .into_iter()
             .filter(|definition| !is_clusters(definition))
@@ -95,6 +108,45 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
         announce_clusters(api).await?;
     }
     Ok(())
+}
+
+/// Whoever wants to join reads in `cluster-info` where the server is and how to know it. It is put back at every start,
+/// unless an annotation says that its owner keeps it.
+async fn announce_server(api: &Api) -> Result<(), OpenError> {
+    let resource = ("", "v1", "configmaps");
+    let (namespace, name) = (joining::PUBLIC, joining::CLUSTER_INFO);
+    let text = cluster_info(&api.config.url, &api.pki.ca_pem);
+    let key = Key::new(GroupResource::new("", "configmaps"), namespace, name);
+    let Some(stored) = api.store.get(&key) else {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace},
+            "data": {"kubeconfig": text},
+        });
+        return create(api, resource, namespace, object).await;
+    };
+    let kept = stored
+        .meta()
+        .annotations
+        .get(AUTOUPDATE)
+        .is_some_and(|value| value == "false");
+    if kept || stored.value()["data"]["kubeconfig"] == text.as_str() {
+        return Ok(());
+    }
+    let mut request = request(resource, namespace, name, Verb::Patch);
+    "application/merge-patch+json".clone_into(&mut request.content_type);
+    let patch = json!({"data": {"kubeconfig": text}});
+    done(name, api.run(&request, Payload::Value(patch)).await.map(drop))
+}
+
+/// A kubeconfig without a user.
+fn cluster_info(url: &str, ca_pem: &str) -> String {
+    let ca = base64::engine::general_purpose::STANDARD.encode(ca_pem);
+    format!(
+        "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority-data: {ca}\n    server: {url}\n  name: \"\"\n\
+         contexts: null\ncurrent-context: \"\"\nkind: Config\npreferences: {{}}\nusers: null\n"
+    )
 }
 
 /// Clients that look for the aggregated API of clusters find it, served by this server itself.

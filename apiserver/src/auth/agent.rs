@@ -76,6 +76,12 @@ fn may(cluster: &str, attributes: &Attributes) -> bool {
             namespace == LEASES
                 && ((named && matches!(verb, "get" | "update" | "patch")) || (name.is_empty() && verb == "create"))
         }
+        // Its own renewal: what is asked for names the cluster, and only that is approved.
+        ("certificates.k8s.io", "certificatesigningrequests", "") => {
+            (name.is_empty() && verb == "create")
+                || (verb == "get" && name.strip_prefix(cluster).is_some_and(|rest| rest.starts_with('-')))
+        }
+        ("certificates.k8s.io", "certificatesigningrequests", "selfclusteragent") => verb == "create",
         ("" | "events.k8s.io", "events", "") => execution && verb == "create",
         _ => false,
     }

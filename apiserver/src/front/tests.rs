@@ -26,6 +26,7 @@ use crate::pki::Pki;
 mod access;
 mod errors;
 mod requests;
+mod tokens;
 mod watching;
 mod wire;
 
@@ -35,7 +36,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// A running server.
 struct Server {
     api: Arc<Api>,
-    pki: Pki,
+    pki: Arc<Pki>,
     port: u16,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -60,16 +61,17 @@ impl Server {
         let mut options = Options::new(Backend::Memory, clock.clone(), random.clone());
         options.watch_buffer = watch_buffer;
         let store = Store::open(options).await.unwrap();
+        let pki = Arc::new(Pki::ephemeral(&[], &*clock).unwrap());
         let config = Config {
             profile: Profile::Hub,
+            pki: Some(pki.clone()),
             ..Config::default()
         };
         let api = Api::open(config, store, clock.clone(), random).await.unwrap();
-        let pki = Pki::ephemeral(&[], &*clock).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shutdown = CancellationToken::new();
-        let (tls, token, shared) = (Tls::from(&pki), shutdown.clone(), api.clone());
+        let (tls, token, shared) = (Tls::from(pki.as_ref()), shutdown.clone(), api.clone());
         let task = tokio::spawn(async move { serve(shared, listener, tls, token).await.unwrap() });
         Self {
             api,

@@ -10,6 +10,7 @@
 mod crds;
 mod follow;
 mod gc;
+pub(crate) mod identity;
 mod namespaces;
 mod roles;
 #[cfg(test)]

@@ -89,10 +89,11 @@ impl CertificateRequest {
 }
 
 impl Pki {
-    /// The certificate of a client, in PEM form, for at most so many seconds.
+    /// The certificate of a client, in PEM form, for these usages of its key and at most so many seconds.
     pub fn sign_request(
         &self,
         request: &CertificateRequest,
+        usages: &[String],
         seconds: Option<i64>,
         serial: u128,
         clock: &dyn Clock,
@@ -125,7 +126,7 @@ impl Pki {
             &sequence(&[&begin, &end]),
             subject.subject.as_raw(),
             subject.subject_pki.raw,
-            &tlv(0xa3, &extensions(&parsed, &ca)),
+            &tlv(0xa3, &extensions(&parsed, usages, &ca)),
         ]);
         let signature = key.sign(&signed).map_err(|error| broken(&error))?;
         let der = sequence(&[&signed, algorithm, &bits(0, &signature)]);
@@ -134,19 +135,24 @@ impl Pki {
 }
 
 /// What a client certificate says beside its names: what its key is for, and who signed.
-fn extensions(request: &X509CertificationRequest<'_>, ca: &X509Certificate<'_>) -> Vec<u8> {
+fn extensions(request: &X509CertificationRequest<'_>, usages: &[String], ca: &X509Certificate<'_>) -> Vec<u8> {
     const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
     const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
     const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
     const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
     const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+    let bit = |usage: &str, bit: u8| if usages.iter().any(|own| own == usage) { bit } else { 0 };
+    let usage = bit("digital signature", 0x80) | bit("key encipherment", 0x20);
     let mut list = vec![
-        // Digital signature and key encipherment.
-        extension(KEY_USAGE, true, &bits(5, &[0xa0])),
         extension(EXTENDED_KEY_USAGE, false, &sequence(&[&tlv(0x06, CLIENT_AUTH)])),
         extension(BASIC_CONSTRAINTS, true, &sequence(&[])),
     ];
+    if usage != 0 {
+        // Bits behind the last one that is set do not count.
+        let unused = u8::try_from(usage.trailing_zeros()).unwrap_or_default();
+        list.push(extension(KEY_USAGE, true, &bits(unused, &[usage])));
+    }
     let own_id = ca.extensions().iter().find_map(|known| match known.parsed_extension() {
         ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
         _ => None,
@@ -300,13 +306,14 @@ pub(crate) mod tests {
             ),
             ("jane", &["dev".to_owned()][..], &["DNS"][..])
         );
+        let usages = ["client auth".to_owned(), "digital signature".to_owned()];
         for (asked, given) in [
             (None, 365 * DAY),
             (Some(3600), 3600),
             (Some(5), 600),
             (Some(1 << 40), 365 * DAY),
         ] {
-            let signed = pki.sign_request(&request, asked, 7, &clock).unwrap();
+            let signed = pki.sign_request(&request, &usages, asked, 7, &clock).unwrap();
             let der = CertificateDer::from_pem_slice(signed.as_bytes()).unwrap();
             let (rest, certificate) = X509Certificate::from_der(&der).unwrap();
             assert!(rest.is_empty());
@@ -316,6 +323,8 @@ pub(crate) mod tests {
             let (_, ca) = X509Certificate::from_der(&ca).unwrap();
             certificate.verify_signature(Some(ca.public_key())).unwrap();
             assert!(!certificate.is_ca());
+            let usage = certificate.key_usage().unwrap().unwrap().value;
+            assert!(usage.digital_signature() && !usage.key_encipherment());
             assert!(certificate.extended_key_usage().unwrap().unwrap().value.client_auth);
             assert!(certificate.subject_alternative_name().unwrap().is_some());
         }
@@ -326,7 +335,7 @@ pub(crate) mod tests {
         let clock = At(1_800_000_000);
         let pki = Pki::ephemeral(&[], &clock).unwrap();
         let request = CertificateRequest::parse(TWO_GROUPS.as_bytes()).unwrap();
-        let signed = pki.sign_request(&request, None, u128::MAX, &clock).unwrap();
+        let signed = pki.sign_request(&request, &[], None, u128::MAX, &clock).unwrap();
         let der = CertificateDer::from_pem_slice(signed.as_bytes()).unwrap();
         let identity = Identity::of_certificate(&der).unwrap();
         assert_eq!(
@@ -354,7 +363,7 @@ pub(crate) mod tests {
         other[last] ^= 1;
         let forged = CertificateRequest::parse(super::pem("CERTIFICATE REQUEST", &other).as_bytes()).unwrap();
         assert!(matches!(
-            pki.sign_request(&forged, None, 1, &clock),
+            pki.sign_request(&forged, &[], None, 1, &clock),
             Err(RequestError::Signature(_))
         ));
     }

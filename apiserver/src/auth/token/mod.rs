@@ -12,7 +12,7 @@ mod cache;
 pub mod claims;
 pub(crate) mod jws;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
