@@ -89,7 +89,7 @@ impl Aggregation {
         let Some(resource) = resource else {
             return Ok(());
         };
-        let rules = |entry: &schema::entry::Entry| {
+        let allowed = |entry: &schema::entry::Entry| {
             serde_json::from_value::<Option<Vec<PolicyRule>>>(entry.value()["rules"].take())
                 .ok()
                 .flatten()
@@ -105,12 +105,12 @@ impl Aggregation {
                     .map(|part| Part {
                         name: part.name(),
                         labels: &part.meta().labels,
-                        rules: Box::new(move || rules(part)),
+                        rules: Box::new(move || allowed(part)),
                     })
                     .collect();
                 aggregate::gather(entry.name(), selectors, &parts)
             };
-            if wanted == rules(entry) {
+            if wanted == allowed(entry) {
                 continue;
             }
             // Of exactly this state: an apply would bring back a role that is gone.

@@ -173,8 +173,11 @@ async fn a_role_is_put_together_of_those_it_selects() {
         let wait = async {
             loop {
                 let found = server.ok(&format!("GET {roles}/{name}"), ()).await;
-                let rules = found["rules"].as_array().cloned().unwrap_or_default();
-                let own: Vec<&str> = rules.iter().filter_map(|rule| rule["resources"][0].as_str()).collect();
+                let allowed = found["rules"].as_array().cloned().unwrap_or_default();
+                let own: Vec<&str> = allowed
+                    .iter()
+                    .filter_map(|rule| rule["resources"][0].as_str())
+                    .collect();
                 if own == resources {
                     return;
                 }

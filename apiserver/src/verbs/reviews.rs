@@ -34,7 +34,12 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Status> {
             decide(call, &subject(&review["spec"]), &review["spec"])
         }
         "selfsubjectrulesreviews" => match review["spec"]["namespace"].as_str() {
-            Some(namespace) if !namespace.is_empty() => rules(call, asking, namespace),
+            Some(namespace) if !namespace.is_empty() => {
+                let status = rules(call, asking, namespace);
+                // The question is not repeated, as Kubernetes has it.
+                review["spec"] = json!({});
+                status
+            }
             _ => return Err(Status::bad_request("no namespace on request")),
         },
         _ => return Err(method_not_allowed()),
@@ -126,7 +131,8 @@ fn expect_valid(call: &Call<'_>, review: &Value, about_somebody: bool) -> Result
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Status::invalid(&call.def.group, &call.def.kind, "", &problems))
+    // Kubernetes names no kind here.
+    Err(Status::invalid(&call.def.group, "", "", &problems))
 }
 
 /// A selector in a question is either parsed or raw. No authorizer here looks at it: what a role allows, it allows for all

@@ -51,12 +51,11 @@ pub fn compact(rules: Vec<PolicyRule>) -> Vec<PolicyRule> {
             continue;
         };
         let key = (group.clone(), resource.clone(), names.first().cloned());
-        match known.get(&key).and_then(|index| compacted.get_mut(*index)) {
-            Some(other) => other.verbs.extend(rule.verbs),
-            None => {
-                known.insert(key, compacted.len());
-                compacted.push(rule);
-            }
+        if let Some(other) = known.get(&key).and_then(|index| compacted.get_mut(*index)) {
+            other.verbs.extend(rule.verbs);
+        } else {
+            known.insert(key, compacted.len());
+            compacted.push(rule);
         }
     }
     compacted

@@ -57,7 +57,7 @@ fn binding(call: &Call<'_>, object: &Value) -> Result<(), Status> {
         return Ok(());
     }
     let Some(rules) = call.api.rbac.rules_of(&role, &call.request.target.namespace) else {
-        return Err(Status::not_found(GROUP, &role.kind.to_ascii_lowercase(), &role.name));
+        return Err(Status::not_found(GROUP, plural, &role.name));
     };
     hold(call, object, &rules)
 }

@@ -162,11 +162,14 @@ impl Bindings {
     }
 }
 
+/// The rules of roles by name.
+type Roles = HashMap<Arc<str>, Arc<[PolicyRule]>>;
+
 /// Roles and bindings at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    cluster_roles: HashMap<Arc<str>, Arc<[PolicyRule]>>,
-    roles: HashMap<Arc<str>, HashMap<Arc<str>, Arc<[PolicyRule]>>>,
+    cluster_roles: Roles,
+    roles: HashMap<Arc<str>, Roles>,
     cluster_bindings: Bindings,
     bindings: HashMap<Arc<str>, Bindings>,
 }

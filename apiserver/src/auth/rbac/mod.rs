@@ -1,4 +1,4 @@
-//! Role-based access control: what the bindings of Roles and ClusterRoles allow.
+//! Role-based access control: what bindings of roles allow.
 //!
 //! [`Rbac`] is the member of the chain. Before each answer it takes in what the store has published since the last one, so
 //! that a binding counts as soon as its creation is answered; a request costs a look at the grants of its own user and
@@ -87,6 +87,7 @@ impl Following {
             resources: resources.to_vec(),
             namespace: None,
             name: None,
+            label: None,
         };
         let (_, entries, watch) = store.watch_with_snapshot(scope);
         let mut index = Index::default();

