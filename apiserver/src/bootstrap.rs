@@ -1,7 +1,10 @@
-//! What a server must have before it serves: system namespaces, the `kubernetes` Service, roles, and on a hub the federation's
+//! What a server must have before it serves: system namespaces, the `kubernetes` Service with its endpoints, roles, and on
+//! a hub the federation's
 //! CRDs, which are restored when they are missing or changed.
 //!
 //! Everything goes through the ordinary write path, so that it looks as if a client had made it.
+
+mod endpoints;
 
 use std::sync::Arc;
 
@@ -88,6 +91,7 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
         },
     });
     create(api, ("", "v1", "services"), "default", service).await?;
+    endpoints::announce(api).await?;
     rbac::bootstrap::ensure(api).await?;
     if api.config.profile == Profile::Kubernetes {
         // Before anybody makes a pod there.

@@ -41,14 +41,15 @@ pub fn choose(header: &str, content: Content) -> Result<Form, Status> {
 }
 
 /// Chooses form and encoding of an object or a list; 406 when there is none. The first form that can be given counts, in
-/// the cheapest encoding that the client takes it in.
-pub fn choose_encoded(header: &str, content: Content, custom: bool) -> Result<(Form, Encoding), Status> {
+/// the cheapest encoding that the client takes it in. Custom kinds have no protobuf form, and what is not kept has only one.
+pub fn choose_encoded(header: &str, content: Content, custom: bool, kept: bool) -> Result<(Form, Encoding), Status> {
     let served: &[Encoding] = if custom { &Encoding::ALL[..2] } else { &Encoding::ALL };
     let ranges = accept::parse(header);
     let offers = || {
         ranges.iter().filter_map(|media| {
             let encoding = Encoding::of(media).filter(|encoding| served.contains(encoding))?;
-            Some((form(media, content)?, encoding))
+            let form = form(media, content).filter(|form| kept || *form == Form::Object)?;
+            Some((form, encoding))
         })
     };
     let (form, _) = offers().next().ok_or_else(|| not_acceptable(served))?;
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn the_cheapest_encoding_of_the_first_form_counts() {
         let check = |header: &str, custom: bool, expected: Result<(Form, Encoding), &str>| {
-            let found = choose_encoded(header, Content::One, custom).map_err(|status| status.message);
+            let found = choose_encoded(header, Content::One, custom, true).map_err(|status| status.message);
             assert_eq!(found, expected.map_err(str::to_owned), "{header}");
         };
         let all = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";

@@ -100,12 +100,15 @@ pub(super) fn answer(answer: Answer, accept: &str, query: &Query, now: Timestamp
         warn(&mut response, &answer.warnings);
         return Ok(response);
     }
-    let custom = match &answer.body {
-        AnswerBody::Entry(def, _) | AnswerBody::Object(def, _) => def.custom.is_some(),
-        AnswerBody::List(list) => list.resource.custom.is_some(),
-        AnswerBody::Status(_) => false,
+    let def = match &answer.body {
+        AnswerBody::Entry(def, _) | AnswerBody::Object(def, _) => Some(def),
+        AnswerBody::List(list) => Some(&list.resource),
+        AnswerBody::Status(_) => None,
     };
-    let (form, encoding) = negotiate::choose_encoded(accept, content, custom)?;
+    let custom = def.is_some_and(|def| def.custom.is_some());
+    // What is only asked and never kept is no row of anything.
+    let kept = def.is_none_or(|def| def.verbs.iter().any(|verb| verb == "get"));
+    let (form, encoding) = negotiate::choose_encoded(accept, content, custom, kept)?;
     let body: Bytes = match (answer.body, form) {
         (AnswerBody::Entry(def, entry), Form::Object) => {
             if def.is_storage_version() {

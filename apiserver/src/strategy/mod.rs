@@ -79,6 +79,22 @@ pub(crate) fn check(def: &ResourceDef, subresource: &str, old: Option<&Value>, o
     }
 }
 
+/// Built-in kinds that clients are told to leave, with the words of Kubernetes.
+const DEPRECATED: [(&str, &str, &str); 2] = [
+    ("", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
+    (
+        "",
+        "endpoints",
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
+];
+
+/// What is said to whoever uses a built-in kind that has had its day.
+pub(crate) fn deprecation(def: &ResourceDef) -> Option<&'static str> {
+    let row = DEPRECATED.iter().find(|(group, plural, _)| is(def, group, plural));
+    row.map(|(_, _, text)| *text)
+}
+
 /// Whether objects go away by themselves after the server's Event TTL.
 pub(crate) fn expires(def: &ResourceDef) -> bool {
     // Those of `events.k8s.io` are the same objects.

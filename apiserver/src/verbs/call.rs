@@ -11,6 +11,7 @@ use super::object::set_type;
 use crate::api::Api;
 use crate::registry::{Registry, ResourceDef};
 use crate::request::{Answer, AnswerBody, ApiRequest};
+use crate::strategy;
 
 /// The body of a request.
 #[derive(Debug)]
@@ -44,14 +45,17 @@ impl<'a> Call<'a> {
         request: &'a ApiRequest,
         payload: Payload,
     ) -> Self {
-        let warnings = def.custom.as_ref().and_then(|custom| custom.deprecation.clone());
+        let deprecation = match &def.custom {
+            Some(custom) => custom.deprecation.clone(),
+            None => strategy::deprecation(&def).map(str::to_owned),
+        };
         Self {
             api,
             registry,
             def,
             request,
             payload,
-            warnings: Mutex::new(warnings.into_iter().collect()),
+            warnings: Mutex::new(deprecation.into_iter().collect()),
         }
     }
 

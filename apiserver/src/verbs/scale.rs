@@ -125,9 +125,18 @@ pub(super) fn scale_to(call: &Call<'_>, object: &mut Value, scale: &Value) {
     write(object, &paths(call).spec_replicas, json!(replicas));
 }
 
+/// 404 for a Scale that is read; the reference names it by both names for workloads of its own.
+fn missing(call: &Call<'_>) -> Status {
+    if call.def.custom.is_some() || call.def.group.is_empty() {
+        return call.not_found();
+    }
+    let resource = format!("{}/scale", call.def.plural);
+    Status::not_found(&call.def.group, &resource, &call.request.target.name)
+}
+
 /// Answers GET.
 pub(super) fn get(call: &Call<'_>) -> Result<Answer, Status> {
-    let entry = call.current().ok_or_else(|| call.not_found())?;
+    let entry = call.current().ok_or_else(|| missing(call))?;
     let scale = view(call, &call.present(&entry));
     Ok(call.answer(200, AnswerBody::Object(call.def.clone(), scale)))
 }
@@ -230,8 +239,9 @@ fn check(call: &Call<'_>, scale: &Value) -> Result<(), Status> {
     for (field, own) in [("name", &target.name), ("namespace", &target.namespace)] {
         let sent = meta_text(scale, field);
         if !sent.is_empty() && sent != own {
+            let place = if field == "name" { "URL" } else { "request" };
             return Err(Status::bad_request(format!(
-                "the {field} of the object ({sent}) does not match the {field} on the URL ({own})"
+                "the {field} of the object ({sent}) does not match the {field} on the {place} ({own})"
             )));
         }
     }

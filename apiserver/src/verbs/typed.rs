@@ -54,7 +54,14 @@ pub(crate) fn check_revision(call: &Call<'_>, object: &Value) -> Result<(), Stat
         // The reference prints the number it read in hexadecimal.
         detail: "0x0: must be specified for an update".to_owned(),
     };
-    report(&call.def, object, &[problem])
+    let def = &call.def;
+    // The reference names the resource here, not the kind.
+    Err(Status::invalid(
+        &def.group,
+        &def.plural,
+        meta_text(object, "name"),
+        &[problem],
+    ))
 }
 
 /// The errors as a `Status`.

@@ -209,6 +209,10 @@ async fn a_406_lists_what_can_be_had() {
     )
     .await;
     check(&mut admin, "GET /apis", &[cbor], "", (406, "NotAcceptable", message)).await;
+    let table = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let review = r#"{"spec":{"resourceAttributes":{"verb":"get","resource":"pods"}}}"#;
+    let line = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    check(&mut admin, line, &[table], review, (406, "NotAcceptable", message)).await;
     let message = "only the following media types are accepted: application/json, application/yaml";
     let policies = "GET /apis/policy.karmada.io/v1alpha1/propagationpolicies";
     check(&mut admin, policies, &[cbor], "", (406, "NotAcceptable", message)).await;

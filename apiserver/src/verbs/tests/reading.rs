@@ -20,7 +20,7 @@ fn names(list: &ListAnswer) -> Vec<String> {
 }
 
 async fn filled() -> Server {
-    let server = Server::start(Profile::Kubernetes).await;
+    let server = Server::start(Profile::Hub).await;
     for name in ["a", "b", "c", "d", "e"] {
         let body = json!({"metadata": {"name": name, "labels": {"own": name, "all": "yes"}}});
         server.ok(&format!("POST {MAPS}"), body).await;
