@@ -10,8 +10,9 @@ pub(crate) mod custom;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use schema::cel::rules::Validator;
 use schema::entry::{Entry, GroupResource};
 use schema::model::{GroupVersionKind, Shape, StructId, TypeRef, Types};
 use serde_json::Value;
@@ -90,6 +91,17 @@ pub struct CustomVersion {
     pub deprecation: Option<String>,
     /// The definition is being deleted: nothing new is created.
     pub terminating: bool,
+    /// The rules of the schema, compiled when the first object is written.
+    pub rules: OnceLock<Option<Arc<Validator>>>,
+}
+
+impl CustomVersion {
+    /// The rules that objects must keep, if there are any.
+    pub fn rules(&self) -> Option<&Validator> {
+        self.rules
+            .get_or_init(|| Validator::compile(&self.open_api).map(Arc::new))
+            .as_deref()
+    }
 }
 
 /// A type with the arena it lies in.

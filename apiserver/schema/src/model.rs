@@ -353,8 +353,6 @@ pub struct Checks {
     pub exactly_one_of: Vec<Value>,
     /// A schema (raw JSON) that must not hold.
     pub not: Option<Value>,
-    /// CEL rules (`x-kubernetes-validations`), raw.
-    pub rules: Vec<Value>,
     /// Null is an allowed value.
     pub nullable: bool,
     /// Keys that must be there without being fields of a struct.

@@ -3,7 +3,7 @@
 //! [`from_crd_schema`] takes the raw `openAPIV3Schema` of one version and gives an arena with its root, in which the root
 //! has `apiVersion`, `kind` and a `metadata` of the built-in type, or says what keeps the schema from being structural.
 //!
-//! CEL rules are carried along in [`Checks::rules`], not compiled here.
+//! CEL rules are read from the raw schema by [`crate::cel::rules`], not here.
 
 mod definition;
 mod rules;
@@ -302,7 +302,6 @@ pub(crate) fn checks(schema: &Map<String, Value>) -> Checks {
         any_of: list("anyOf"),
         exactly_one_of: list("oneOf"),
         not: schema.get("not").filter(|value| value.is_object()).cloned(),
-        rules: list("x-kubernetes-validations"),
         nullable: flag(schema, "nullable"),
         required,
     }

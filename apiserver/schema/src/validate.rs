@@ -4,7 +4,7 @@
 //! [`check_update_rules`] compares an object with its predecessor. What only one kind needs is in [`crate::semantic`].
 //! Messages are those of Kubernetes, because people and tests search for them.
 //!
-//! Never here: rules that need other objects, and CEL.
+//! Never here: rules that need other objects, and how CEL works ([`crate::cel`]).
 
 mod checks;
 mod formats;
@@ -18,6 +18,7 @@ mod tests;
 
 use serde_json::Value;
 
+use crate::cel::rules::{Validator, by_keys, identity};
 use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_field};
 use crate::semantic;
 use crate::status::{FieldError, FieldErrorKind};
@@ -43,6 +44,7 @@ pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
         errors: Vec::new(),
         path: String::new(),
         status: false,
+        old: None,
     };
     walk.value(place, value);
     let mut errors = walk.errors;
@@ -52,22 +54,56 @@ pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Checks a value that replaces another one. What was wrong before and is still there in the same words does not stop an
-/// update of a custom kind: its schema may have become stricter since.
+/// Checks a value that replaces another one. Of a custom kind only what changed is held to the schema, which may have
+/// become stricter since: a part that has a predecessor and equals it is let be.
 pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<FieldError> {
     let mut errors = validate(place, new);
-    if !errors.is_empty() && place.as_struct().is_some_and(|def| def.custom) {
-        let before = validate(place, old);
-        errors.retain(|error| !before.contains(error));
+    if errors.is_empty() || place.as_struct().is_none_or(|def| !def.custom) {
+        return errors;
     }
+    let is_duplicate = |error: &FieldError| error.kind == FieldErrorKind::Duplicate;
+    let forgiven = errors.iter().any(is_duplicate) && validate(place, old).iter().any(is_duplicate);
+    let mut walk = Walk {
+        errors: Vec::new(),
+        path: String::new(),
+        status: false,
+        old: Some(old),
+    };
+    walk.value(place, new);
+    errors = walk.errors;
+    errors.retain(|error| !(forgiven && is_duplicate(error)));
     errors
 }
 
-pub(crate) struct Walk {
+/// Applies the rules of a custom kind, once it is known what else is wrong: rules see objects of their schema only.
+pub fn apply_rules(rules: &Validator, old: Option<&Value>, new: &Value, errors: &mut Vec<FieldError>) -> Vec<FieldError> {
+    let blocks = |error: &FieldError| {
+        matches!(
+            error.kind,
+            FieldErrorKind::NotSupported
+                | FieldErrorKind::Required
+                | FieldErrorKind::TooLong
+                | FieldErrorKind::TooMany
+                | FieldErrorKind::TypeInvalid
+        )
+    };
+    if errors.iter().any(blocks) {
+        let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        errors.push(FieldError::invalid("<nil>", Value::Null, detail));
+        return Vec::new();
+    }
+    let mut found = rules.validate(new, old);
+    errors.append(&mut found.errors);
+    found.tolerated
+}
+
+pub(crate) struct Walk<'v> {
     pub(crate) errors: Vec<FieldError>,
     pub(crate) path: String,
     /// Inside the status of a built-in kind, which only its controllers write.
     status: bool,
+    /// The predecessor of the value, when what equals it is let be.
+    old: Option<&'v Value>,
 }
 
 /// Strings that the schema calls required and servers accept empty, or refuse in words of their own.
@@ -139,7 +175,7 @@ const REQUIRED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-impl Walk {
+impl<'v> Walk<'v> {
     pub(crate) fn push(&mut self, error: FieldError) {
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(error);
@@ -164,7 +200,21 @@ impl Walk {
         self.path.truncate(length);
     }
 
+    /// Below a step, where the predecessor is another.
+    fn below(&mut self, step: &str, old: Option<&'v Value>, run: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.old, old);
+        self.under(step, run);
+        self.old = outer;
+    }
+
+    fn old_entry(&self, key: &str) -> Option<&'v Value> {
+        self.old.and_then(|old| old.get(key))
+    }
+
     pub(crate) fn value(&mut self, place: TypeRef<'_>, value: &Value) {
+        if self.old == Some(value) {
+            return;
+        }
         let Some(place) = place.formed(value) else { return };
         if let Shape::Checked { checks, shape } = place.shape {
             if value.is_null() && checks.nullable {
@@ -204,14 +254,19 @@ impl Walk {
                 }
             }
             (Shape::List { element, kind }, Value::Array(items)) => {
+                let old = self.old.and_then(Value::as_array).zip(keys_of(kind));
+                let old = old.map(|(old, keys)| (by_keys(old, keys), keys));
                 for (index, item) in items.iter().enumerate() {
-                    self.under(&format!("[{index}]"), |walk| walk.value(place.at(element), item));
+                    let before = old.as_ref().and_then(|(old, keys)| old.get(&identity(item, keys)).copied());
+                    self.below(&format!("[{index}]"), before, |walk| {
+                        walk.value(place.at(element), item);
+                    });
                 }
                 self.duplicates(place, kind, items);
             }
             (Shape::Map { value: shape, .. }, Value::Object(entries)) => {
                 for (key, child) in entries {
-                    self.under(key, |walk| walk.value(place.at(shape), child));
+                    self.below(key, self.old_entry(key), |walk| walk.value(place.at(shape), child));
                 }
             }
             (Shape::Scalar(scalar), value) => self.scalar(*scalar, value),
@@ -252,7 +307,7 @@ impl Walk {
         }
         let outer = self.status;
         self.status |= !def.custom && field.json == "status" && self.path.is_empty() && !field.shape.bare().is_scalar();
-        self.under(&field.json, |walk| {
+        self.below(&field.json, self.old_entry(&field.json), |walk| {
             walk.value(place.at(&field.shape), child);
             if !field.allowed.is_empty() && !walk.status {
                 walk.allowed(&field.allowed, child);
@@ -375,6 +430,14 @@ impl Walk {
                 });
             }
         }
+    }
+}
+
+/// The fields by which an element of a list is known among its predecessors.
+fn keys_of(kind: &ListKind) -> Option<&[String]> {
+    match kind {
+        ListKind::Map(keys) => Some(keys),
+        ListKind::Atomic | ListKind::Set => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A definition that is not established, or whose names another resource has, is not served.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use schema::entry::GroupResource;
 use schema::model::{GroupVersionKind, Shape, api_version};
@@ -127,6 +127,7 @@ fn definition(
             status,
             deprecation: deprecation(version, &api_version(group, version_name), text(&names["kind"])),
             terminating,
+            rules: OnceLock::new(),
         })),
     })
 }

@@ -15,33 +15,14 @@ use crate::verbs::write::change_finalizer;
 /// Holds a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-const RULES: &str = "x-kubernetes-validations: rules are stored, but not evaluated in this release";
-
 /// Fills in names, status and finalizer before a create or update. Whether it can be served is checked with its fields.
 pub(super) fn prepare(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     fill_names(object);
-    if custom::versions(object).any(|version| has_rules(&version["schema"]["openAPIV3Schema"])) {
-        call.warn(RULES.to_owned());
-    }
     establish(&call.registry, object, call.api.clock.now());
     if !is_terminating(object) {
         change_finalizer(object, CLEANUP, true);
     }
     Ok(())
-}
-
-/// Whether a schema, or one inside it, has rules in CEL. What only looks like one, in a default or an example, is none.
-fn has_rules(schema: &Value) -> bool {
-    let Some(fields) = schema.as_object() else { return false };
-    fields.iter().any(|(name, value)| match name.as_str() {
-        "x-kubernetes-validations" => value.as_array().is_some_and(|rules| !rules.is_empty()),
-        "properties" => value
-            .as_object()
-            .is_some_and(|properties| properties.values().any(has_rules)),
-        "items" | "additionalProperties" | "not" => has_rules(value),
-        "allOf" | "anyOf" | "oneOf" => value.as_array().is_some_and(|schemas| schemas.iter().any(has_rules)),
-        _ => false,
-    })
 }
 
 fn fill_names(object: &mut Value) {
@@ -159,36 +140,84 @@ mod tests {
     use crate::verbs::tests::Server;
 
     #[tokio::test]
-    async fn rules_that_nobody_evaluates_are_named() {
+    async fn rules_are_checked_when_written_and_kept_by_objects() {
         let server = Server::start(Profile::Kubernetes).await;
-        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let definition = |plural: &str, field: Value| {
-            json!({
-                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                "metadata": {"name": format!("{plural}.example.com")},
-                "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": plural, "kind": plural.to_uppercase()},
-                    "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
-                        {"type": "object", "properties": {"spec": {"type": "object", "properties": {"list": field}}}}}}]},
-            })
+        let widgets = |rule: &str| {
+            let spec = json!({"type": "object", "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
+                "x-kubernetes-validations": [{"rule": rule}, {"rule": "!has(oldSelf.y) || self.y == oldSelf.y", "message": "y stays"}]});
+            let schema = json!({"type": "object", "properties": {"spec": spec}});
+            named(
+                "ruled",
+                "Ruled",
+                json!([{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]),
+            )
         };
-        let rules = json!([{"rule": "self != ''"}]);
-        let list = |item: Value| json!({"type": "array", "items": item});
-        let with = definition(
-            "withs",
-            list(json!({"type": "string", "x-kubernetes-validations": rules})),
+        let refused = server
+            .send(&format!("POST {DEFINITIONS}"), widgets("self.z == 100"))
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code, 422);
+        assert!(
+            refused.message.contains(
+                "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule: Invalid value: "
+            ) && refused
+                .message
+                .contains("compilation failed: ERROR: <input>:1:5: undefined field 'z'"),
+            "{}",
+            refused.message
         );
-        let made = server.send(&format!("POST {definitions}"), with).await.unwrap();
-        assert_eq!(made.warnings, [RULES]);
-        let change = json!({"metadata": {"labels": {"a": "b"}}});
-        let url = format!("PATCH {definitions}/withs.example.com");
-        let changed = server.send(&url, change).await.unwrap();
-        assert_eq!(changed.warnings, [RULES]);
-        let without = definition(
-            "withouts",
-            list(json!({"type": "string", "x-kubernetes-validations": []})),
-        );
-        let made = server.send(&format!("POST {definitions}"), without).await.unwrap();
+        let made = server
+            .send(&format!("POST {DEFINITIONS}"), widgets("self.x > 0"))
+            .await
+            .unwrap();
         assert_eq!(made.warnings, [""; 0]);
+        let url = "/apis/example.com/v1/namespaces/default/ruleds".replace("ruleds", "ruled");
+        let object = |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Ruled", "metadata": {"name": "a"}, "spec": spec});
+        let refused = server
+            .send(&format!("POST {url}"), object(json!({"x": 0})))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.message,
+            "Ruled.example.com \"a\" is invalid: spec: Invalid value: \"object\": failed rule: self.x > 0"
+        );
+        let refused = server
+            .send(&format!("POST {url}"), object(json!({"x": "0"})))
+            .await
+            .unwrap_err();
+        assert!(
+            refused
+                .message
+                .contains("<nil>: Invalid value: null: some validation rules were not checked"),
+            "{}",
+            refused.message
+        );
+        server.ok(&format!("POST {url}"), object(json!({"x": 1, "y": 1}))).await;
+        let change = format!("PATCH {url}/a");
+        let refused = server.send(&change, json!({"spec": {"y": 2}})).await.unwrap_err();
+        assert_eq!(
+            refused.message,
+            "Ruled.example.com \"a\" is invalid: spec: Invalid value: \"object\": y stays"
+        );
+        // The rule becomes stricter: what is there stays, and a change is held to it.
+        let stricter = json!({"spec": {"versions": widgets("self.x > 10")["spec"]["versions"]}});
+        server
+            .ok(&format!("PATCH {DEFINITIONS}/ruled.example.com"), stricter)
+            .await;
+        let changed = server
+            .send(&change, json!({"metadata": {"labels": {"a": "b"}}}))
+            .await
+            .unwrap();
+        assert_eq!(
+            changed.warnings,
+            ["spec: Invalid value: \"object\": failed rule: self.x > 10"]
+        );
+        let refused = server.send(&change, json!({"spec": {"x": 2}})).await.unwrap_err();
+        assert!(
+            refused.message.ends_with("failed rule: self.x > 10"),
+            "{}",
+            refused.message
+        );
     }
 
     const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";

@@ -302,12 +302,13 @@ impl Run {
 }
 
 /// What tells an element of a keyed list from others.
-fn identity(item: &Value, keys: &[String]) -> String {
+pub(crate) fn identity(item: &Value, keys: &[String]) -> String {
     let parts: Vec<&Value> = keys.iter().map(|key| item.get(key).unwrap_or(&Value::Null)).collect();
     serde_json::to_string(&parts).unwrap_or_default()
 }
 
-fn by_keys<'v>(items: &'v [Value], keys: &[String]) -> std::collections::HashMap<String, &'v Value> {
+/// The elements of a keyed list by what tells them apart.
+pub(crate) fn by_keys<'v>(items: &'v [Value], keys: &[String]) -> std::collections::HashMap<String, &'v Value> {
     items.iter().map(|item| (identity(item, keys), item)).collect()
 }
 

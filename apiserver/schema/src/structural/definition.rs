@@ -295,7 +295,11 @@ fn version(errors: &mut Vec<FieldError>, definition: &Value, versions: &[Value],
             );
             errors.push(FieldError::invalid(path.clone(), schema.clone(), detail));
         }
-        errors.extend(check_schema(schema, &path));
+        let problems = check_schema(schema, &path);
+        if problems.is_empty() {
+            errors.extend(crate::cel::rules::check(schema, &path));
+        }
+        errors.extend(problems);
     } else {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         errors.push(FieldError::required(path, "schemas are required"));

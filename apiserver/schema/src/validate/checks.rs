@@ -7,7 +7,7 @@ use crate::model::Checks;
 use crate::status::{FieldError, FieldErrorKind};
 use crate::structural;
 
-impl Walk {
+impl Walk<'_> {
     pub(super) fn checks(&mut self, checks: &Checks, value: &Value) {
         if !checks.one_of_values.is_empty() && !checks.one_of_values.iter().any(|allowed| same(allowed, value)) {
             let list: Vec<String> = checks.one_of_values.iter().map(ToString::to_string).collect();
@@ -220,6 +220,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
         errors: Vec::new(),
         path: String::new(),
         status: false,
+        old: None,
     };
     walk.raw(schema, value);
     walk.errors.is_empty()

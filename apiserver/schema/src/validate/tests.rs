@@ -175,6 +175,41 @@ fn an_update_may_keep_what_was_wrong_before() {
     assert_eq!(count(json!({"a": 9}), json!({"a": 9, "b": 9})), 1);
 }
 
+#[test]
+fn only_what_has_a_predecessor_may_stay_wrong() {
+    let item = json!({"type": "object", "required": ["k", "v"], "properties": {"k": {"type": "string"}, "v": {"type": "integer", "maximum": 5}}});
+    let schema = json!({"type": "object", "properties": {
+        "keyed": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": item},
+        "plain": {"type": "array", "items": item},
+        "map": {"type": "object", "additionalProperties": {"type": "integer", "maximum": 5}},
+        "needs": {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}},
+        "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "integer"}},
+    }});
+    let (types, root) = from_crd_schema(&schema).unwrap();
+    let shape = Shape::Struct(root);
+    let place = TypeRef {
+        types: &types,
+        shape: &shape,
+    };
+    let check = |old: Value, new: Value, expected: &[&str]| {
+        let errors = validate_change(place, &old, &new);
+        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, expected, "{old} {new}");
+    };
+    let bad = json!({"k": "a", "v": 9});
+    let good = json!({"k": "b", "v": 1});
+    check(json!({"keyed": [bad]}), json!({"keyed": [good, bad]}), &[]);
+    check(json!({"keyed": [good]}), json!({"keyed": [good, bad]}), &["keyed[1].v"]);
+    check(json!({"plain": [bad]}), json!({"plain": [bad]}), &[]);
+    check(json!({"plain": [bad]}), json!({"plain": [bad, good]}), &["plain[0].v"]);
+    check(json!({"map": {"a": 9}}), json!({"map": {"a": 9, "b": 1}}), &[]);
+    check(json!({"map": {"a": 9}}), json!({"map": {"b": 9}}), &["map.b"]);
+    check(json!({"needs": {"b": 1}}), json!({"needs": {"b": 2}}), &["needs.a"]);
+    check(json!({"needs": {"b": 1}}), json!({"needs": {"b": 1}, "set": [1]}), &[]);
+    check(json!({"set": [1, 1]}), json!({"set": [1, 1, 2]}), &[]);
+    check(json!({"set": [1]}), json!({"set": [1, 1]}), &["set[1]"]);
+}
+
 fn builtin(kind: &GroupVersionKind, mut value: Value) -> Vec<String> {
     let shape = Shape::Struct(facts::kind(kind).unwrap());
     let place = TypeRef {
