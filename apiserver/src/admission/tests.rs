@@ -232,6 +232,8 @@ async fn limits_of_a_namespace_fill_in() {
     // Where there are no limits, and on a hub, Pods are left as they are.
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "free"}});
     server.ok("POST /api/v1/namespaces", namespace).await;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    server.ok("POST /api/v1/namespaces/free/serviceaccounts", account).await;
     let made = server
         .ok(
             "POST /api/v1/namespaces/free/pods",

@@ -41,6 +41,7 @@ use crate::auth::authorize::Attributes;
 use crate::auth::{agent, impersonate::impersonate};
 use crate::metrics::OperationLabels;
 use crate::request::{ApiRequest, Query, Target, User, Verb};
+use crate::verbs::call::Payload;
 use crate::views;
 use parse::Route;
 
@@ -188,8 +189,11 @@ impl Front {
         };
         agent::check_created(&request)?;
         let query = request.query.clone();
-        let answer = self.api.serve(request).await?;
-        render::answer(answer, accept, &query, self.api.clock.now())
+        let mut warnings = Vec::new();
+        match self.api.run_telling(&request, Payload::Wire, &mut warnings).await {
+            Ok(answer) => render::answer(answer, accept, &query, self.api.clock.now()),
+            Err(status) => Ok(render::refusal(&status, accept, &warnings)),
+        }
     }
 
     /// What goes on to somebody else.

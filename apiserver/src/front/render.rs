@@ -48,6 +48,13 @@ pub(super) fn status(status: &Status, accept: &str) -> Response {
     response
 }
 
+/// An error, with what there is to say beside it.
+pub(super) fn refusal(problem: &Status, accept: &str, warnings: &[String]) -> Response {
+    let mut response = status(problem, accept);
+    warn(&mut response, warnings);
+    response
+}
+
 /// What stands at a path that names nothing.
 pub(super) fn not_found() -> Response {
     let mut response = response(404, "text/plain; charset=utf-8", "404 page not found\n");

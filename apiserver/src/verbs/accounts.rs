@@ -5,9 +5,10 @@ use schema::model::GroupVersionKind;
 use schema::status::{FieldError, Reason, Status};
 use serde_json::{Value, json};
 
-use super::body;
 use super::call::Call;
 use super::object::{map, meta_text, metadata, set_type, texts, time};
+use super::options::{OptionsKind, WriteOptions};
+use super::{body, parts};
 use crate::auth::authenticate::AUTHENTICATED;
 use crate::auth::token::claims::{Bound, Claims, Named, account_name};
 use crate::request::{Answer, AnswerBody};
@@ -26,12 +27,14 @@ fn kind() -> GroupVersionKind {
 }
 
 /// POST of a token request.
-pub(super) fn request_token(call: &Call<'_>) -> Result<Answer, Status> {
+pub(super) async fn request_token(call: &Call<'_>) -> Result<Answer, Status> {
     let api = call.api;
     let kind = kind();
-    let mut object = body::other(call, &kind)?;
+    let options = WriteOptions::parse(call.request, OptionsKind::Create)?;
+    let object = body::other(call, &kind)?;
     let account = call.current().ok_or_else(|| call.not_found())?;
     check_place(&object, &account, &kind)?;
+    let mut object = parts::admit(call, &kind, &options, object).await?;
     let spec = object["spec"].clone();
     let mut audiences = texts(&spec["audiences"]);
     if audiences.is_empty() {

@@ -96,13 +96,17 @@ impl<'a> Call<'a> {
         self.def.stored_kind()
     }
 
+    /// The warnings so far.
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// An answer with the warnings so far.
     pub(crate) fn answer(&self, code: u16, body: AnswerBody) -> Answer {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         Answer {
             code,
             body,
-            warnings: std::mem::take(&mut warnings),
+            warnings: self.take_warnings(),
         }
     }
 

@@ -44,6 +44,16 @@ impl Api {
     }
 
     pub(crate) async fn run(&self, request: &ApiRequest, payload: Payload) -> Result<Answer, Status> {
+        self.run_telling(request, payload, &mut Vec::new()).await
+    }
+
+    /// As [`Api::run`]; what is said to the client beside a refusal goes into `warnings`.
+    pub(crate) async fn run_telling(
+        &self,
+        request: &ApiRequest,
+        payload: Payload,
+        warnings: &mut Vec<String>,
+    ) -> Result<Answer, Status> {
         let registry = self.registry.load_full();
         let target = &request.target;
         let def = registry
@@ -55,25 +65,32 @@ impl Api {
         }
         let call = Call::new(self, registry, def, request, payload);
         check_verb(&call)?;
-        let subresource = target.subresource.as_str();
-        match (request.verb, subresource) {
-            (Verb::Get, "scale") => scale::get(&call),
-            (Verb::Get, _) => read::get(&call).await,
-            (Verb::List, _) => read::list(&call).await,
-            (Verb::Create, "") if reviews::is_review(&call) => reviews::create(&call),
-            (Verb::Create, "") => create(&call).await,
-            (Verb::Create, "token") => accounts::request_token(&call),
-            (Verb::Create, "binding") => parts::bind(&call).await,
-            (Verb::Create, "eviction") => evict::evict(&call).await,
-            (Verb::Update, "scale") => scale::update(&call).await,
-            (Verb::Update, "finalize") => parts::finalize(&call).await,
-            (Verb::Update, _) => update(&call).await,
-            (Verb::Patch, "scale") => scale::patch(&call).await,
-            (Verb::Patch, _) => patch::patch(&call).await,
-            (Verb::Delete, "") => delete::delete(&call).await,
-            (Verb::DeleteCollection, "") => delete::delete_collection(&call).await,
-            _ => Err(method_not_allowed()),
+        let result = answer(&call).await;
+        if result.is_err() {
+            *warnings = call.take_warnings();
         }
+        result
+    }
+}
+
+async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
+    match (call.request.verb, call.request.target.subresource.as_str()) {
+        (Verb::Get, "scale") => scale::get(call),
+        (Verb::Get, _) => read::get(call).await,
+        (Verb::List, _) => read::list(call).await,
+        (Verb::Create, "") if reviews::is_review(call) => reviews::create(call),
+        (Verb::Create, "") => create(call).await,
+        (Verb::Create, "token") => accounts::request_token(call).await,
+        (Verb::Create, "binding") => parts::bind(call).await,
+        (Verb::Create, "eviction") => evict::evict(call).await,
+        (Verb::Update, "scale") => scale::update(call).await,
+        (Verb::Update, "finalize") => parts::finalize(call).await,
+        (Verb::Update, _) => update(call).await,
+        (Verb::Patch, "scale") => scale::patch(call).await,
+        (Verb::Patch, _) => patch::patch(call).await,
+        (Verb::Delete, "") => delete::delete(call).await,
+        (Verb::DeleteCollection, "") => delete::delete_collection(call).await,
+        _ => Err(method_not_allowed()),
     }
 }
 

@@ -194,3 +194,16 @@ async fn a_panic_becomes_an_answer() {
     assert_eq!((code, &status["reason"]), (500, &json!("InternalError")));
     assert_eq!(anybody.text("GET /livez", &[], "").await.0, 200);
 }
+
+#[tokio::test]
+async fn warnings_come_with_refusals_too() {
+    let server = Server::start().await;
+    let mut admin = server.admin().await;
+    let body = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"NO"},"colour":"blue"}"#;
+    let headers = [("content-type", "application/json")];
+    let response = admin
+        .send("POST /api/v1/namespaces/default/configmaps", &headers, body)
+        .await;
+    assert_eq!(response.status(), 422);
+    assert_eq!(response.headers()["warning"], r#"299 - "unknown field \"colour\"""#);
+}

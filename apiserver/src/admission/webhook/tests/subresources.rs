@@ -226,3 +226,40 @@ async fn a_connection_is_asked_about() {
         )
     );
 }
+
+#[tokio::test]
+async fn a_token_is_asked_about() {
+    let server = hub().await;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}});
+    let path = "/api/v1/namespaces/default/serviceaccounts";
+    server.ok(&format!("POST {path}"), account).await;
+    let hook = Webhook::start(|review| {
+        let seconds = &review["request"]["object"]["spec"]["expirationSeconds"];
+        if *seconds == 7200 {
+            return Reply::answer(review, &json!({"allowed": false, "status": {"message": "too long"}}));
+        }
+        patched(
+            review,
+            &json!([{"op": "add", "path": "/spec/expirationSeconds", "value": 600}]),
+        )
+    })
+    .await;
+    let more = everything();
+    configure(&server, MUTATING, "c", vec![webhook("v.example.com", &hook, &more)]).await;
+    let token = |seconds: u64| json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}});
+    let made = server.ok(&format!("POST {path}/a/token"), token(3600)).await;
+    assert_eq!(made["spec"]["expirationSeconds"], 600);
+    let asked = hook.asked().remove(0);
+    assert_eq!(
+        (&asked["kind"]["kind"], &asked["subResource"], &asked["name"]),
+        (&json!("TokenRequest"), &json!("token"), &json!("a"))
+    );
+    let refused = server
+        .send(&format!("POST {path}/a/token"), token(7200))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.message,
+        "admission webhook \"v.example.com\" denied the request: too long"
+    );
+}
