@@ -91,6 +91,8 @@ pub struct CustomVersion {
     pub deprecation: Option<String>,
     /// The definition is being deleted: nothing new is created.
     pub terminating: bool,
+    /// The revision at which its definition changed last, if the schema has defaults: what was stored before may lack some.
+    pub defaults_since: Option<u64>,
     /// The rules of the schema, compiled when the first object is written.
     pub rules: OnceLock<Option<Arc<Validator>>>,
 }
@@ -182,7 +184,31 @@ impl ResourceDef {
         }
     }
 
-    /// Whether stored objects can be sent as they are.
+    /// Whether an object may lack defaults that its definition got after it was stored.
+    pub fn may_lack_defaults(&self, entry: &Entry) -> bool {
+        let since = self.custom.as_ref().and_then(|custom| custom.defaults_since);
+        since.is_some_and(|since| entry.revision() < since)
+    }
+
+    /// Whether an object can be sent as it is stored.
+    pub fn shows_as_stored(&self, entry: &Entry) -> bool {
+        self.is_storage_version() && !self.may_lack_defaults(entry)
+    }
+
+    /// Gives an object as it is stored the form of this version.
+    pub(crate) fn bring_up(&self, entry: &Entry) -> Value {
+        let mut object = entry.value();
+        if !self.is_storage_version() {
+            crate::verbs::object::set_type(&mut object, &self.gvk());
+        }
+        if self.may_lack_defaults(entry) {
+            // No default of a schema depends on the time.
+            schema::defaults::apply_defaults(self.types.root(), &mut object, jiff::Timestamp::UNIX_EPOCH);
+        }
+        object
+    }
+
+    /// Whether objects are stored in this version.
     pub fn is_storage_version(&self) -> bool {
         self.api_version() == self.storage_version
     }
@@ -267,7 +293,7 @@ impl Registry {
                     custom::resources(&definition)
                         .unwrap_or_default()
                         .into_iter()
-                        .map(Arc::new),
+                        .map(|def| Arc::new(custom::with_defaults_since(def, entry.revision()))),
                 );
             }
         }

@@ -118,7 +118,7 @@ pub(super) fn answer(answer: Answer, accept: &str, query: &Query, now: Timestamp
     let (form, encoding) = negotiate::choose_encoded(accept, content, custom, kept)?;
     let body: Bytes = match (answer.body, form) {
         (AnswerBody::Entry(def, entry), Form::Object) => {
-            if def.is_storage_version() {
+            if def.shows_as_stored(&entry) {
                 entry.json().clone()
             } else {
                 present(&def, &entry).into_owned().into()

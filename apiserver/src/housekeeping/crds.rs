@@ -1,6 +1,7 @@
-//! The end of a custom resource definition: its objects are deleted first, then its finalizer goes.
+//! The end of a custom resource definition: its objects are deleted first, then its finalizer goes. Definitions that waited
+//! for a name of it are looked at again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Definitions {
     clock: Arc<dyn Clock>,
     /// Resources whose definition is going, with its name.
     ending: Mutex<HashMap<GroupResource, Arc<str>>>,
+    /// Definitions that are not served because another one has their names.
+    waiting: Mutex<HashSet<Arc<str>>>,
     queue: Arc<Queue<Arc<str>>>,
 }
 
@@ -42,6 +45,7 @@ impl Observer for Definitions {
                 return;
             };
             let resource = GroupResource::new(group, plural);
+            self.follow_names(change, &key.name);
             if change.deleted {
                 ending.remove(&resource);
             } else if change.entry.meta().deletion_timestamp.is_some() {
@@ -58,12 +62,34 @@ impl Observer for Definitions {
 }
 
 impl Definitions {
+    /// Notes who waits for a name; a name that is free again may be the one.
+    fn follow_names(&self, change: &Change, name: &Arc<str>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let conditions = change.entry.value()["status"]["conditions"].take();
+        let waits = conditions
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|own| own["type"] == "NamesAccepted" && own["status"] == "False");
+        if waits && !change.deleted {
+            waiting.insert(name.clone());
+        } else {
+            waiting.remove(name);
+        }
+        if change.deleted {
+            for name in waiting.iter() {
+                self.queue.add(name.clone());
+            }
+        }
+    }
+
     /// A controller that has seen nothing.
     pub(super) fn new(hub: Arc<dyn Hub>, clock: Arc<dyn Clock>) -> Self {
         Self {
             hub,
             clock,
             ending: Mutex::default(),
+            waiting: Mutex::default(),
             queue: Arc::default(),
         }
     }
@@ -90,7 +116,20 @@ impl Definitions {
             return Ok(Action::Done);
         };
         let meta = definition.meta();
-        if meta.deletion_timestamp.is_none() || !meta.finalizers.iter().any(|own| own == FINALIZER) {
+        if meta.deletion_timestamp.is_none() {
+            let waits = self
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(name);
+            if waits {
+                // Every write of a definition looks at its names.
+                let action = hub::Action::Merge(json!({}));
+                unless_gone(self.hub.write(MANAGER, about(&definitions, &definition, action)).await)?;
+            }
+            return Ok(Action::Done);
+        }
+        if !meta.finalizers.iter().any(|own| own == FINALIZER) {
             return Ok(Action::Done);
         }
         let Some((plural, group)) = name.split_once('.') else {

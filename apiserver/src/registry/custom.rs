@@ -35,6 +35,20 @@ pub(crate) fn resources(crd: &Value) -> Result<Vec<ResourceDef>, Vec<FieldError>
         .collect()
 }
 
+/// The resource of a definition that changed last at this revision.
+pub(super) fn with_defaults_since(mut def: ResourceDef, revision: u64) -> ResourceDef {
+    let has_defaults = def
+        .types
+        .types
+        .get()
+        .iter()
+        .any(|(_, own)| own.custom && own.fields.iter().any(|field| field.default.is_some()));
+    if let Some(custom) = def.custom.as_mut().filter(|_| has_defaults) {
+        Arc::make_mut(custom).defaults_since = Some(revision);
+    }
+    def
+}
+
 /// Whether a definition is to be served.
 pub(crate) fn is_established(crd: &Value) -> bool {
     crd["status"]["conditions"].as_array().is_some_and(|list| {
@@ -127,6 +141,7 @@ fn definition(
             status,
             deprecation: deprecation(version, &api_version(group, version_name), text(&names["kind"])),
             terminating,
+            defaults_since: None,
             rules: OnceLock::new(),
         })),
     })

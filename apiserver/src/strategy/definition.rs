@@ -292,9 +292,17 @@ mod tests {
         server
             .ok(&format!("PATCH {DEFINITIONS}/widgets.example.com"), change)
             .await;
-        let stored = server.api.registry.load();
-        let def = stored.resource("example.com", "v2", "widgets").unwrap();
-        assert!(def.is_storage_version());
+        let served = server.api.registry.load();
+        let def = served.resource("example.com", "v2", "widgets").unwrap();
+        let key = schema::entry::Key::new(def.storage.clone(), "default", "b");
+        let entry = server.api.store.get(&key).unwrap();
+        assert_eq!(entry.value()["spec"], json!({"colour": "blue"}));
+        let shown: Value = serde_json::from_slice(&crate::views::list::present(def, &entry)).unwrap();
+        assert_eq!(shown["spec"], json!({"colour": "blue", "size": 3}));
+        // Writing what is shown stores it so, as storage migrations rely on.
+        server.ok(&format!("PUT {}/b", own("v2")), shown).await;
+        let stored = server.api.store.get(&key).unwrap();
+        assert_eq!(stored.value()["spec"], json!({"colour": "blue", "size": 3}));
     }
 
     #[tokio::test]

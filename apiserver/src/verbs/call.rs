@@ -7,7 +7,6 @@ use schema::model::GroupVersionKind;
 use schema::status::{Reason, Status};
 use serde_json::Value;
 
-use super::object::set_type;
 use crate::api::Api;
 use crate::registry::{Registry, ResourceDef};
 use crate::request::{Answer, AnswerBody, ApiRequest};
@@ -84,11 +83,7 @@ impl<'a> Call<'a> {
 
     /// An object's value in the version of the request.
     pub(crate) fn present(&self, entry: &Entry) -> Value {
-        let mut value = entry.value();
-        if !self.def.is_storage_version() {
-            set_type(&mut value, &self.def.gvk());
-        }
-        value
+        self.def.bring_up(entry)
     }
 
     /// The version that objects of this resource are stored in.

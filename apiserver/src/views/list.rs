@@ -6,8 +6,8 @@ use schema::entry::Entry;
 
 use super::splice;
 use crate::registry::ResourceDef;
-use crate::verbs::object::set_type;
 use crate::request::ListAnswer;
+use crate::verbs::object::set_type;
 
 /// `ListMeta` of a list or a Table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub fn list_json(answer: &ListAnswer) -> Vec<u8> {
 
 /// An object's bytes in the version of `def`: as stored, with another `apiVersion`, or converted where the fields differ.
 pub fn present<'a>(def: &ResourceDef, entry: &'a Entry) -> Cow<'a, [u8]> {
+    if def.may_lack_defaults(entry) {
+        return Cow::Owned(def.bring_up(entry).to_string().into_bytes());
+    }
     present_json(def, entry.json())
 }
 
