@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Buf, Bytes};
 use flate2::Compression;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use futures::StreamExt;
 use http::HeaderValue;
@@ -64,7 +64,7 @@ pub(super) fn expand(response: Response) -> Response {
     parts.headers.remove(CONTENT_LENGTH);
     let pieces = futures::stream::once(body.collect()).flat_map(|body| {
         let packed = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        let mut plain = GzDecoder::new(packed.reader());
+        let mut plain = MultiGzDecoder::new(packed.reader());
         futures::stream::iter(std::iter::from_fn(move || {
             let mut piece = vec![0; PIECE];
             match plain.read(&mut piece) {

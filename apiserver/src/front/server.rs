@@ -42,6 +42,8 @@ const IDLE: Duration = Duration::from_mins(3);
 const GRACE: Duration = Duration::from_secs(5);
 /// A Go client has all its watches on one connection.
 const STREAMS: u32 = 1000;
+/// All headers of a request together: tokens are long, and whoever acts for others names their groups.
+const HEADERS: u32 = 64 << 10;
 /// How often an idle HTTP/2 client is asked whether it is still there, and how long it has to answer.
 const PING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(30));
 
@@ -189,6 +191,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, sh
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
         .keep_alive_interval(PING.0)
         .keep_alive_timeout(PING.1);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

@@ -17,7 +17,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use super::schemas::Version;
 use super::{Index, answer, paths, schemas};
 use crate::registry::{Registry, ResourceDef};
 use crate::views::{JSON, NonResource, accept, fingerprint};
@@ -94,75 +93,108 @@ pub(super) fn serve(registry: &Registry, index: &Index, accept: &str, if_none_ma
     answer
 }
 
-/// The compressed document. It is made piece by piece, one group-version after the other, so that it never stands in memory
-/// as a tree nor in full.
+/// The compressed document. It is made piece by piece, one group-version after the other, and each part of it is compressed by
+/// itself (gzip lets parts follow each other), so that it never stands in memory as a tree nor in full.
 fn document(registry: &Registry, form: Form) -> Bytes {
     let all: Vec<&ResourceDef> = registry.resources.iter().map(AsRef::as_ref).collect();
-    let versions = schemas::versions(&all);
-    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing into memory does not fail; if it did, the client would see a document cut short.
-    let written = write(&mut out, &all, &versions, form);
-    written.and_then(|()| out.finish()).map(Bytes::from).unwrap_or_default()
+    // Writing into memory does not fail.
+    write(&all, form).map(Bytes::from).unwrap_or_default()
 }
 
-fn write(out: &mut impl Write, all: &[&ResourceDef], versions: &[Version<'_>], form: Form) -> io::Result<()> {
+/// A part of a document: compressed, with its plain length.
+struct Part {
+    out: GzEncoder<Vec<u8>>,
+    length: usize,
+    piece: Vec<u8>,
+}
+
+impl Part {
+    fn new() -> Self {
+        Self {
+            out: GzEncoder::new(Vec::new(), Compression::fast()),
+            length: 0,
+            piece: Vec::new(),
+        }
+    }
+
+    /// Appends a named path or definition.
+    fn push(
+        &mut self,
+        form: Form,
+        protobuf: fn(&mut Vec<u8>, &str, &Value),
+        name: &str,
+        value: &Value,
+    ) -> io::Result<()> {
+        self.piece.clear();
+        match form {
+            Form::Json => {
+                if self.length > 0 {
+                    self.piece.push(b',');
+                }
+                self.piece
+                    .extend_from_slice(format!("{}:{value}", Value::from(name)).as_bytes());
+            }
+            Form::Protobuf => protobuf(&mut self.piece, name, value),
+        }
+        self.length += self.piece.len();
+        self.out.write_all(&self.piece)
+    }
+
+    /// The part as it is sent, behind what must stand before it.
+    fn finish(self, before: &[u8], document: &mut Vec<u8>) -> io::Result<()> {
+        document.extend(packed(before)?);
+        document.extend(self.out.finish()?);
+        Ok(())
+    }
+}
+
+fn packed(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    out.write_all(plain)?;
+    out.finish()
+}
+
+fn write(all: &[&ResourceDef], form: Form) -> io::Result<Vec<u8>> {
     let (title, version) = ("Kubernetes", "v1.36.0");
-    let mut paths = Vec::new();
+    let mut document = Vec::new();
+    let mut paths = Part::new();
     for def in all {
         for (path, item) in paths::of(def) {
-            let item = convert::path_item(&item);
-            match form {
-                Form::Json => member(&mut paths, &path, &item),
-                Form::Protobuf => gnostic::path(&mut paths, &path, &item),
-            }
+            paths.push(form, gnostic::path, &path, &convert::path_item(&item))?;
         }
     }
-    match form {
-        Form::Json => write!(
-            out,
-            r#"{{"swagger":"2.0","info":{{"title":"{title}","version":"{version}"}},"paths":{{"#
-        )?,
-        Form::Protobuf => {
-            out.write_all(&gnostic::head(title, version))?;
-            out.write_all(&gnostic::before_paths(paths.len()))?;
+    let before = match form {
+        Form::Json => {
+            let head = format!(r#"{{"swagger":"2.0","info":{{"title":"{title}","version":"{version}"}},"paths":{{"#);
+            head.into_bytes()
         }
-    }
-    out.write_all(&paths)?;
-    drop(paths);
-    let mut definitions = Vec::new();
+        Form::Protobuf => [gnostic::head(title, version), gnostic::before_paths(paths.length)].concat(),
+    };
+    paths.finish(&before, &mut document)?;
+    let versions = schemas::versions(all);
+    let mut definitions = Part::new();
     let mut seen = HashSet::new();
-    for (group, version) in versions {
+    for (group, version) in &versions {
         let of_version = |def: &&&ResourceDef| def.group == *group && def.version == *version;
         let defs: Vec<&ResourceDef> = all.iter().filter(of_version).copied().collect();
-        for (name, schema) in schemas::of(&defs, versions) {
+        for (name, schema) in schemas::of(&defs, &versions) {
             if seen.contains(&name) {
                 continue;
             }
-            let schema = convert::schema(&schema);
-            match form {
-                Form::Json => member(&mut definitions, &name, &schema),
-                Form::Protobuf => gnostic::definition(&mut definitions, &name, &schema),
-            }
+            definitions.push(form, gnostic::definition, &name, &convert::schema(&schema))?;
             seen.insert(name);
         }
     }
-    match form {
-        Form::Json => out.write_all(br#"},"definitions":{"#)?,
-        Form::Protobuf => out.write_all(&gnostic::before_definitions(definitions.len()))?,
-    }
-    out.write_all(&definitions)?;
+    let before = match form {
+        Form::Json => br#"},"definitions":{"#.to_vec(),
+        Form::Protobuf => gnostic::before_definitions(definitions.length),
+    };
+    definitions.finish(&before, &mut document)?;
     if form == Form::Json {
-        out.write_all(b"}}")?;
+        document.extend(packed(b"}}")?);
     }
-    Ok(())
-}
-
-/// Appends one member of a JSON object.
-fn member(object: &mut Vec<u8>, name: &str, value: &Value) {
-    if !object.is_empty() {
-        object.push(b',');
-    }
-    object.extend_from_slice(format!("{}:{value}", Value::from(name)).as_bytes());
+    document.shrink_to_fit();
+    Ok(document)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ fn get(registry: &Registry, accept: &str, etag: Option<&str>) -> NonResource {
     let mut answer = super::super::serve(registry, "v2", accept, etag, "", now).unwrap();
     if answer.headers.contains(&("Content-Encoding", "gzip".to_owned())) {
         let mut plain = Vec::new();
-        let mut packed = flate2::read::GzDecoder::new(&answer.body[..]);
+        let mut packed = flate2::read::MultiGzDecoder::new(&answer.body[..]);
         std::io::Read::read_to_end(&mut packed, &mut plain).unwrap();
         answer.body = plain.into();
     }
