@@ -25,6 +25,7 @@ pub(crate) fn check_create(call: &Call<'_>, object: &Value) -> Result<(), Status
     let def = &call.def;
     let mut errors = validate::validate_metadata(&def.gvk(), object);
     errors.extend(validate::validate(def.types.root(), object));
+    apply_rules(call, None, object, &mut errors);
     errors.extend(strategy::check(def, "", None, object));
     report(def, object, &errors)
 }
@@ -35,9 +36,20 @@ pub(crate) fn check_update(call: &Call<'_>, subresource: &str, old: &Value, obje
     let mut errors = validate::validate_metadata(&def.gvk(), object);
     errors.extend(validate::validate_metadata_update(old, object));
     errors.extend(validate::check_update_rules(&def.gvk(), subresource, old, object));
-    errors.extend(validate::validate(def.types.root(), object));
+    errors.extend(validate::validate_change(def.types.root(), old, object));
+    apply_rules(call, Some(old), object, &mut errors);
     errors.extend(strategy::check(def, subresource, Some(old), object));
     report(def, object, &errors)
+}
+
+/// Applies the rules of a custom resource; what they only tolerate is told as a warning.
+fn apply_rules(call: &Call<'_>, old: Option<&Value>, object: &Value, errors: &mut Vec<FieldError>) {
+    let Some(rules) = call.def.custom.as_ref().and_then(|custom| custom.rules()) else {
+        return;
+    };
+    for tolerated in validate::apply_rules(rules, old, object, errors) {
+        call.warn(tolerated.to_string());
+    }
 }
 
 /// 422 when a kind wants to know which state an update replaces and the object does not say.
