@@ -97,8 +97,6 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
         // Before anybody makes a pod there.
         for name in SYSTEM_NAMESPACES {
             create(api, ("", "v1", "serviceaccounts"), name, accounts::default_account()).await?;
-            let roots = accounts::roots(&api.pki.ca_pem);
-            create(api, ("", "v1", "configmaps"), name, roots).await?;
         }
     }
     if hub {

@@ -93,7 +93,7 @@ async fn a_subscription_begins_with_what_is_there_and_goes_on() {
     while let Signal::Change(change) = changes.next().await.unwrap() {
         seen.push(change.entry.name().to_owned());
     }
-    assert_eq!(seen, ["a"]);
+    assert_eq!(seen, ["a", "cluster-info"]);
     // More than a watch buffers: the store lets go of it and the subscription goes on from the log.
     let writer = hub.clone();
     let writing = tokio::spawn(async move {

@@ -140,7 +140,7 @@ pub(crate) fn default_account() -> Value {
 }
 
 /// What pods need to know the server.
-pub(crate) fn roots(ca_pem: &str) -> Value {
+fn roots(ca_pem: &str) -> Value {
     let description = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as \
         the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes \
         clusters.";
