@@ -23,6 +23,7 @@ use serde::Deserialize;
 use storage::Store;
 
 use super::dial::{Dialer, Place};
+use super::tls::Verifier;
 
 /// Bound of an answer: a patch of the largest object, in base64, with room for what is around it.
 pub(super) const ANSWER: usize = 6 << 20;
@@ -104,15 +105,17 @@ impl SystemRoots {
 impl Client {
     pub(super) fn new(target: &Target, store: &Store, system: &SystemRoots) -> Result<Self, TargetError> {
         let (place, url) = target.place()?;
-        let roots = match target.ca_bundle.as_deref().filter(|bundle| !bundle.is_empty()) {
-            Some(bundle) => Arc::new(bundle_roots(bundle)?),
-            None => system.get(),
+        let (roots, known) = match target.ca_bundle.as_deref().filter(|bundle| !bundle.is_empty()) {
+            Some(bundle) => read_bundle(bundle)?,
+            None => (system.get(), Vec::new()),
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(roots, known, provider.clone()).map_err(TargetError::Tls)?;
         let mut tls = Tls::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| TargetError::Tls(error.to_string()))?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let dialer = Dialer {
@@ -185,18 +188,22 @@ impl Target {
     }
 }
 
-fn bundle_roots(bundle: &str) -> Result<RootCertStore, TargetError> {
+type Trusted = (Arc<RootCertStore>, Vec<CertificateDer<'static>>);
+
+/// The certificates of a bundle: as roots, and as they are.
+fn read_bundle(bundle: &str) -> Result<Trusted, TargetError> {
     let bad = |text: &str| TargetError::Roots(text.to_owned());
     let pem = STANDARD.decode(bundle).map_err(|_| bad("illegal base64 data"))?;
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut known) = (RootCertStore::empty(), Vec::new());
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|_| bad("unable to parse bytes as PEM block"))?;
+        known.push(certificate.clone());
         roots.add(certificate).map_err(|error| bad(&error.to_string()))?;
     }
     if roots.is_empty() {
         return Err(bad("unable to parse bytes as PEM block"));
     }
-    Ok(roots)
+    Ok((Arc::new(roots), known))
 }
 
 /// An error with what caused it: the outermost one mostly says nothing.

@@ -175,6 +175,7 @@ impl Webhooks {
             resources: RESOURCES.map(|plural| GroupResource::new(GROUP, plural)).to_vec(),
             namespace: None,
             name: None,
+            label: None,
         };
         while !store.is_closed() {
             let (_, _, mut watch) = store.watch_with_snapshot(scope.clone());

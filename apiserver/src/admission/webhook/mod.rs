@@ -31,6 +31,7 @@ mod round;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 

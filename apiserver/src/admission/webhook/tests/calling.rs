@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Reply, Webhook};
+use super::server::{Reply, Webhook, parameters};
 use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, plain, webhook};
 use crate::api::{Api, Config};
 use crate::bootstrap::system_user;
@@ -328,4 +328,53 @@ async fn configurations_are_followed_whoever_stores_them() {
     }
     stop.cancel();
     following.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_bundle_is_believed_as_it_is() {
+    use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
+    let check = async |change: fn(&mut rcgen::CertificateParams), problem: &str| {
+        let server = plain().await;
+        let mut parameters = parameters(&["localhost"]);
+        change(&mut parameters);
+        let hook = Webhook::serve_as(&parameters, &[b"h2"], |review| {
+            Box::pin(async move { Reply::allow(&review) })
+        })
+        .await;
+        configure(
+            &server,
+            VALIDATING,
+            "c",
+            vec![webhook("x.example.com", &hook, &Value::Null)],
+        )
+        .await;
+        let expected = if problem.is_empty() {
+            "201".to_owned()
+        } else {
+            format!(
+                "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": failed to call webhook: Post \
+                 \"{}\": tls: invalid peer certificate: {problem}",
+                hook.url("/review?timeout=5s")
+            )
+        };
+        server.check(&format!("POST {MAPS}"), map("m"), &expected).await;
+    };
+    check(|_| {}, "").await;
+    // What openssl makes of one command: an authority that serves.
+    check(
+        |parameters| parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+        "",
+    )
+    .await;
+    check(|parameters| parameters.not_after = date_time_ymd(2000, 1, 1), "Expired").await;
+    check(
+        |parameters| parameters.not_before = date_time_ymd(4000, 1, 1),
+        "NotValidYet",
+    )
+    .await;
+    check(
+        |parameters| parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+        "InvalidPurpose",
+    )
+    .await;
 }

@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -93,16 +94,25 @@ impl Webhook {
         protocols: &[&[u8]],
         handler: impl Fn(Value) -> BoxFuture<'static, Reply> + Send + Sync + 'static,
     ) -> Self {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let certified = rcgen::generate_simple_self_signed(names).unwrap();
-        let ca = certified.cert.pem();
-        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        Self::serve_as(&parameters(names), protocols, handler).await
+    }
+
+    /// One with a self-signed certificate like this.
+    pub(super) async fn serve_as(
+        parameters: &CertificateParams,
+        protocols: &[&[u8]],
+        handler: impl Fn(Value) -> BoxFuture<'static, Reply> + Send + Sync + 'static,
+    ) -> Self {
+        let signing_key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&signing_key).unwrap();
+        let ca = certificate.pem();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![CertificateDer::from(certified.cert.der().to_vec())], key)
+            .with_single_cert(vec![certificate.der().clone()], key)
             .unwrap();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -161,6 +171,12 @@ impl Webhook {
     pub(super) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
+}
+
+/// A certificate for these names.
+pub(super) fn parameters(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).unwrap()
 }
 
 async fn answer(state: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
