@@ -11,14 +11,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::Process;
 
+/// What etcd promises of an acknowledged write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on disk, as in production.
+    Kept,
+    /// Nothing: a test throws it away anyway.
+    Lost,
+}
+
 /// One real control plane. It ends when it is dropped.
 #[derive(Debug)]
 pub struct RealMember {
     stop: CancellationToken,
     _nodes: std::thread::JoinHandle<()>,
     _controller_manager: Process,
-    _apiserver: Process,
-    _etcd: Process,
+    apiserver: Process,
+    etcd: Process,
 }
 
 impl Drop for RealMember {
@@ -27,7 +36,7 @@ impl Drop for RealMember {
     }
 }
 
-fn etcd(assets: &Path, directory: &Path, port: u16, peer_port: u16) -> Command {
+fn etcd(assets: &Path, directory: &Path, durability: Durability, port: u16, peer_port: u16) -> Command {
     let (client_url, peer_url) = (
         format!("http://127.0.0.1:{port}"),
         format!("http://127.0.0.1:{peer_port}"),
@@ -35,7 +44,7 @@ fn etcd(assets: &Path, directory: &Path, port: u16, peer_port: u16) -> Command {
     let mut etcd = Command::new(assets.join("etcd"));
     etcd.arg("--data-dir")
         .arg(directory.join(format!("etcd-{port}")))
-        .arg("--unsafe-no-fsync")
+        .args((durability == Durability::Lost).then_some("--unsafe-no-fsync"))
         .args([
             "--listen-client-urls",
             &client_url,
@@ -76,19 +85,34 @@ fn start_listening(log: &Path, command: impl Fn(u16, u16) -> Command) -> Result<
     Ok((process.context("a server that listens was started")?, port))
 }
 
+/// The release of the binaries, which do not know it themselves.
+pub const RELEASE: &str = "1.20";
+
 /// A bearer token of a server that lives as long as a test and listens on loopback only.
 const TOKEN: &str = "end-to-end-tests";
 
 impl RealMember {
-    /// Starts a control plane; leaves `FOLDER/<name>.kubeconfig`.
+    /// Starts a control plane for a test; leaves `FOLDER/<name>.kubeconfig`.
     pub fn start(name: &str, folder: &Path) -> Result<Self> {
+        Self::start_with(name, folder, Durability::Lost)
+    }
+
+    /// The processes that serve its API: etcd and kube-apiserver.
+    pub fn server_ids(&self) -> [u32; 2] {
+        [self.etcd.id(), self.apiserver.id()]
+    }
+
+    /// As [`RealMember::start`], with a choice of what etcd promises.
+    pub fn start_with(name: &str, folder: &Path, durability: Durability) -> Result<Self> {
         let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from).context(
             "E2E_MEMBERS=assets needs KUBEBUILDER_ASSETS: a folder that holds etcd, kube-apiserver and kube-controller-manager",
         )?;
         let directory = folder.join(name);
         std::fs::create_dir_all(&directory)?;
         let log = |part: &str| folder.join(format!("{name}-{part}.log"));
-        let (etcd, etcd_port) = start_listening(&log("etcd"), |port, second| etcd(&assets, &directory, port, second))?;
+        let (etcd, etcd_port) = start_listening(&log("etcd"), |port, second| {
+            etcd(&assets, &directory, durability, port, second)
+        })?;
 
         let keys = directory.join("pki");
         std::fs::create_dir_all(&keys)?;
@@ -160,8 +184,8 @@ impl RealMember {
             stop,
             _nodes: nodes,
             _controller_manager: manager,
-            _apiserver: server,
-            _etcd: etcd,
+            apiserver: server,
+            etcd,
         })
     }
 }

@@ -3,8 +3,10 @@
 //! Start with [`federation::Federation`]. Never here: assertions about a scenario; those stand in `tests/it/`.
 
 pub mod assets;
+pub mod differential;
 pub mod federation;
 pub mod kubectl;
+pub mod measure;
 pub mod process;
 pub mod tools;
 pub mod wait;

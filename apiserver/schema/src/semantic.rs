@@ -33,6 +33,7 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
     let mut found = Found::default();
     let spec = &object["spec"];
     let find = &mut found;
+    workloads::counts(find, type_name, &object["status"]);
     match type_name {
         "admissionregistration.v1.MutatingAdmissionPolicy" => machinery::admission_policy(find, spec),
         "admissionregistration.v1.MutatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, false),

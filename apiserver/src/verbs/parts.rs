@@ -65,10 +65,9 @@ pub(super) async fn bind(call: &Call<'_>) -> Result<Answer, Status> {
             let mut object = current.ok_or_else(|| call.not_found())?.clone();
             let bound = object["spec"]["nodeName"].as_str().unwrap_or_default();
             if !bound.is_empty() {
-                return Err(call.conflict(&format!(
-                    "pod {} is already assigned to node \"{bound}\"",
-                    call.request.target.name
-                )));
+                let name = &call.request.target.name;
+                let text = format!("pod {name} is already assigned to node \"{bound}\"");
+                return Err(Status::conflict("", "pods/binding", name, &text));
             }
             member(&mut object, "spec").insert("nodeName".to_owned(), json!(node));
             set_condition(&mut object, "PodScheduled", "True", "", "", now);

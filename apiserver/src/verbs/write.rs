@@ -387,7 +387,12 @@ impl Write<'_, '_> {
 
     fn already_exists(&self, key: &Key) -> Status {
         let def = &self.call.def;
-        Status::already_exists(&def.group, &def.plural, &key.name)
+        let mut status = Status::already_exists(&def.group, &def.plural, &key.name);
+        let current = self.call.api.store.get(key);
+        if current.is_some_and(|current| current.meta().deletion_timestamp.is_some()) {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        status
     }
 }
 

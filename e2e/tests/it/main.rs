@@ -7,10 +7,12 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod abuse;
 mod agent_faults;
 mod bad_input;
 mod clients;
 mod demo;
+mod differential;
 mod hub_faults;
 mod members;
 mod support;

@@ -12,6 +12,63 @@ use crate::selector::LabelSelector;
 pub(super) const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex \
      used for validation is '[0-9]+%')";
 
+/// The numbers of a workload's status, by type.
+const COUNTS: [(&str, &[&str]); 5] = [
+    (
+        "apps.v1.DaemonSet",
+        &[
+            "currentNumberScheduled",
+            "numberMisscheduled",
+            "desiredNumberScheduled",
+            "numberReady",
+            "observedGeneration",
+            "updatedNumberScheduled",
+            "numberAvailable",
+            "numberUnavailable",
+        ],
+    ),
+    (
+        "apps.v1.Deployment",
+        &[
+            "observedGeneration",
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "collisionCount",
+        ],
+    ),
+    ("apps.v1.ReplicaSet", &REPLICAS),
+    (
+        "apps.v1.StatefulSet",
+        &[
+            "replicas",
+            "readyReplicas",
+            "currentReplicas",
+            "updatedReplicas",
+            "observedGeneration",
+            "collisionCount",
+        ],
+    ),
+    ("core.v1.ReplicationController", &REPLICAS),
+];
+
+const REPLICAS: [&str; 5] = [
+    "replicas",
+    "fullyLabeledReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "observedGeneration",
+];
+
+/// No number of a workload's status is negative.
+pub(super) fn counts(found: &mut Found, type_name: &str, status: &Value) {
+    if status.is_object() && let Some((_, keys)) = COUNTS.iter().find(|(name, _)| *name == type_name) {
+        found.not_negative("status", status, keys);
+    }
+}
+
 /// What a workload's selector must be: valid, not empty, and matching the labels of the template.
 fn selector(found: &mut Found, spec: &Value, what: &str) {
     let selector = &spec["selector"];

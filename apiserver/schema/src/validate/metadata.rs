@@ -111,7 +111,7 @@ pub(crate) fn check_annotations(metadata: &Value, path: &str, errors: &mut Vec<F
 }
 
 fn check_owners(owners: &[Value], errors: &mut Vec<FieldError>) {
-    let mut controller: Option<&str> = None;
+    let mut controller: Option<String> = None;
     for owner in owners {
         // Kubernetes does not say which of them.
         let path = |field: &str| format!("metadata.ownerReferences.{field}");
@@ -128,8 +128,8 @@ fn check_owners(owners: &[Value], errors: &mut Vec<FieldError>) {
             }
         }
         if owner["controller"] == true {
-            let name = text(owner, "name");
-            if let Some(other) = controller {
+            let name = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+            if let Some(other) = &controller {
                 let detail = format!(
                     "Only one reference can have Controller set to true. Found \"true\" in references for {other} and {name}"
                 );
@@ -139,7 +139,7 @@ fn check_owners(owners: &[Value], errors: &mut Vec<FieldError>) {
                     detail,
                 ));
             }
-            controller = Some(name);
+            controller.get_or_insert(name);
         }
     }
 }
