@@ -99,7 +99,9 @@ impl Environment {
 }
 
 fn object(name: &str, fields: Vec<(&str, Arc<Decl>)>) -> Arc<Decl> {
-    let fields = fields.into_iter().map(|(name, decl)| (name.to_owned(), (name.to_owned(), decl)));
+    let fields = fields
+        .into_iter()
+        .map(|(name, decl)| (name.to_owned(), (name.to_owned(), decl)));
     Decl::new(DeclKind::Object(ObjectDecl {
         name: name.to_owned(),
         fields: fields.collect(),
@@ -110,7 +112,12 @@ fn request() -> Arc<Decl> {
     let text = || Decl::new(DeclKind::String);
     let any = || Decl::new(DeclKind::Dyn);
     let texts = || Decl::new(DeclKind::List(text(), Keys::Place));
-    let kind = || object("kubernetes.GroupVersionKind", vec![("group", text()), ("version", text()), ("kind", text())]);
+    let kind = || {
+        object(
+            "kubernetes.GroupVersionKind",
+            vec![("group", text()), ("version", text()), ("kind", text())],
+        )
+    };
     let resource = || {
         let fields = vec![("group", text()), ("version", text()), ("resource", text())];
         object("kubernetes.GroupVersionResource", fields)
@@ -180,9 +187,7 @@ impl CompileError {
                 break;
             }
         }
-        Self {
-            text: parts.join("\n"),
-        }
+        Self { text: parts.join("\n") }
     }
 }
 
@@ -207,7 +212,12 @@ pub struct Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Program({} nodes -> {})", self.ast.offsets.len(), self.result)
+        write!(
+            formatter,
+            "Program({} nodes -> {})",
+            self.ast.offsets.len(),
+            self.result
+        )
     }
 }
 
@@ -217,7 +227,11 @@ impl Program {
         let ast = parse::parse(source)?;
         let checked = check::check(source, &ast, environment)?;
         let result = checked.of(ast.root.id).clone();
-        let result = if matches!(result, Type::Var(_)) { Type::Dyn } else { result };
+        let result = if matches!(result, Type::Var(_)) {
+            Type::Dyn
+        } else {
+            result
+        };
         let estimate = cost::estimate(&ast, &checked, environment);
         let mut names = Vec::new();
         used(&ast.root, &mut names);
@@ -246,7 +260,9 @@ impl Program {
 
     /// Evaluates over untyped variables. Of JSON only what the expression looks at is looked at.
     pub fn eval<'v>(&'v self, variables: &[(&'v str, &'v Json)], budget: Budget) -> Result<CelValue<'v>, EvalError> {
-        let variables = variables.iter().map(|(name, json)| (*name, CelValue::from_json(json, None)));
+        let variables = variables
+            .iter()
+            .map(|(name, json)| (*name, CelValue::from_json(json, None)));
         self.run(variables, budget).0
     }
 
@@ -274,8 +290,9 @@ fn used(expr: &ast::Expr, names: &mut Vec<String>) {
         }
         Kind::Select { operand, .. } => used(operand, names),
         Kind::Call { target, args, .. } => {
-            target.iter().for_each(|target| used(target, names));
-            args.iter().for_each(|arg| used(arg, names));
+            for part in target.iter().map(AsRef::as_ref).chain(args) {
+                used(part, names);
+            }
         }
         Kind::List(items) => items.iter().for_each(|item| used(&item.value, names)),
         Kind::Map(entries) => entries.iter().for_each(|entry| {

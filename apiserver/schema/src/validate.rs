@@ -23,9 +23,9 @@ use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_fiel
 use crate::semantic;
 use crate::status::{FieldError, FieldErrorKind};
 
+pub(crate) use formats::holds as has_format;
 pub(crate) use metadata::{check_annotations, check_labels};
 pub use metadata::{check_name, validate_metadata, validate_metadata_update};
-pub(crate) use formats::holds as has_format;
 pub(crate) use names::{data_key_problem, label_1035_problem, label_value_problem, path_problem};
 pub use names::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,
@@ -76,7 +76,12 @@ pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<Fiel
 }
 
 /// Applies the rules of a custom kind, once it is known what else is wrong: rules see objects of their schema only.
-pub fn apply_rules(rules: &Validator, old: Option<&Value>, new: &Value, errors: &mut Vec<FieldError>) -> Vec<FieldError> {
+pub fn apply_rules(
+    rules: &Validator,
+    old: Option<&Value>,
+    new: &Value,
+    errors: &mut Vec<FieldError>,
+) -> Vec<FieldError> {
     let blocks = |error: &FieldError| {
         matches!(
             error.kind,
@@ -257,7 +262,9 @@ impl<'v> Walk<'v> {
                 let old = self.old.and_then(Value::as_array).zip(keys_of(kind));
                 let old = old.map(|(old, keys)| (by_keys(old, keys), keys));
                 for (index, item) in items.iter().enumerate() {
-                    let before = old.as_ref().and_then(|(old, keys)| old.get(&identity(item, keys)).copied());
+                    let before = old
+                        .as_ref()
+                        .and_then(|(old, keys)| old.get(&identity(item, keys)).copied());
                     self.below(&format!("[{index}]"), before, |walk| {
                         walk.value(place.at(element), item);
                     });

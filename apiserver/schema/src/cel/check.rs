@@ -79,7 +79,7 @@ impl<'a> Checker<'a> {
             Kind::Ident(name) => self.ident(expr.id, name),
             Kind::Select { operand, field, test } => {
                 let operand = self.expr(operand);
-                let found = self.select(expr.id, &operand, field, *test);
+                let found = self.select(expr.id, &operand, field);
                 if *test { Type::Bool } else { found }
             }
             Kind::Call { function, target, args } => self.call(expr.id, function, target.as_deref(), args),
@@ -88,7 +88,7 @@ impl<'a> Checker<'a> {
                 for item in items {
                     let mut found = self.expr(&item.value);
                     if item.optional {
-                        found = self.inside_optional(item.value.id, found);
+                        found = self.inside_optional(item.value.id, &found);
                     }
                     self.join(item.value.id, &mut element, found);
                 }
@@ -102,7 +102,7 @@ impl<'a> Checker<'a> {
                     self.join(entry.key.id, &mut key, found);
                     let mut found = self.expr(&entry.value);
                     if entry.optional {
-                        found = self.inside_optional(entry.value.id, found);
+                        found = self.inside_optional(entry.value.id, &found);
                     }
                     self.join(entry.value.id, &mut value, found);
                 }
@@ -136,12 +136,12 @@ impl<'a> Checker<'a> {
         self.undeclared(id, name)
     }
 
-    fn select(&mut self, id: Id, operand: &Type, field: &str, test: bool) -> Type {
+    fn select(&mut self, id: Id, operand: &Type, field: &str) -> Type {
         match self.resolve(operand) {
             Type::Dyn | Type::Var(_) => Type::Dyn,
             Type::Map(_, value) => (*value).clone(),
             Type::Optional(inner) => {
-                let found = self.select(id, &inner, field, test);
+                let found = self.select(id, &inner, field);
                 Type::optional(found)
             }
             Type::Object(decl) => match decl.field(field) {
@@ -152,8 +152,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn inside_optional(&mut self, id: Id, found: Type) -> Type {
-        match self.resolve(&found) {
+    fn inside_optional(&mut self, id: Id, found: &Type) -> Type {
+        match self.resolve(found) {
             Type::Optional(inner) => (*inner).clone(),
             Type::Dyn => Type::Dyn,
             other => self.issue(id, format!("expected type 'optional_type(dyn)' but found '{other}'")),
@@ -197,15 +197,12 @@ impl<'a> Checker<'a> {
         };
         let init = self.expr(&fold.init);
         self.scope.push((&fold.accu, init.clone()));
-        match &fold.second {
-            Some(second) => {
-                self.scope.push((&fold.var, key));
-                self.scope.push((second, value));
-            }
-            None => {
-                let single = matches!(self.resolve(&range), Type::List(_));
-                self.scope.push((&fold.var, if single { value } else { key }));
-            }
+        if let Some(second) = &fold.second {
+            self.scope.push((&fold.var, key));
+            self.scope.push((second, value));
+        } else {
+            let single = matches!(self.resolve(&range), Type::List(_));
+            self.scope.push((&fold.var, if single { value } else { key }));
         }
         let condition = self.expr(&fold.condition);
         self.expect(fold.condition.id, &Type::Bool, &condition);
@@ -239,8 +236,8 @@ impl<'a> Checker<'a> {
             let operand = self.expr(operand);
             let field_name = field.as_text().unwrap_or_default();
             let found = match self.resolve(&operand) {
-                Type::Optional(inner) => self.select(id, &inner, field_name, false),
-                other => self.select(id, &other, field_name, false),
+                Type::Optional(inner) => self.select(id, &inner, field_name),
+                other => self.select(id, &other, field_name),
             };
             return Type::optional(found);
         }
@@ -249,9 +246,9 @@ impl<'a> Checker<'a> {
         for arg in args {
             // What is to be printed may be of any types.
             if let ("format", Kind::List(items)) = (function, &arg.kind) {
-                items.iter().for_each(|item| {
+                for item in items {
                     self.expr(&item.value);
-                });
+                }
                 types.push(Type::list(Type::Dyn));
             } else {
                 types.push(self.expr(arg));

@@ -286,13 +286,13 @@ impl<'p, 'a> Machine<'p, 'a> {
                 for arg in args {
                     values.push(self.eval(arg)?);
                 }
-                self.apply(function, values)
+                self.apply(function, &values)
             }
         }
     }
 
-    fn apply(&mut self, function: &str, values: Vec<V<'a>>) -> Eval<'a> {
-        match (function, values.as_slice()) {
+    fn apply(&mut self, function: &str, values: &[V<'a>]) -> Eval<'a> {
+        match (function, values) {
             ("_==_" | "_!=_", [left, right]) => {
                 self.charge_compare(left, right)?;
                 let same = self.equal(left, right)?;
@@ -416,7 +416,7 @@ impl<'p, 'a> Machine<'p, 'a> {
     pub(super) fn equal(&mut self, left: &V<'a>, right: &V<'a>) -> Result<bool, EvalError> {
         self.work(1)?;
         Ok(match (left, right) {
-            (V::Null, V::Null) => true,
+            (V::Null, V::Null) | (V::Optional(None), V::Optional(None)) => true,
             (V::Type(left), V::Type(right)) | (V::Format(left), V::Format(right)) => left == right,
             (V::String(left), V::String(right)) => {
                 self.work(left.as_str().len().min(right.as_str().len()) / 16)?;
@@ -425,7 +425,6 @@ impl<'p, 'a> Machine<'p, 'a> {
             (V::Ip(left), V::Ip(right)) => left == right,
             (V::Cidr(left, bits), V::Cidr(right, other)) => left == right && bits == other,
             (V::Url(left), V::Url(right)) => left.text() == right.text(),
-            (V::Optional(None), V::Optional(None)) => true,
             (V::Optional(Some(left)), V::Optional(Some(right))) => self.equal(left, right)?,
             (V::List(left), V::List(right)) => self.equal_lists(left, right)?,
             (V::Map(left), V::Map(right)) => {

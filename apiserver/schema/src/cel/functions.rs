@@ -12,35 +12,35 @@ use super::{EvalError, lists, network, strings, time};
 use crate::quantity::Quantity;
 
 /// Calls a function or an arithmetic operator.
-pub(super) fn call<'a>(machine: &mut Machine<'_, 'a>, name: &str, args: Vec<V<'a>>) -> Eval<'a> {
-    let cost = cost(machine, name, &args)?;
+pub(super) fn call<'a>(machine: &mut Machine<'_, 'a>, name: &str, args: &[V<'a>]) -> Eval<'a> {
+    let cost = cost(machine, name, args)?;
     machine.charge(cost)?;
     let known = match name.as_bytes() {
-        [b'_', _, b'_'] | [b'-' | b'!', b'_'] => Some(operator(machine, name, &args)),
+        [b'_', _, b'_'] | [b'-' | b'!', b'_'] => Some(operator(machine, name, args)),
         _ => None,
     };
     if let Some(result) = known {
         return result;
     }
-    if let Some(result) = convert(machine, name, &args) {
+    if let Some(result) = convert(machine, name, args) {
         return result;
     }
-    if let Some(result) = strings::call(machine, name, &args) {
+    if let Some(result) = strings::call(machine, name, args) {
         return result;
     }
-    if let Some(result) = lists::call(machine, name, &args) {
+    if let Some(result) = lists::call(machine, name, args) {
         return result;
     }
-    if let Some(result) = network::call(name, &args) {
+    if let Some(result) = network::call(name, args) {
         return result;
     }
-    if let Some(result) = time::call(name, &args) {
+    if let Some(result) = time::call(name, args) {
         return result;
     }
-    if let Some(result) = number(name, &args) {
+    if let Some(result) = number(name, args) {
         return result;
     }
-    if let Some(result) = kinds(name, &args) {
+    if let Some(result) = kinds(name, args) {
         return result;
     }
     no_overload()
@@ -126,8 +126,8 @@ fn operator<'a>(machine: &mut Machine<'_, 'a>, name: &str, args: &[V<'a>]) -> Ev
         ("_+_", [V::Int(left), V::Int(right)]) => checked(left.checked_add(*right), "integer", V::Int),
         ("_-_", [V::Int(left), V::Int(right)]) => checked(left.checked_sub(*right), "integer", V::Int),
         ("_*_", [V::Int(left), V::Int(right)]) => checked(left.checked_mul(*right), "integer", V::Int),
-        ("_/_", [V::Int(_), V::Int(0)]) | ("_/_", [V::Uint(_), V::Uint(0)]) => failed("division by zero"),
-        ("_%_", [V::Int(_), V::Int(0)]) | ("_%_", [V::Uint(_), V::Uint(0)]) => failed("modulus by zero"),
+        ("_/_", [V::Int(_), V::Int(0)] | [V::Uint(_), V::Uint(0)]) => failed("division by zero"),
+        ("_%_", [V::Int(_), V::Int(0)] | [V::Uint(_), V::Uint(0)]) => failed("modulus by zero"),
         ("_/_", [V::Int(left), V::Int(right)]) => checked(left.checked_div(*right), "integer", V::Int),
         ("_%_", [V::Int(left), V::Int(right)]) => checked(left.checked_rem(*right), "integer", V::Int),
         ("_+_", [V::Uint(left), V::Uint(right)]) => checked(left.checked_add(*right), "unsigned integer", V::Uint),
@@ -316,7 +316,7 @@ fn number<'a>(name: &str, args: &[V<'a>]) -> Option<Eval<'a>> {
             };
             Ok(match value {
                 V::Uint(value) => V::Uint(shift(*value)),
-                V::Int(value) => V::Int(shift(*value as u64) as i64),
+                V::Int(value) => V::Int(shift(value.cast_unsigned()).cast_signed()),
                 other => other.clone(),
             })
         }
@@ -361,9 +361,7 @@ fn kinds<'a>(name: &str, args: &[V<'a>]) -> Option<Eval<'a>> {
         ("or", [first @ V::Optional(value), second]) => {
             Ok(if value.is_some() { first.clone() } else { second.clone() })
         }
-        ("orValue", [V::Optional(value), other]) => {
-            Ok(value.as_deref().map_or_else(|| other.clone(), |value| value.clone()))
-        }
+        ("orValue", [V::Optional(value), other]) => Ok(value.as_deref().unwrap_or(other).clone()),
         ("quantity", [V::String(text)]) => Quantity::parse(text.as_str())
             .map(V::Quantity)
             .map_err(|error| EvalError::Failed(error.to_string())),

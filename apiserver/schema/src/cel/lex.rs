@@ -196,16 +196,14 @@ impl Lexer<'_> {
         if bytes {
             return Some(TokenKind::Literal(Const::Bytes(Arc::from(out))));
         }
-        match String::from_utf8(out) {
-            Ok(text) => Some(TokenKind::Literal(Const::String(Arc::from(text)))),
-            Err(_) => {
-                self.issues.push(Issue {
-                    at: start,
-                    text: "Syntax error: invalid string literal".to_owned(),
-                });
-                None
-            }
+        if let Ok(text) = String::from_utf8(out) {
+            return Some(TokenKind::Literal(Const::String(Arc::from(text))));
         }
+        self.issues.push(Issue {
+            at: start,
+            text: "Syntax error: invalid string literal".to_owned(),
+        });
+        None
     }
 
     fn number(&mut self) -> Option<TokenKind> {

@@ -70,7 +70,7 @@ fn sum<'a>(machine: &mut Machine<'_, 'a>, list: &List<'a>) -> Eval<'a> {
     for item in list.iter() {
         total = Some(match total {
             None => item,
-            Some(total) => super::functions::call(machine, "_+_", vec![total, item])?,
+            Some(total) => super::functions::call(machine, "_+_", &[total, item])?,
         });
     }
     Ok(total.unwrap_or(V::Int(0)))
@@ -96,12 +96,12 @@ fn extreme<'a>(list: &List<'a>, greatest: bool) -> Eval<'a> {
     }
 }
 
-fn find<'a>(machine: &mut Machine<'_, 'a>, list: &List<'a>, wanted: &V<'a>, last: bool) -> Eval<'a> {
+fn find<'a>(machine: &mut Machine<'_, 'a>, list: &List<'a>, wanted: &V<'a>, backwards: bool) -> Eval<'a> {
     let mut found = -1;
     for (index, item) in list.iter().enumerate() {
         if machine.equal(&item, wanted)? {
             found = i64::try_from(index).unwrap_or(i64::MAX);
-            if !last {
+            if !backwards {
                 break;
             }
         }
@@ -138,20 +138,18 @@ fn distinct<'a>(machine: &mut Machine<'_, 'a>, list: &List<'a>) -> Eval<'a> {
     let mut known = std::collections::HashSet::new();
     let mut all: Vec<V<'a>> = Vec::new();
     for item in list.iter() {
-        let fresh = match item.key() {
-            Some(key) => known.insert(key),
-            None => {
-                let mut fresh = true;
-                for own in &all {
-                    machine.charge(1)?;
-                    if machine.equal(own, &item)? {
-                        fresh = false;
-                        break;
-                    }
+        let mut fresh = true;
+        if let Some(key) = item.key() {
+            fresh = known.insert(key);
+        } else {
+            for own in &all {
+                machine.charge(1)?;
+                if machine.equal(own, &item)? {
+                    fresh = false;
+                    break;
                 }
-                fresh
             }
-        };
+        }
         if fresh {
             all.push(item);
         }

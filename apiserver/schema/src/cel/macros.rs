@@ -74,13 +74,11 @@ fn namespace(expr: &Expr) -> Option<&str> {
 }
 
 fn variable(parser: &mut Parser<'_>, expr: &Expr) -> Result<String, Stop> {
-    match &expr.kind {
-        Kind::Ident(name) => Ok(name.clone()),
-        _ => {
-            let place = parser.place(expr.id);
-            Err(parser.stop(place, "argument must be a simple name"))
-        }
+    if let Kind::Ident(name) = &expr.kind {
+        return Ok(name.clone());
     }
+    let place = parser.place(expr.id);
+    Err(parser.stop(place, "argument must be a simple name"))
 }
 
 fn has(parser: &mut Parser<'_>, at: usize, arg: Expr) -> Result<Expr, Stop> {

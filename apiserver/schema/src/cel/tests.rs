@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -235,9 +237,9 @@ fn nothing_runs_away() {
 fn doubled(start: &str, times: usize) -> String {
     let mut source = format!("cel.bind(v0, {start}, ");
     for index in 0..times {
-        source.push_str(&format!("cel.bind(v{}, v{index} + v{index}, ", index + 1));
+        let _ = write!(source, "cel.bind(v{}, v{index} + v{index}, ", index + 1);
     }
-    source.push_str(&format!("v{times}.size() > 0"));
+    let _ = write!(source, "v{times}.size() > 0");
     source.push_str(&")".repeat(times + 1));
     source
 }

@@ -23,7 +23,9 @@ pub(super) fn normalize(path: &str, schema: &Value) -> Option<String> {
             shown.push_str(&name);
         } else {
             at = at.get("additionalProperties").filter(|inner| inner.is_object())?;
-            shown.push_str(&format!("[{name}]"));
+            shown.push('[');
+            shown.push_str(&name);
+            shown.push(']');
         }
         rest = tail;
     }
