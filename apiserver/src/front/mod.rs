@@ -255,8 +255,8 @@ impl Front {
         let make = move || views::nonresource(&api, &place, &accept, known.as_deref(), &raw_query);
         let document = if path.starts_with("/openapi/") {
             // Large documents take a while.
-            let made = tokio::task::spawn_blocking(make).await;
-            made.map_err(|_| Status::internal("the document could not be made"))?
+            let finished = tokio::task::spawn_blocking(make).await;
+            finished.map_err(|_| Status::internal("the document could not be made"))?
         } else {
             make()
         };

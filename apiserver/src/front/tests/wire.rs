@@ -144,8 +144,8 @@ async fn versions_of_one_object_look_alike_in_tables_and_watches() {
         (&json!("ADDED"), &json!("it runs"))
     );
     let merge = ("content-type", "application/merge-patch+json");
-    let patch = json!({"metadata": {"labels": {"seen": "no"}}});
-    let (code, patched) = admin.json(&format!("PATCH {path}/e"), &[merge], &patch).await;
+    let unseen = json!({"metadata": {"labels": {"seen": "no"}}});
+    let (code, patched) = admin.json(&format!("PATCH {path}/e"), &[merge], &unseen).await;
     assert_eq!((code, &patched["note"]), (200, &json!("it runs")), "{patched}");
     let gone = events.next().await.unwrap();
     assert_eq!(
