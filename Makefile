@@ -1,10 +1,10 @@
 # The commands of this project. `make help` lists them.
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench doc
+.PHONY: help demo test lint fmt bench bench-apiserver doc
 
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build and run a federation of three simulated members; Ctrl-C ends it
 	$(CARGO) build --quiet --bin flotilla
@@ -25,3 +25,7 @@ fmt: ## format the source
 bench: ## measure: start, memory, propagation rate (release build)
 	$(CARGO) build --release --workspace --bins --benches
 	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --workspace --bench federation
+
+bench-apiserver: ## measure requests of the hub, beside a kube-apiserver when KUBEBUILDER_ASSETS names one (release build)
+	$(CARGO) build --release --workspace --bins --benches
+	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --package e2e --bench apiserver

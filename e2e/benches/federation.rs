@@ -4,11 +4,11 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's figures go to stdout")]
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use e2e::federation::{Federation, MEMBERS, Options};
+use e2e::measure::{cpu_seconds, resident};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams};
@@ -170,27 +170,4 @@ fn bounded(start: Instant, what: &str, count: usize) -> Result<()> {
         "{count} of {DEPLOYMENTS} Deployments {what} after 120 s"
     );
     Ok(())
-}
-
-/// Resident memory in bytes.
-fn resident(id: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .context("no VmRSS")?;
-    let kilobytes: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-    Ok(kilobytes << 10)
-}
-
-/// User and system time in seconds.
-fn cpu_seconds(id: u32) -> Result<f64> {
-    let ticks = Command::new("getconf").arg("CLK_TCK").output()?;
-    let ticks: f64 = String::from_utf8_lossy(&ticks.stdout).trim().parse()?;
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The second field may hold spaces; everything after its closing parenthesis is plain.
-    let rest = stat.rsplit_once(')').context("stat")?.1;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let time = |index: usize| -> Result<f64> { Ok(fields.get(index).context("stat")?.parse()?) };
-    Ok((time(11)? + time(12)?) / ticks)
 }

@@ -154,6 +154,28 @@ async fn hostile_pattern(hub_client: &kube::Client, round: usize) {
     assert_eq!(code, 200);
 }
 
+/// A rule that would take hours is refused when it is written.
+async fn hostile_rule(hub_client: &kube::Client) {
+    let rule = "self.items.all(a, self.items.all(b, self.items.all(c, self.items.all(d, a != b || c != d))))";
+    let items = json!({"type": "array", "maxItems": 100_000, "items": {"type": "string", "maxLength": 10}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "loops.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "loops", "singular": "loop", "kind": "Loop"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object",
+                "properties": {"spec": {"type": "object", "properties": {"items": items},
+                    "x-kubernetes-validations": [{"rule": rule}]}}}}}]},
+    });
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let body = definition.to_string().into_bytes();
+    let (code, status) = send(hub_client, "POST", definitions, "application/json", body).await;
+    let message = status["message"].as_str().unwrap_or_default();
+    assert!(
+        code == 422 && message.contains("estimated rule cost exceeds budget"),
+        "{code} {status}"
+    );
+}
+
 /// A watcher who asks for everything and reads nothing, while much is written.
 async fn slow_reader(hub_client: &kube::Client, reader: &kube::Client) {
     let unread = watch(reader, &format!("{MAPS}?watch=1")).await;
@@ -188,6 +210,7 @@ async fn one_round(kubeconfig: &Path, round: usize) {
     let watches = join_all(watches).await;
     hostile_bodies(&hub_client).await;
     hostile_pattern(&hub_client, round).await;
+    hostile_rule(&hub_client).await;
     slow_reader(&hub_client, &idle).await;
     drop(watches);
 }
