@@ -210,7 +210,12 @@ fn mismatch(object: &Value, kind: &GroupVersionKind) -> Status {
     };
     let why = if api_version.is_empty() || schema::facts::kind(&known).is_some() {
         // The reference converts to its internal types, which have the names of their groups.
-        let family = kind.group.split('.').next().filter(|name| !name.is_empty()).unwrap_or("core");
+        let family = kind
+            .group
+            .split('.')
+            .next()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("core");
         format!(
             "converting ({version}.{sent}) to ({family}.{}): unknown conversion",
             kind.kind

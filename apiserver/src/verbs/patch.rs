@@ -42,7 +42,8 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
                 duplicates: duplicates.clone(),
                 protobuf: false,
             };
-            let object = body::settle(call, raw, write.options.validation).map_err(|refused| unusable(call, &refused))?;
+            let object =
+                body::settle(call, raw, write.options.validation).map_err(|refused| unusable(call, &refused))?;
             check_name(current, &object)?;
             Ok(Step::Store(object))
         })
@@ -106,9 +107,11 @@ fn unusable(call: &Call<'_>, refused: &Status) -> Status {
         Payload::Wire => String::from_utf8_lossy(&call.request.body).into_owned(),
     };
     let text = refused.to_string();
-    let text = text.split_once(" cannot be handled as a ").map_or(text.as_str(), |(_, reason)| {
-        reason.split_once(": ").map_or(reason, |(_, reason)| reason)
-    });
+    let text = text
+        .split_once(" cannot be handled as a ")
+        .map_or(text.as_str(), |(_, reason)| {
+            reason.split_once(": ").map_or(reason, |(_, reason)| reason)
+        });
     let problem = schema::status::FieldError::invalid("patch", Value::String(patch), text);
     Status::invalid("", "", "", &[problem])
 }
