@@ -64,7 +64,9 @@ const REPLICAS: [&str; 5] = [
 
 /// No number of a workload's status is negative.
 pub(super) fn counts(found: &mut Found, type_name: &str, status: &Value) {
-    if status.is_object() && let Some((_, keys)) = COUNTS.iter().find(|(name, _)| *name == type_name) {
+    if status.is_object()
+        && let Some((_, keys)) = COUNTS.iter().find(|(name, _)| *name == type_name)
+    {
         found.not_negative("status", status, keys);
     }
 }
