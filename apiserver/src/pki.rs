@@ -138,16 +138,15 @@ impl Pki {
             files::store_pair(dir, "server", &pair)?;
             pair
         };
-        let account_key = match files::load_key(dir, ACCOUNT_KEY)? {
-            Some(pem) => AccountKey::from_pem(&pem).map_err(|error| PkiError::Content {
+        let account_key = if let Some(pem) = files::load_key(dir, ACCOUNT_KEY)? {
+            AccountKey::from_pem(&pem).map_err(|error| PkiError::Content {
                 path: files::key_path(dir, ACCOUNT_KEY),
                 reason: error.to_string(),
-            })?,
-            None => {
-                let key = AccountKey::generate()?;
-                write_private(&files::key_path(dir, ACCOUNT_KEY), key.pem())?;
-                key
-            }
+            })?
+        } else {
+            let key = AccountKey::generate()?;
+            write_private(&files::key_path(dir, ACCOUNT_KEY), key.pem())?;
+            key
         };
         Ok(Self {
             ca_pem,

@@ -230,13 +230,12 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut der = vec![tag];
     let length = content.len().to_be_bytes();
     let digits = &length[length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1)..];
-    match digits {
-        [short @ 0..0x80] => der.push(*short),
-        _ => {
-            // A usize has at most eight digits.
-            der.push(0x80 | u8::try_from(digits.len()).unwrap_or_default());
-            der.extend_from_slice(digits);
-        }
+    if let [short @ 0..0x80] = digits {
+        der.push(*short);
+    } else {
+        // A usize has at most eight digits.
+        der.push(0x80 | u8::try_from(digits.len()).unwrap_or_default());
+        der.extend_from_slice(digits);
     }
     der.extend_from_slice(content);
     der
@@ -259,6 +258,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 pub(crate) mod tests {
     use super::*;
     use crate::auth::authenticate::Identity;
+    use proptest::prelude::{prop_assert, proptest};
     use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
 
     /// A request with one organisation, and its key, both in PEM form.
@@ -366,6 +366,24 @@ pub(crate) mod tests {
             pki.sign_request(&forged, &[], None, 1, &clock),
             Err(RequestError::Signature(_))
         ));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_requests_are_refused_or_answered(place in 0usize..400, bits in 1u8.., cut in 0usize..400) {
+            let clock = At(1_800_000_000);
+            let pki = Pki::ephemeral(&[], &clock).unwrap();
+            let der = CertificateSigningRequestDer::from_pem_slice(TWO_GROUPS.as_bytes()).unwrap();
+            let mut damaged = der.to_vec();
+            let place = place % damaged.len();
+            damaged[place] ^= bits;
+            damaged.truncate(damaged.len() - cut % 4);
+            if let Ok(request) = CertificateRequest::parse(super::pem("CERTIFICATE REQUEST", &damaged).as_bytes()) {
+                // What the signature covers is whole, or nothing comes of it.
+                let signed = pki.sign_request(&request, &[], None, 1, &clock);
+                prop_assert!(signed.is_err() || (request.name == "jane" && request.organizations == ["dev", "ops"]));
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ fn later_starts_reuse_what_is_there_until_a_name_is_missing_or_it_ends() {
     let first = load(&path, &[], START);
     let again = load(&path, &[], START + DAY);
     assert_eq!(again.server_pem, first.server_pem);
+    assert_eq!(again.account_key.id(), first.account_key.id());
     let named = load(&path, &["hub.example.org", "192.0.2.7"], START);
     assert_eq!(named.ca_pem, first.ca_pem);
     assert_ne!(named.server_pem, first.server_pem);
@@ -37,7 +38,7 @@ fn later_starts_reuse_what_is_there_until_a_name_is_missing_or_it_ends() {
 fn only_the_owner_reads_keys_and_an_authority_without_its_key_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     load(dir.path(), &[], START);
-    for name in ["ca.key", "server.key"] {
+    for name in ["ca.key", "server.key", "sa.key"] {
         let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

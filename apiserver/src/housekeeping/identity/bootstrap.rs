@@ -34,9 +34,8 @@ fn changes(data: &Value, tokens: &[BootstrapToken]) -> Option<Value> {
     for (key, known) in data.as_object().into_iter().flatten() {
         match wanted.get(key) {
             Some(signature) if known == signature => drop(wanted.remove(key)),
-            Some(_) => {}
             None if key.starts_with(SIGNATURE) => patch[key] = Value::Null,
-            None => {}
+            _ => {}
         }
     }
     for (key, signature) in wanted {

@@ -94,10 +94,10 @@ pub(super) fn plan(object: &Value, now: Timestamp) -> Step {
     }
     let signer = object["spec"]["signerName"].as_str().unwrap_or_default();
     let ours = matches!(signer, CLIENTS | NODES);
-    let signed = object["status"]["certificate"]
+    let issued = object["status"]["certificate"]
         .as_str()
         .is_some_and(|text| !text.is_empty());
-    if !ours || signed || denied.is_some() || failed.is_some() {
+    if !ours || issued || denied.is_some() || failed.is_some() {
         return Step::Wait(end);
     }
     let request = request(object);

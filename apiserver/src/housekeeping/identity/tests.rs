@@ -39,10 +39,10 @@ async fn until(server: &Server, path: &str, holds: impl Fn(&Value) -> bool) -> V
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    match tokio::time::timeout(Duration::from_secs(20), wait).await {
-        Ok(object) => object,
-        Err(_) => panic!("{path} stays {:#}", server.ok(&line, ()).await),
-    }
+    let Ok(object) = tokio::time::timeout(Duration::from_secs(20), wait).await else {
+        panic!("{path} stays {:#}", server.ok(&line, ()).await);
+    };
+    object
 }
 
 fn decoded(secret: &Value, key: &str) -> String {
@@ -129,17 +129,17 @@ async fn cluster_info_is_signed_by_the_tokens_that_hold() {
             .await;
     }
     let signature = |info: &Value, id: &str| info["data"][format!("jws-kubeconfig-{id}")].clone();
-    let signed = until(&server, path, |info| signature(info, "aaaaaa").is_string()).await;
+    let info = until(&server, path, |info| signature(info, "aaaaaa").is_string()).await;
     let expected = crate::auth::token::jws::sign_detached("aaaaaa", "0123456789abcdef", &kubeconfig).unwrap();
-    assert_eq!(signature(&signed, "aaaaaa"), json!(expected));
-    assert_eq!(signature(&signed, "bbbbbb"), Value::Null);
+    assert_eq!(signature(&info, "aaaaaa"), json!(expected));
+    assert_eq!(signature(&info, "bbbbbb"), Value::Null);
     // Another content is signed anew; what is nobody's goes.
     let patch = json!({"data": {"kubeconfig": "other", "jws-kubeconfig-zzzzzz": "x", "mine": "y"}});
     server.ok(&format!("PATCH {path}"), patch).await;
     let expected = crate::auth::token::jws::sign_detached("aaaaaa", "0123456789abcdef", "other").unwrap();
-    let signed = until(&server, path, |info| signature(info, "aaaaaa") == expected.as_str()).await;
+    let info = until(&server, path, |info| signature(info, "aaaaaa") == expected.as_str()).await;
     assert_eq!(
-        (&signature(&signed, "zzzzzz"), &signed["data"]["mine"]),
+        (&signature(&info, "zzzzzz"), &info["data"]["mine"]),
         (&Value::Null, &json!("y"))
     );
     server.advance(600);
