@@ -54,6 +54,7 @@ impl Hub for LocalHub {
                 resources: resources.to_vec(),
                 namespace: None,
                 name: None,
+                label: None,
             },
             watch: None,
             waiting: VecDeque::new(),

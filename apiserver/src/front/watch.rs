@@ -116,6 +116,7 @@ fn scope(def: &ResourceDef, target: &Target, selection: &Selection) -> Scope {
         resources: vec![def.storage.clone()],
         namespace: namespace.filter(|_| def.namespaced).map(Into::into),
         name: selection.name().map(Into::into),
+        label: selection.label().map(|(label, value)| (label.into(), value.into())),
     }
 }
 
@@ -164,6 +165,7 @@ async fn definition(api: &Api, def: &ResourceDef) -> Option<Definition> {
         resources: vec![GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions")],
         namespace: None,
         name: Some(format!("{}.{}", def.plural, def.group).into()),
+        label: None,
     };
     api.store.watch(scope, None).await.ok().map(Definition)
 }

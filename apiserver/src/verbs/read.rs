@@ -54,6 +54,10 @@ pub(super) async fn select(call: &Call<'_>) -> Result<ListAnswer, Status> {
     let (read, start) = plan(query)?;
     let store = &call.api.store;
     let resource = &call.def.storage;
+    if let (Read::Exact(revision), None) = (&read, &start) {
+        // It may be on its way; one of a token has been there.
+        wait(call.api, *revision).await?;
+    }
     let snapshot = match read {
         Read::Newest => store.snapshot(resource),
         Read::AtLeast(revision) => {

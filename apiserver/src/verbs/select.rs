@@ -47,6 +47,15 @@ impl Selection {
         self.fields.requires_exact("metadata.namespace")
     }
 
+    /// A label and the one value of it that can match, if the selector asks for one.
+    pub fn label(&self) -> Option<(&str, &str)> {
+        let mut requirements = self.labels.requirements().iter();
+        requirements.find_map(|requirement| {
+            let key = requirement.key.as_str();
+            Some((key, self.labels.requires_exact(key)?))
+        })
+    }
+
     /// Whether an object is selected.
     pub fn matches(&self, entry: &Entry) -> bool {
         if !self.labels.matches(&entry.meta().labels) {

@@ -419,7 +419,7 @@ pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
             Ok(outcome)
         }
         Err(CommitError::Precondition { .. }) => Err(Lost::Race),
-        Err(CommitError::Storage(text)) => Err(Lost::Failed(Status::internal(text))),
+        Err(problem @ CommitError::Storage(_)) => Err(Lost::Failed(Status::internal(problem.to_string()))),
         Err(CommitError::Closed) => Err(Lost::Failed(Status::failure(
             503,
             Reason::ServiceUnavailable,

@@ -100,6 +100,9 @@ pub struct Scope {
     pub namespace: Option<Arc<str>>,
     /// Only this name.
     pub name: Option<Arc<str>>,
+    /// Only what carries this label, or did before the change: what is out of scope need not be sent, so that a write
+    /// costs nothing for those whose selector asks for another value.
+    pub label: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// Why a watch or an exact read cannot be had.

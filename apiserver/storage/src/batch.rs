@@ -26,6 +26,20 @@ pub(crate) struct Change {
     pub(crate) expires: Option<i64>,
 }
 
+/// An operation on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) op: Op,
+    /// The new state as it goes to disk, when that is not as it is.
+    pub(crate) packed: Option<Bytes>,
+}
+
+impl From<Op> for Asked {
+    fn from(op: Op) -> Self {
+        Self { op, packed: None }
+    }
+}
+
 /// What one transaction will do.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
@@ -48,17 +62,23 @@ impl<'a> Batch<'a> {
     }
 
     /// Takes one request in: all of it, or nothing.
-    pub(crate) fn judge(&mut self, ops: Vec<Op>) -> Result<Vec<Outcome>, CommitError> {
+    pub(crate) fn judge(&mut self, asked: Vec<Asked>) -> Result<Vec<Outcome>, CommitError> {
         let (mark, last) = (self.changes.len(), self.last);
         let mut undo: Vec<(GroupResource, Map)> = Vec::new();
-        let mut outcomes = Vec::with_capacity(ops.len());
-        for (index, op) in ops.into_iter().enumerate() {
+        let mut outcomes = Vec::with_capacity(asked.len());
+        for (index, Asked { op, packed }) in asked.into_iter().enumerate() {
             let resource = self.load(&op.key.resource);
             if !undo.iter().any(|(saved, _)| *saved == resource) {
                 undo.push((resource.clone(), self.maps.get(&resource).cloned().unwrap_or_default()));
             }
+            let place = self.changes.len();
             match self.apply(resource, op) {
-                Ok(outcome) => outcomes.push(outcome),
+                Ok(outcome) => {
+                    if let (Some(packed), Some(change)) = (packed, self.changes.get_mut(place)) {
+                        change.bytes = Some(packed);
+                    }
+                    outcomes.push(outcome);
+                }
                 Err(current) => {
                     self.maps.extend(undo);
                     self.changes.truncate(mark);

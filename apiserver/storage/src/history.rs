@@ -10,13 +10,11 @@ use schema::entry::{Entry, GroupResource};
 use crate::api::{Event, ReadError, Scope};
 use crate::snapshot::{Map, Place, Snapshot, remove};
 use crate::sqlite::log::Log;
-use crate::state::{Shared, State};
-use crate::watch::Watch;
+use crate::state::{Replay, Shared, State};
+use crate::watch::{Patience, Watch};
 
 /// Changes read from the log at a time.
 const PAGE: usize = 500;
-/// A resume that would replay more than this is told to start over: a list is cheaper for both sides.
-const MAX_REPLAY: usize = 32 << 20;
 
 /// Begins a watch with every change behind `from`.
 pub(crate) async fn resume(
@@ -24,28 +22,22 @@ pub(crate) async fn resume(
     log: Option<&Log>,
     scope: Scope,
     from: u64,
-    buffer: usize,
+    patience: Patience,
 ) -> Result<Watch, ReadError> {
     let mut backlog: VecDeque<Event> = VecDeque::new();
-    let (mut reached, mut bytes) = (from, 0);
+    let (mut reached, mut replay, mut fits) = (from, Replay::new(shared.clone()), true);
     loop {
         let until = {
             let mut state = shared.state();
             check(shared, &state, from)?;
             if reached >= state.ring.floor() {
-                backlog.extend(
-                    state
-                        .ring
-                        .after(reached)
-                        .filter(|event| scope.contains(event.entry.key()))
-                        .cloned(),
-                );
+                backlog.extend(state.ring.after(reached).filter(|event| scope.wants(event)).cloned());
                 merge(&mut backlog, state.beats_after(&scope, from));
-                let ticket = state.register(scope, buffer);
+                let ticket = state.register(scope, patience);
                 drop(state);
-                return Ok(Watch::new(ticket, backlog, from, shared.clone()));
+                return Ok(Watch::new(ticket, backlog, from, shared.clone()).with_replay(replay));
             }
-            if log.is_none() || bytes > MAX_REPLAY {
+            if log.is_none() || !fits {
                 return Err(ReadError::Expired {
                     requested: from,
                     oldest: state.ring.floor(),
@@ -55,12 +47,13 @@ pub(crate) async fn resume(
             shared.revision()
         };
         let Some(log) = log else { return Err(ReadError::Storage) };
-        let page = log.events(&scope, reached, until, PAGE).await.map_err(failed)?;
+        let mut page = log.events(&scope, reached, until, PAGE).await.map_err(failed)?;
         reached = match page.last() {
             Some(last) if page.len() == PAGE => last.entry.revision(),
             _ => until,
         };
-        bytes += page.iter().map(|event| event.entry.json().len()).sum::<usize>();
+        page.retain(|event| scope.wants(event));
+        fits = replay.grow(page.iter().map(|event| event.entry.json().len()).sum());
         backlog.extend(page);
     }
 }

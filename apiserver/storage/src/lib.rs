@@ -12,6 +12,7 @@ pub mod api;
 mod batch;
 mod history;
 mod journal;
+mod pack;
 mod ring;
 mod snapshot;
 mod sqlite;

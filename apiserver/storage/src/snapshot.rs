@@ -21,6 +21,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    pub(crate) fn new(namespace: &Arc<str>, name: &Arc<str>) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            name: name.clone(),
+        }
+    }
+
     pub(crate) fn of(key: &Key) -> Self {
         Self {
             namespace: key.namespace.clone(),

@@ -10,16 +10,23 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use schema::entry::{Entry, GroupResource, Key};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Connection, Sqlite as Db, SqliteConnection};
+use tokio::time::Instant;
 
 use crate::batch::Change;
 use crate::journal::Row;
+use crate::pack;
+use log::Reader;
+use wal::Wal;
 
 pub(crate) mod log;
 pub(crate) mod open;
+mod wal;
 
 type Query<'q> = sqlx::query::Query<'q, Db, SqliteArguments>;
 
@@ -27,8 +34,12 @@ type Query<'q> = sqlx::query::Query<'q, Db, SqliteArguments>;
 pub(crate) const PUT: i64 = 1;
 pub(crate) const DELETE: i64 = 2;
 
-/// Rows deleted from the log at a time: the writer must not be held up for long.
-const SLICE: i64 = 1000;
+/// Rows deleted from the log at a time, at first and at most. Rows are of any size, so that time decides.
+const FIRST_SLICE: i64 = 128;
+const MAX_SLICE: i64 = 1024;
+/// The writer is not held up for longer than this, if it can be helped, and not for nothing either.
+const LONG: Duration = Duration::from_millis(40);
+const SHORT: Duration = Duration::from_millis(10);
 /// Sizes of multi-row statements. Few, so that prepared ones are found again.
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
@@ -39,6 +50,9 @@ pub(crate) struct Sqlite {
     /// What the counter row holds.
     counter: u64,
     kinds: HashMap<GroupResource, i64>,
+    wal: Wal,
+    /// Rows that are deleted from the log at a time.
+    slice: i64,
     /// Held, and so locked, as long as the database is open.
     _lock: File,
 }
@@ -73,7 +87,11 @@ impl Sqlite {
         });
         let result = done.await;
         match &result {
-            Ok(()) => self.counter = counter,
+            Ok(()) => {
+                self.counter = counter;
+                let bytes = rows.iter().filter_map(|row| row.change.bytes.as_ref()).map(Bytes::len);
+                self.wal.written(&mut self.connection, bytes.sum()).await;
+            }
             Err(_) => self.kinds.retain(|resource, _| !fresh.contains(resource)),
         }
         result
@@ -102,7 +120,7 @@ impl Sqlite {
                 .previous
                 .as_ref()
                 .map_or(0, |previous| previous.revision().cast_signed());
-            let previous = row.previous.map(|previous| Vec::from(previous.unsealed()));
+            let previous = row.previous.map(|previous| Vec::from(pack::pack(&previous.unsealed())));
             let query = query.bind(now).bind(*expires).bind(before).bind(previous);
             query.bind(bytes.as_ref().map(|bytes| bytes.to_vec()))
         })
@@ -145,7 +163,7 @@ impl Sqlite {
                 } = entry.key();
                 let query = sqlx::query(update)
                     .bind(entry.revision().cast_signed())
-                    .bind(Vec::from(entry.unsealed()));
+                    .bind(Vec::from(pack::pack(&entry.unsealed())));
                 let query = query
                     .bind(kinds.get(resource).copied())
                     .bind(namespace.clone())
@@ -170,12 +188,25 @@ impl Sqlite {
     /// Deletes a slice of the history up to a revision; says whether there may be more.
     pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, String> {
         let delete = "DELETE FROM log WHERE rv IN (SELECT rv FROM log WHERE rv <= ? ORDER BY rv LIMIT ?)";
-        let query = sqlx::query(delete).bind(revision.cast_signed()).bind(SLICE);
+        let start = Instant::now();
+        let slice = self.slice;
+        let query = sqlx::query(delete).bind(revision.cast_signed()).bind(slice);
         let done = query
             .execute(&mut self.connection)
             .await
             .map_err(|error| error.to_string())?;
-        Ok(done.rows_affected() >= SLICE.unsigned_abs())
+        let took = start.elapsed();
+        if took > LONG {
+            self.slice = (slice / 2).max(1);
+        } else if took < SHORT {
+            self.slice = (slice * 2).min(MAX_SLICE);
+        }
+        Ok(done.rows_affected() >= slice.unsigned_abs())
+    }
+
+    /// The place of the connection that reads history.
+    pub(crate) fn reader(&self) -> Reader {
+        self.wal.reader.clone()
     }
 
     /// Gives back the revisions that were reserved and not used, and lets go of the file.

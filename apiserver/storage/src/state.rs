@@ -4,7 +4,7 @@
 //! Never here: SQL, or anything that is not committed yet.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use schema::entry::{Entry, GroupResource, Key};
@@ -13,10 +13,14 @@ use crate::api::{Event, Scope};
 use crate::batch::Change;
 use crate::ring::Ring;
 use crate::snapshot::{Map, Place, Snapshot, find};
-use crate::watch::{Ticket, Watchers};
+use crate::watch::{Patience, Ticket, Watchers};
 
 /// How many reconstructed snapshots are kept for the next page of the same list.
 const REMEMBERED: usize = 16;
+/// A resume that would replay more than this is told to start over: a list is cheaper for both sides.
+const MAX_REPLAY: usize = 32 << 20;
+/// What all that resume at a time may hold together: a thousand who come back at once must not fill the memory.
+const MAX_REPLAYS: usize = 128 << 20;
 
 /// Everything that readers share.
 #[derive(Debug)]
@@ -94,15 +98,15 @@ impl State {
                 deleted: false,
             })
         });
-        events.collect()
+        events.filter(|event| scope.wants(event)).collect()
     }
 
-    pub(crate) fn register(&mut self, scope: Scope, buffer: usize) -> Ticket {
+    pub(crate) fn register(&mut self, scope: Scope, patience: Patience) -> Ticket {
         // A closed store gives a watch that has ended already.
         if self.closed {
-            Watchers::default().add(scope, buffer)
+            Watchers::default().add(scope, patience)
         } else {
-            self.watchers.add(scope, buffer)
+            self.watchers.add(scope, patience)
         }
     }
 
@@ -140,6 +144,8 @@ impl State {
 pub(crate) struct Shared {
     state: RwLock<State>,
     revision: AtomicU64,
+    /// Bytes of history that watchers who resume have read from the log and not taken yet.
+    replaying: AtomicUsize,
     announce: tokio::sync::watch::Sender<u64>,
 }
 
@@ -148,6 +154,7 @@ impl Shared {
         Self {
             state: RwLock::new(state),
             revision: AtomicU64::new(revision),
+            replaying: AtomicUsize::new(0),
             announce: tokio::sync::watch::Sender::new(revision),
         }
     }
@@ -191,5 +198,30 @@ impl Shared {
         }
         self.revision.store(revision, Ordering::Release);
         self.announce.send_replace(revision);
+    }
+}
+
+/// A share of the memory for history that has been read from the log; given back when it is dropped.
+pub(crate) struct Replay {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Replay {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, bytes: 0 }
+    }
+
+    /// Takes more; says whether this one and all together stay within their bounds.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let before = self.shared.replaying.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes <= MAX_REPLAY && before + bytes <= MAX_REPLAYS
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.shared.replaying.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

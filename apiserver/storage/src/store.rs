@@ -11,16 +11,18 @@ use schema::clock::{Clock, Random};
 use schema::entry::{Entry, GroupResource, Key};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{CommitError, Op, Outcome, ReadError, Scope};
+use crate::api::{CommitError, Op, Outcome, ReadError, Scope, Write};
+use crate::batch::Asked;
 use crate::history;
 use crate::journal::Journal;
+use crate::pack;
 use crate::ring::Ring;
 use crate::snapshot::Snapshot;
 use crate::sqlite;
 use crate::sqlite::log::Log;
 use crate::sqlite::open::Loaded;
 use crate::state::{Shared, State};
-use crate::watch::Watch;
+use crate::watch::{Patience, Watch};
 use crate::writer::{Expiries, Request, Writer};
 
 /// The revision that an empty store stands at; low numbers mean something else to clients.
@@ -55,6 +57,10 @@ pub struct Options {
     pub ring_bytes: usize,
     /// Events that may wait for one watcher; who falls further behind is closed.
     pub watch_buffer: usize,
+    /// Bytes of JSON that may wait for one watcher; likewise.
+    pub watch_bytes: usize,
+    /// Bound of the database's write-ahead log, as far as readers of other programs let us keep it.
+    pub wal_bytes: u64,
 }
 
 impl Options {
@@ -67,6 +73,8 @@ impl Options {
             retention: Duration::from_mins(5),
             ring_bytes: 16 << 20,
             watch_buffer: 2048,
+            watch_bytes: 16 << 20,
+            wal_bytes: 64 << 20,
         }
     }
 }
@@ -125,7 +133,7 @@ struct Inner {
     log: Option<Log>,
     requests: mpsc::Sender<Request>,
     epoch: String,
-    watch_buffer: usize,
+    patience: Patience,
 }
 
 impl Store {
@@ -138,12 +146,15 @@ impl Store {
             retention,
             ring_bytes,
             watch_buffer,
+            watch_bytes,
+            wal_bytes,
         } = options;
         let (journal, log, loaded) = match backend {
             Backend::Memory => (Journal::Memory, None, Loaded::empty(random.uuid())),
             Backend::Sqlite { path } => {
-                let (sqlite, loaded) = sqlite::open::open(&path, &*random).await?;
-                (Journal::Sqlite(Box::new(sqlite)), Some(Log::new(path)), loaded)
+                let (sqlite, loaded) = sqlite::open::open(&path, wal_bytes, &*random).await?;
+                let log = Log::new(path, sqlite.reader());
+                (Journal::Sqlite(Box::new(sqlite)), Some(log), loaded)
             }
         };
         // Nothing but heartbeats happened between the newest row of the log and the counter.
@@ -165,7 +176,10 @@ impl Store {
                 log,
                 requests,
                 epoch: loaded.epoch,
-                watch_buffer,
+                patience: Patience {
+                    events: watch_buffer,
+                    bytes: watch_bytes,
+                },
             }),
         })
     }
@@ -173,12 +187,26 @@ impl Store {
     /// Changes several objects, all or nothing. Answers when the change is durable and every reader sees it.
     pub async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Outcome>, CommitError> {
         let (reply, answer) = oneshot::channel();
+        let asked = ops.into_iter().map(|op| self.prepare(op)).collect();
         self.inner
             .requests
-            .send(Request::Commit { ops, reply })
+            .send(Request::Commit { asked, reply })
             .await
             .map_err(|_| CommitError::Closed)?;
         answer.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Compresses what goes to disk here, where callers work side by side, and not in the one writer.
+    fn prepare(&self, op: Op) -> Asked {
+        let packed = match &op.write {
+            _ if self.inner.log.is_none() => None,
+            Write::Put(draft) | Write::PutExpiring(draft, _) | Write::Delete(Some(draft)) => {
+                let no_change = || self.get(&op.key).is_some_and(|entry| entry.equals(draft));
+                (pack::is_large(draft.bytes()) && !no_change()).then(|| pack::pack(draft.bytes()))
+            }
+            Write::Heartbeat(_) | Write::Delete(None) => None,
+        };
+        Asked { op, packed }
     }
 
     /// The newest published revision.
@@ -215,16 +243,13 @@ impl Store {
     /// Follows changes: those behind `from`, or from now on.
     pub async fn watch(&self, scope: Scope, from: Option<u64>) -> Result<Watch, ReadError> {
         let Inner {
-            shared,
-            log,
-            watch_buffer,
-            ..
+            shared, log, patience, ..
         } = &*self.inner;
         if let Some(from) = from {
-            return history::resume(shared, log.as_ref(), scope, from, *watch_buffer).await;
+            return history::resume(shared, log.as_ref(), scope, from, *patience).await;
         }
         let mut state = shared.state();
-        let ticket = state.register(scope, *watch_buffer);
+        let ticket = state.register(scope, *patience);
         let revision = shared.revision();
         drop(state);
         Ok(Watch::new(ticket, VecDeque::new(), revision, shared.clone()))
@@ -233,9 +258,7 @@ impl Store {
     /// What is there now, ordered by resource, namespace and name, and a watch of every change after it. The revision of
     /// the snapshot is the watch's [`Watch::progress`] as long as nothing else has been published.
     pub fn watch_with_snapshot(&self, scope: Scope) -> (u64, Vec<Arc<Entry>>, Watch) {
-        let Inner {
-            shared, watch_buffer, ..
-        } = &*self.inner;
+        let Inner { shared, patience, .. } = &*self.inner;
         let mut state = shared.state();
         let revision = shared.revision();
         let mut resources = scope.resources.clone();
@@ -258,7 +281,8 @@ impl Store {
                 ),
             }
         }
-        let ticket = state.register(scope, *watch_buffer);
+        entries.retain(|entry| scope.label_matches(entry));
+        let ticket = state.register(scope, *patience);
         drop(state);
         (
             revision,

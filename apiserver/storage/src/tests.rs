@@ -141,5 +141,6 @@ fn names(scope: Option<&str>) -> Scope {
         resources: vec![maps()],
         namespace: None,
         name: scope.map(Into::into),
+        label: None,
     }
 }

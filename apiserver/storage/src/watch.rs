@@ -1,19 +1,22 @@
 //! Watchers: who wants which changes, and the handle that a watcher holds.
 //!
-//! Watchers are indexed by resource, then by namespace or name, so that a write reaches only those that care. A watcher
-//! that does not keep up is closed; the writer never waits for one.
+//! Watchers are indexed by resource, then by the narrowest of place, name, label and namespace that they ask for, so that
+//! a write reaches only those that care. A watcher that does not keep up, in number or in bytes, is closed; the writer
+//! never waits for one.
 //!
 //! Never here: selectors, encoding, or the decision where a resume starts (`history`).
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use schema::entry::{GroupResource, Key};
+use schema::entry::{Entry, GroupResource, Key};
 use tokio::sync::mpsc;
 
 use crate::api::{Event, Scope};
-use crate::state::Shared;
+use crate::snapshot::Place;
+use crate::state::{Replay, Shared};
 
 impl Scope {
     /// Everything of one resource.
@@ -22,6 +25,7 @@ impl Scope {
             resources: vec![resource],
             namespace: None,
             name: None,
+            label: None,
         }
     }
 
@@ -36,6 +40,35 @@ impl Scope {
             .is_none_or(|namespace| *namespace == key.namespace)
             && self.name.as_ref().is_none_or(|name| *name == key.name)
     }
+
+    /// Whether an object carries the label that is asked for.
+    pub(crate) fn label_matches(&self, entry: &Entry) -> bool {
+        self.label.as_ref().is_none_or(|(label, value)| {
+            let labels = &entry.meta().labels;
+            labels.get(&**label).is_some_and(|found| **found == **value)
+        })
+    }
+
+    /// Whether a change lies in it: before, after, or both.
+    pub(crate) fn wants(&self, event: &Event) -> bool {
+        let before = || event.previous.as_ref().is_some_and(|before| self.label_matches(before));
+        self.contains(event.entry.key()) && (self.label_matches(&event.entry) || before())
+    }
+}
+
+/// How much may wait for one watcher.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+/// How far a watcher is behind, as both its ends see it.
+#[derive(Debug, Default)]
+struct Lag {
+    lost: AtomicBool,
+    /// JSON that waits in the channel: events pin what everybody else has forgotten.
+    bytes: AtomicUsize,
 }
 
 /// The writer's end of one watch.
@@ -44,56 +77,127 @@ struct Watcher {
     id: u64,
     scope: Arc<Scope>,
     sender: mpsc::Sender<Event>,
-    lost: Arc<AtomicBool>,
+    lag: Arc<Lag>,
+    bytes: usize,
 }
+
+impl Watcher {
+    /// Hands an event over; says whether there was room.
+    fn send(&self, event: &Event) -> bool {
+        let size = event.entry.json().len();
+        // One event has room however large it is.
+        let waiting = self.lag.bytes.fetch_add(size, Ordering::Relaxed);
+        let room = waiting == 0 || waiting + size <= self.bytes;
+        room && self.sender.try_send(event.clone()).is_ok()
+    }
+}
+
+/// Those that are found together.
+type Slot = Vec<Arc<Watcher>>;
 
 /// Watchers of one resource by what they can be found with.
 #[derive(Debug, Default)]
 struct Shelf {
-    everywhere: Vec<Arc<Watcher>>,
-    by_namespace: HashMap<Arc<str>, Vec<Arc<Watcher>>>,
-    by_name: HashMap<Arc<str>, Vec<Arc<Watcher>>>,
+    everywhere: Slot,
+    by_namespace: HashMap<Arc<str>, Slot>,
+    by_name: HashMap<Arc<str>, Slot>,
+    by_place: HashMap<Place, Slot>,
+    /// By label, then by its value.
+    by_label: HashMap<Arc<str>, HashMap<Arc<str>, Slot>>,
 }
 
 impl Shelf {
     fn add(&mut self, watcher: Arc<Watcher>) {
-        let slot = match (&watcher.scope.namespace, &watcher.scope.name) {
-            // A name is the narrower clue.
-            (_, Some(name)) => self.by_name.entry(name.clone()).or_default(),
-            (Some(namespace), None) => self.by_namespace.entry(namespace.clone()).or_default(),
-            (None, None) => &mut self.everywhere,
+        let Scope {
+            namespace, name, label, ..
+        } = &*watcher.scope;
+        // The narrowest clue.
+        let slot = match (namespace, name, label) {
+            (Some(namespace), Some(name), _) => self.by_place.entry(Place::new(namespace, name)).or_default(),
+            (None, Some(name), _) => self.by_name.entry(name.clone()).or_default(),
+            (_, None, Some((label, value))) => self
+                .by_label
+                .entry(label.clone())
+                .or_default()
+                .entry(value.clone())
+                .or_default(),
+            (Some(namespace), None, None) => self.by_namespace.entry(namespace.clone()).or_default(),
+            (None, None, None) => &mut self.everywhere,
         };
         slot.push(watcher);
     }
 
     fn remove(&mut self, scope: &Scope, id: u64) {
-        let (index, clue) = match (&scope.namespace, &scope.name) {
-            (_, Some(name)) => (&mut self.by_name, name),
-            (Some(namespace), None) => (&mut self.by_namespace, namespace),
-            (None, None) => {
-                self.everywhere.retain(|watcher| watcher.id != id);
-                return;
+        let Scope {
+            namespace, name, label, ..
+        } = scope;
+        match (namespace, name, label) {
+            (Some(namespace), Some(name), _) => take(&mut self.by_place, &Place::new(namespace, name), id),
+            (None, Some(name), _) => take(&mut self.by_name, name, id),
+            (_, None, Some((label, value))) => {
+                if let Some(values) = self.by_label.get_mut(label) {
+                    take(values, value, id);
+                    if values.is_empty() {
+                        self.by_label.remove(label);
+                    }
+                }
             }
-        };
-        if let Some(slot) = index.get_mut(clue) {
-            slot.retain(|watcher| watcher.id != id);
-            if slot.is_empty() {
-                index.remove(clue);
-            }
+            (Some(namespace), None, None) => take(&mut self.by_namespace, namespace, id),
+            (None, None, None) => self.everywhere.retain(|watcher| watcher.id != id),
         }
     }
 
-    fn candidates(&self, key: &Key) -> impl Iterator<Item = &Arc<Watcher>> {
-        let named = self.by_name.get(&key.name).into_iter().flatten();
-        let local = self.by_namespace.get(&key.namespace).into_iter().flatten();
+    /// Who may want an event. Nobody is named twice.
+    fn candidates<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Arc<Watcher>> {
+        let key = event.entry.key();
+        let placed = if self.by_place.is_empty() {
+            None
+        } else {
+            self.by_place.get(&Place::of(key))
+        };
+        let after = self.labelled(&event.entry);
+        let before = event.previous.iter().flat_map(|previous| self.labelled(previous));
+        // Who is found by the state after the change has it already.
+        let left = before.filter(|watcher| !watcher.scope.label_matches(&event.entry));
+        let labelled = after.chain(left).filter(|watcher| watcher.scope.place_matches(key));
+        let wanted = |watcher: &&Arc<Watcher>| watcher.scope.label.is_none() || watcher.scope.wants(event);
         self.everywhere
             .iter()
-            .chain(named.filter(|watcher| watcher.scope.place_matches(key)))
-            .chain(local)
+            .chain(self.by_namespace.get(&key.namespace).into_iter().flatten())
+            .chain(placed.into_iter().flatten().filter(wanted))
+            .chain(self.by_name.get(&key.name).into_iter().flatten().filter(wanted))
+            .chain(labelled)
+    }
+
+    /// Who asked for a label that an object has.
+    fn labelled<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Arc<Watcher>> {
+        let labels = (!self.by_label.is_empty()).then(|| &entry.meta().labels);
+        let found = labels.into_iter().flatten();
+        found.flat_map(|(label, value)| {
+            let slot = self
+                .by_label
+                .get(label.as_str())
+                .and_then(|values| values.get(value.as_str()));
+            slot.into_iter().flatten()
+        })
     }
 
     fn is_empty(&self) -> bool {
-        self.everywhere.is_empty() && self.by_namespace.is_empty() && self.by_name.is_empty()
+        self.everywhere.is_empty()
+            && self.by_namespace.is_empty()
+            && self.by_name.is_empty()
+            && self.by_place.is_empty()
+            && self.by_label.is_empty()
+    }
+}
+
+/// Takes a watcher out of an index, and its slot when nobody is left in it.
+fn take<K: Eq + Hash>(index: &mut HashMap<K, Vec<Arc<Watcher>>>, clue: &K, id: u64) {
+    if let Some(slot) = index.get_mut(clue) {
+        slot.retain(|watcher| watcher.id != id);
+        if slot.is_empty() {
+            index.remove(clue);
+        }
     }
 }
 
@@ -112,15 +216,15 @@ pub(crate) struct Ticket {
     id: u64,
     scope: Arc<Scope>,
     receiver: mpsc::Receiver<Event>,
-    lost: Arc<AtomicBool>,
+    lag: Arc<Lag>,
 }
 
 impl Watchers {
-    pub(crate) fn add(&mut self, mut scope: Scope, buffer: usize) -> Ticket {
+    pub(crate) fn add(&mut self, mut scope: Scope, patience: Patience) -> Ticket {
         scope.resources.sort();
         scope.resources.dedup();
-        let (sender, receiver) = mpsc::channel(buffer);
-        let lost = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = mpsc::channel(patience.events);
+        let lag = Arc::new(Lag::default());
         let scope = Arc::new(scope);
         let id = self.next;
         self.next += 1;
@@ -129,7 +233,8 @@ impl Watchers {
             id,
             scope: scope.clone(),
             sender,
-            lost: lost.clone(),
+            lag: lag.clone(),
+            bytes: patience.bytes,
         });
         if scope.resources.is_empty() {
             self.all.add(watcher);
@@ -145,7 +250,7 @@ impl Watchers {
             id,
             scope,
             receiver,
-            lost,
+            lag,
         }
     }
 
@@ -168,18 +273,23 @@ impl Watchers {
 
     /// Hands an event to those that want it. Whoever has no room is closed.
     pub(crate) fn send(&mut self, event: &Event) {
-        let key = event.entry.key();
         let mut gone: Vec<Arc<Watcher>> = Vec::new();
-        let shelves = self.by_resource.get(&key.resource).into_iter().chain([&self.all]);
-        for watcher in shelves.flat_map(|shelf| shelf.candidates(key)) {
-            if watcher.sender.try_send(event.clone()).is_err() {
-                watcher.lost.store(true, Ordering::Release);
+        for watcher in self.interested(event) {
+            if !watcher.send(event) {
+                watcher.lag.lost.store(true, Ordering::Release);
                 gone.push(watcher.clone());
             }
         }
         for watcher in gone {
             self.remove(&watcher.scope, watcher.id);
         }
+    }
+
+    /// Who wants an event.
+    fn interested<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Arc<Watcher>> {
+        let known = self.by_resource.get(&event.entry.key().resource);
+        let shelves = known.into_iter().chain([&self.all]);
+        shelves.flat_map(|shelf| shelf.candidates(event))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -198,6 +308,8 @@ impl Watchers {
 /// either way it may be resumed from [`Watch::progress`].
 pub struct Watch {
     backlog: VecDeque<Event>,
+    /// What the backlog takes of the memory for history, until it has been handed out.
+    replay: Option<Replay>,
     ticket: Ticket,
     /// Revision of the last event handed out, at first of the start.
     last: u64,
@@ -208,30 +320,52 @@ impl Watch {
     pub(crate) fn new(ticket: Ticket, backlog: VecDeque<Event>, from: u64, shared: Arc<Shared>) -> Self {
         Self {
             backlog,
+            replay: None,
             ticket,
             last: from,
             shared,
         }
     }
 
+    /// Counts a backlog from the log against the memory for history.
+    pub(crate) fn with_replay(mut self, replay: Replay) -> Self {
+        self.replay = (!self.backlog.is_empty()).then_some(replay);
+        self
+    }
+
     /// The next change; `None` when the watch is closed.
     pub async fn recv(&mut self) -> Option<Event> {
-        let event = match self.backlog.pop_front() {
-            Some(event) => event,
-            None => self.ticket.receiver.recv().await?,
-        };
-        self.last = event.entry.revision();
-        Some(event)
+        if let Some(event) = self.replayed() {
+            return Some(event);
+        }
+        let event = self.ticket.receiver.recv().await?;
+        Some(self.received(event))
     }
 
     /// The next change if there is one already.
     pub fn try_recv(&mut self) -> Option<Event> {
-        let event = self
-            .backlog
-            .pop_front()
-            .or_else(|| self.ticket.receiver.try_recv().ok())?;
+        if let Some(event) = self.replayed() {
+            return Some(event);
+        }
+        let event = self.ticket.receiver.try_recv().ok()?;
+        Some(self.received(event))
+    }
+
+    fn replayed(&mut self) -> Option<Event> {
+        let event = self.backlog.pop_front()?;
+        if self.backlog.is_empty() {
+            self.replay = None;
+            self.backlog = VecDeque::new();
+        }
         self.last = event.entry.revision();
         Some(event)
+    }
+
+    fn received(&mut self, event: Event) -> Event {
+        let size = event.entry.json().len();
+        self.ticket.lag.bytes.fetch_sub(size, Ordering::Relaxed);
+        self.last = event.entry.revision();
+        event
     }
 
     /// Every change up to this revision has been received or is out of scope.
@@ -240,7 +374,7 @@ impl Watch {
         // means that nothing up to it is missing.
         let published = self.shared.revision();
         let complete = self.backlog.is_empty() && self.ticket.receiver.is_empty();
-        if complete && !self.ticket.lost.load(Ordering::Acquire) {
+        if complete && !self.ticket.lag.lost.load(Ordering::Acquire) {
             published.max(self.last)
         } else {
             self.last
@@ -266,5 +400,74 @@ impl std::fmt::Debug for Watch {
             .field("scope", &self.ticket.scope)
             .field("last", &self.last)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::entry::Draft;
+    use serde_json::json;
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience { events: 4, bytes: 400 };
+
+    fn event(namespace: &str, name: &str, group: usize) -> Event {
+        let object = json!({"metadata": {"name": name, "namespace": namespace, "labels": {"group": group.to_string(), "all": "x"}}});
+        let key = Key::new(GroupResource::new("", "configmaps"), namespace, name);
+        Event {
+            entry: Arc::new(Draft::new(object).unwrap().seal(key, 7)),
+            previous: None,
+            deleted: false,
+        }
+    }
+
+    /// However many watch, nobody but those that want an event is even looked at.
+    #[test]
+    fn an_event_costs_only_those_that_want_it() {
+        type Narrow = fn(&mut Scope, usize);
+        let ways: [(&str, Narrow); 4] = [
+            ("namespace", |scope, group| {
+                scope.namespace = Some(format!("ns-{group}").into());
+            }),
+            ("name", |scope, group| scope.name = Some(format!("n-{group}").into())),
+            ("place", |scope, group| {
+                scope.namespace = Some(format!("ns-{group}").into());
+                scope.name = Some(format!("n-{group}").into());
+            }),
+            ("label", |scope, group| {
+                scope.label = Some(("group".into(), group.to_string().into()));
+            }),
+        ];
+        for (way, narrow) in ways {
+            let mut watchers = Watchers::default();
+            let mut tickets = Vec::new();
+            for number in 0..1000 {
+                let mut scope = Scope::resource(GroupResource::new("", "configmaps"));
+                narrow(&mut scope, number % 100);
+                tickets.push(watchers.add(scope, PATIENCE));
+            }
+            let event = event("ns-7", "n-7", 7);
+            assert_eq!(watchers.interested(&event).count(), 10, "{way}");
+            watchers.send(&event);
+            let reached = tickets.iter().filter(|ticket| !ticket.receiver.is_empty()).count();
+            assert_eq!(reached, 10, "{way}");
+            for ticket in &tickets {
+                watchers.remove(&ticket.scope, ticket.id);
+            }
+            assert!(watchers.by_resource.is_empty() && watchers.len() == 0, "{way}");
+        }
+    }
+
+    #[test]
+    fn one_event_has_room_and_the_next_must_fit() {
+        let mut watchers = Watchers::default();
+        let ticket = watchers.add(Scope::resource(GroupResource::new("", "configmaps")), PATIENCE);
+        let large = event("default", &"n".repeat(1000), 1);
+        watchers.send(&large);
+        assert_eq!(watchers.len(), 1);
+        watchers.send(&event("default", "n", 1));
+        assert_eq!((watchers.len(), ticket.receiver.len()), (0, 1));
+        assert!(ticket.lag.lost.load(Ordering::Acquire));
     }
 }

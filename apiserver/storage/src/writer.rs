@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::api::{CommitError, Op, Outcome, Precondition, Write};
-use crate::batch::{Batch, Change};
+use crate::batch::{Asked, Batch, Change};
 use crate::journal::{Journal, Row};
 use crate::state::Shared;
 
@@ -36,7 +36,7 @@ pub(crate) type Answer = Result<Vec<Outcome>, CommitError>;
 pub(crate) enum Request {
     /// Change objects.
     Commit {
-        ops: Vec<Op>,
+        asked: Vec<Asked>,
         reply: oneshot::Sender<Answer>,
     },
     /// Do the periodic work now.
@@ -100,6 +100,8 @@ pub(crate) struct Writer {
     checkpoints: VecDeque<Checkpoint>,
     /// Up to where the log is to be deleted, when it is not done yet.
     pruning: Option<u64>,
+    /// Up to where it has been deleted.
+    pruned: u64,
 }
 
 impl Writer {
@@ -129,6 +131,7 @@ impl Writer {
             flushing: Vec::new(),
             checkpoints: VecDeque::from([start]),
             pruning: None,
+            pruned: 0,
         }
     }
 
@@ -171,10 +174,10 @@ impl Writer {
         let mut next = Some(request);
         let other = loop {
             match next {
-                Some(Request::Commit { ops, reply }) => {
-                    count += ops.len();
-                    bytes += size(&ops);
-                    commits.push(ops);
+                Some(Request::Commit { asked, reply }) => {
+                    count += asked.len();
+                    bytes += size(&asked);
+                    commits.push(asked);
                     replies.push(reply);
                 }
                 other => break other,
@@ -204,10 +207,10 @@ impl Writer {
     }
 
     /// Commits several requests in one transaction.
-    async fn commit(&mut self, requests: Vec<Vec<Op>>) -> Vec<Answer> {
+    async fn commit(&mut self, requests: Vec<Vec<Asked>>) -> Vec<Answer> {
         let shared = self.shared.clone();
         let mut batch = Batch::new(&shared, shared.revision());
-        let answers: Vec<Answer> = requests.into_iter().map(|ops| batch.judge(ops)).collect();
+        let answers: Vec<Answer> = requests.into_iter().map(|asked| batch.judge(asked)).collect();
         if batch.changes.is_empty() {
             return answers;
         }
@@ -297,11 +300,12 @@ impl Writer {
                 return;
             }
             let delete = |key: &Key| {
-                vec![Op {
+                let op = Op {
                     key: key.clone(),
                     precondition: Precondition::Exists,
                     write: Write::Delete(None),
-                }]
+                };
+                vec![Asked::from(op)]
             };
             let answers = self.commit(due.iter().map(delete).collect()).await;
             if answers
@@ -329,9 +333,12 @@ impl Writer {
                 return;
             }
             self.shared.state().compact(checkpoint.revision);
+        }
+        if let Some(checkpoint) = reached.filter(|checkpoint| checkpoint.compacted > self.pruned) {
             // Every row that stays was written after this checkpoint. It may lean on an earlier row for its previous
             // state, but not on one that had been compacted by then (`journal::Row`). So that is what can go.
             self.pruning = Some(checkpoint.compacted);
+            self.pruned = checkpoint.compacted;
         }
         let (revision, compacted) = (self.shared.revision(), self.shared.read().compacted);
         self.checkpoints.push_back(Checkpoint {
@@ -348,8 +355,8 @@ fn timer(period: Duration) -> Interval {
     timer
 }
 
-fn size(ops: &[Op]) -> usize {
-    let drafts = ops.iter().map(|op| match &op.write {
+fn size(asked: &[Asked]) -> usize {
+    let drafts = asked.iter().map(|asked| match &asked.op.write {
         Write::Put(draft) | Write::Heartbeat(draft) | Write::PutExpiring(draft, _) | Write::Delete(Some(draft)) => {
             draft.bytes().len()
         }

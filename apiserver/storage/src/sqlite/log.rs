@@ -5,7 +5,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use schema::entry::{Draft, Entry, GroupResource, Key};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ConnectOptions, QueryBuilder, Row, Sqlite as Db, SqliteConnection};
@@ -13,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::{DELETE, open};
 use crate::api::{Event, Scope};
+use crate::pack;
 use crate::snapshot::Place;
 
 /// The log, for reading.
@@ -20,15 +20,15 @@ use crate::snapshot::Place;
 pub(crate) struct Log {
     path: PathBuf,
     /// Made at first use: most hubs serve every resume from memory.
-    connection: Mutex<Option<SqliteConnection>>,
+    connection: Reader,
 }
 
+/// The one connection that reads. The writer borrows it to be alone for a moment.
+pub(crate) type Reader = Arc<Mutex<Option<SqliteConnection>>>;
+
 impl Log {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            connection: Mutex::default(),
-        }
+    pub(crate) fn new(path: PathBuf, connection: Reader) -> Self {
+        Self { path, connection }
     }
 
     /// Up to `limit` changes in scope with `after < revision <= until`, in order.
@@ -161,5 +161,5 @@ fn entry(row: &SqliteRow, revision: usize, data: usize, key: &Key) -> Result<Opt
 }
 
 fn draft(data: &[u8]) -> Result<Draft, String> {
-    Draft::from_bytes(Bytes::copy_from_slice(data)).map_err(|error| error.to_string())
+    Draft::from_bytes(pack::unpack(data)?).map_err(|error| error.to_string())
 }

@@ -9,20 +9,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use schema::clock::Random;
 use schema::entry::{Draft, Entry, GroupResource, Key};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 
-use super::Sqlite;
+use super::wal::Wal;
+use super::{FIRST_SLICE, Sqlite};
+use crate::pack;
 use crate::snapshot::{Map, Place};
 use crate::store::{FIRST, OpenError};
 
 /// Marks a database as ours (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x464C_4F54;
-/// The layout of the tables that this program writes.
-const SCHEMA: u64 = 1;
+/// The layout of the tables that this program writes. 2: large values are compressed.
+const SCHEMA: u64 = 2;
+/// A page of the database: most objects fit into one.
+const PAGE_BYTES: u32 = 8192;
 /// Objects read at a time.
 const PAGE: i64 = 1000;
 
@@ -38,12 +41,10 @@ const TABLES: [&str; 6] = [
     "CREATE INDEX log_place ON log(kind, ns, rv)",
 ];
 
-/// Full synchronisation is what makes an acknowledged write durable; the log of a few thousand pages keeps checkpoints rare.
-const PRAGMAS: [&str; 5] = [
+/// Full synchronisation is what makes an acknowledged write durable.
+const PRAGMAS: [&str; 3] = [
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    "PRAGMA wal_autocheckpoint = 4000",
-    "PRAGMA journal_size_limit = 67108864",
     "PRAGMA cache_size = -8192",
 ];
 
@@ -76,11 +77,11 @@ impl Loaded {
 }
 
 /// Opens a database, made new if it is not there.
-pub(crate) async fn open(path: &Path, random: &dyn Random) -> Result<(Sqlite, Loaded), OpenError> {
+pub(crate) async fn open(path: &Path, wal_bytes: u64, random: &dyn Random) -> Result<(Sqlite, Loaded), OpenError> {
     let lock = lock(path)?;
     check_header(path)?;
     let failed = |error: sqlx::Error| database(path, &error);
-    let options = options(path).create_if_missing(true).page_size(8192);
+    let options = options(path).create_if_missing(true).page_size(PAGE_BYTES);
     let mut connection = options.connect().await.map_err(failed)?;
     let fresh = number(&mut connection, "SELECT count(*) FROM sqlite_master")
         .await
@@ -93,6 +94,15 @@ pub(crate) async fn open(path: &Path, random: &dyn Random) -> Result<(Sqlite, Lo
     // Not before here: some of them change the file, which must be ours.
     for pragma in PRAGMAS {
         sqlx::query(pragma).execute(&mut connection).await.map_err(failed)?;
+    }
+    // A log of a few thousand pages keeps checkpoints rare.
+    let pages = wal_bytes / 2 / u64::from(PAGE_BYTES);
+    for pragma in [
+        format!("PRAGMA wal_autocheckpoint = {}", pages.max(1)),
+        format!("PRAGMA journal_size_limit = {wal_bytes}"),
+    ] {
+        let pragma = sqlx::query(AssertSqlSafe(pragma));
+        pragma.execute(&mut connection).await.map_err(failed)?;
     }
     if fresh {
         create(&mut connection, random).await.map_err(failed)?;
@@ -109,12 +119,19 @@ pub(crate) async fn open(path: &Path, random: &dyn Random) -> Result<(Sqlite, Lo
             supported: SCHEMA,
         });
     }
+    if version < SCHEMA {
+        // What the earlier version wrote is read as it is.
+        let update = sqlx::query("UPDATE meta SET v = ? WHERE k = 'schema'").bind(SCHEMA.to_string());
+        update.execute(&mut connection).await.map_err(failed)?;
+    }
     let (kinds, loaded) = load(&mut connection, path).await?;
     Ok((
         Sqlite {
             connection,
             counter: loaded.counter,
             kinds,
+            wal: Wal::new(path, wal_bytes),
+            slice: FIRST_SLICE,
             _lock: lock,
         },
         loaded,
@@ -296,8 +313,9 @@ fn object(
     let revision: i64 = row.try_get(4)?;
     let beat: i64 = row.try_get(5)?;
     let expires: Option<i64> = row.try_get(6)?;
-    let data: Vec<u8> = row.try_get(7)?;
-    let Ok(draft) = Draft::from_bytes(Bytes::from(data)) else {
+    let data: &[u8] = row.try_get(7)?;
+    let Ok(draft) = pack::unpack(data).and_then(|json| Draft::from_bytes(json).map_err(|error| error.to_string()))
+    else {
         return Ok(Err(damaged(&key.to_string())));
     };
     let entry = Arc::new(draft.seal(key, revision.cast_unsigned()));

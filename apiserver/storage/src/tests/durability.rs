@@ -223,10 +223,17 @@ async fn a_file_that_is_not_ours_is_refused() {
         open().await,
         Err(OpenError::Newer {
             found: 7,
-            supported: 1,
+            supported: 2,
             ..
         })
     ));
+
+    // A head that is right, on a body that is not.
+    let sound = std::fs::read(&path).unwrap();
+    let mut torn = sound.clone();
+    torn[100..].fill(0xA5);
+    std::fs::write(&path, &torn).unwrap();
+    assert!(matches!(open().await, Err(OpenError::Database { .. })));
 
     let missing = Backend::Sqlite {
         path: directory.path().join("no/such/directory/hub.db"),
@@ -308,7 +315,8 @@ async fn a_full_disk_is_an_error_and_not_the_end() {
     write(&store, "a", "1").await;
     let big = "x".repeat(300_000);
     // What SQLite does by itself on a full disk: the transaction is rolled back behind the program's back.
-    let full = "CREATE TRIGGER full BEFORE INSERT ON log WHEN length(NEW.data) > 100000 BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
+    let full =
+        "CREATE TRIGGER full BEFORE INSERT ON log WHEN NEW.name = 'big' BEGIN SELECT RAISE(ROLLBACK, 'full'); END";
     foreign(&directory.path().join("hub.db"), &[full]).await;
     let failed = one(&store, put("big", Precondition::Absent, &big)).await;
     assert!(matches!(failed, Err(CommitError::Storage(_))));
@@ -320,4 +328,201 @@ async fn a_full_disk_is_an_error_and_not_the_end() {
         (store.snapshot(&maps()).len(), store.revision()),
         (visible + 1, revision)
     );
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = sqlite(directory.path()).await;
+    write(&store, "a", "1").await;
+    store.close().await;
+    let path = directory.path().join("hub.db");
+    for data in ["x''", "x'78014B'", "'[]'"] {
+        let statement: &'static str = format!("UPDATE obj SET data = {data}").leak();
+        foreign(&path, &[statement]).await;
+        let error = Store::open(options(file(directory.path()), &Arc::default()))
+            .await
+            .map(drop)
+            .unwrap_err();
+        assert!(error.to_string().contains("configmaps default/a is damaged"), "{error}");
+    }
+}
+
+/// Large values are small on disk, and come back from the current state and from history as they were.
+#[tokio::test]
+async fn large_values_are_compressed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options {
+        ring_bytes: 1,
+        ..options(file(directory.path()), &Arc::default())
+    })
+    .await
+    .unwrap();
+    let values: Vec<String> = (1..=4).map(|times| "a long story ".repeat(20_000 * times)).collect();
+    for value in &values {
+        write(&store, "a", value).await;
+    }
+    one(&store, delete("a")).await.unwrap();
+    write(&store, "b", &values[0]).await;
+    let told = |event: &Event| event.entry.value()["data"]["value"].as_str().unwrap_or_default().len();
+    let mut watch = store.watch(names(None), Some(1000)).await.unwrap();
+    let lengths: Vec<usize> = std::iter::from_fn(|| watch.try_recv())
+        .map(|event| told(&event))
+        .collect();
+    let mut expected: Vec<usize> = values.iter().map(String::len).collect();
+    expected.extend([values[3].len(), values[0].len()]);
+    assert_eq!(lengths, expected);
+    let before = store.snapshot_at(&maps(), 1003).await.unwrap();
+    assert_eq!(before.get("default", "a").unwrap().value()["data"]["value"], values[2]);
+    store.close().await;
+    let size = std::fs::metadata(directory.path().join("hub.db")).unwrap().len();
+    assert!(size < 400_000, "{size}");
+    let store = sqlite(directory.path()).await;
+    assert_eq!(store.get(&key("b")).unwrap().value()["data"]["value"], values[0]);
+}
+
+/// What the version before compression wrote is read, and from then on the database is of this version.
+#[tokio::test]
+async fn an_earlier_database_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = sqlite(directory.path()).await;
+    let revision = write(&store, "a", "1").await;
+    store.close().await;
+    let path = directory.path().join("hub.db");
+    let long = "plain ".repeat(2000);
+    let statement: &'static str = format!(
+        "UPDATE obj SET data = CAST('{{\"metadata\":{{\"name\":\"a\",\"namespace\":\"default\"}},\"data\":{{\"value\":\"{long}\"}}}}' AS BLOB)"
+    )
+    .leak();
+    foreign(&path, &["UPDATE meta SET v = '1' WHERE k = 'schema'", statement]).await;
+    for _ in 0..2 {
+        let store = sqlite(directory.path()).await;
+        let entry = store.get(&key("a")).unwrap();
+        assert_eq!(
+            (entry.revision(), &entry.value()["data"]["value"]),
+            (revision, &json!(long))
+        );
+        store.close().await;
+    }
+    let mut connection = connect(&path).await;
+    let version: String = sqlx::query_scalar("SELECT v FROM meta WHERE k = 'schema'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(version, "2");
+}
+
+async fn connect(path: &Path) -> sqlx::SqliteConnection {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    sqlx::SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+/// Text that does not become smaller.
+fn noise(seed: u64, length: usize) -> String {
+    let mut state = seed.wrapping_mul(2) + 1;
+    std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b' ' + u8::try_from(state >> 58).unwrap() + 10)
+    })
+    .filter(|letter| !['"', '\\'].contains(letter))
+    .take(length)
+    .collect()
+}
+
+/// Readers that follow each other closely do not let the write-ahead log grow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_write_ahead_log_is_bounded_under_constant_readers() {
+    const LIMIT: u64 = 1 << 18;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options {
+        ring_bytes: 1,
+        wal_bytes: LIMIT,
+        ..options(file(directory.path()), &Arc::default())
+    })
+    .await
+    .unwrap();
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (store, done) = (store.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut read = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let from = store.revision().saturating_sub(1).max(1000);
+                    read += usize::from(store.watch(names(None), Some(from)).await.is_ok());
+                    // What is at hand is given without a pause, and the writer needs a thread too.
+                    tokio::task::yield_now().await;
+                }
+                read
+            })
+        })
+        .collect();
+    let wal = directory.path().join("hub.db-wal");
+    let mut longest = 0;
+    for number in 0..50 {
+        write(&store, "a", &noise(number, 50_000)).await;
+        longest = longest.max(std::fs::metadata(&wal).unwrap().len());
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+    assert!(longest < 4 * LIMIT, "{longest}");
+}
+
+/// A reader of another program cannot be kept out, but when it is gone the log is cut.
+#[tokio::test]
+async fn the_write_ahead_log_is_cut_when_a_stranger_is_gone() {
+    const LIMIT: u64 = 1 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options {
+        wal_bytes: LIMIT,
+        ..options(file(directory.path()), &Arc::default())
+    })
+    .await
+    .unwrap();
+    write(&store, "a", "1").await;
+    let mut stranger = connect(&directory.path().join("hub.db")).await;
+    for statement in ["BEGIN", "SELECT count(*) FROM obj"] {
+        sqlx::query(statement).execute(&mut stranger).await.unwrap();
+    }
+    let length = || std::fs::metadata(directory.path().join("hub.db-wal")).unwrap().len();
+    for number in 0..20 {
+        write(&store, "a", &noise(number, 100_000)).await;
+    }
+    assert!(length() > LIMIT, "writes go on beside it");
+    drop(stranger);
+    for number in 20..30 {
+        write(&store, "a", &noise(number, 100_000)).await;
+    }
+    assert!(length() <= 2 * LIMIT, "{}", length());
+}
+
+/// History goes in slices that other writes come between, whatever the size of its rows.
+#[tokio::test]
+async fn compaction_lets_others_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(HandClock::default());
+    let store = Store::open(options(file(directory.path()), &clock)).await.unwrap();
+    for number in 0..40_u64 {
+        let ops = (0..25).map(|index| put(&format!("n{index}"), Precondition::None, &format!("{number}")));
+        store.commit(ops.collect()).await.unwrap();
+    }
+    store.maintain().await;
+    clock.advance(300);
+    store.maintain().await;
+    clock.advance(300);
+    let (written, ()) = tokio::join!(write(&store, "late", "1"), store.maintain());
+    assert_eq!(written, 2001);
+    store.close().await;
+    let mut connection = connect(&directory.path().join("hub.db")).await;
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM log")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert!(rows <= 1, "{rows}");
+    assert_eq!(sqlite(directory.path()).await.snapshot(&maps()).len(), 26);
 }

@@ -20,6 +20,7 @@ async fn a_scope_reaches_what_it_names() {
         resources: resources.to_vec(),
         namespace: namespace.map(Into::into),
         name: name.map(Into::into),
+        label: None,
     };
     let cases = [
         (scope(&[], None, None), "a/x a/y b/x lease"),
@@ -149,4 +150,115 @@ async fn a_watch_that_is_dropped_leaves_the_index() {
     let kept = store.watch(names(None), None).await.unwrap();
     assert_eq!(store.watchers(), 1);
     drop(kept);
+}
+
+fn labelled(name: &str, colour: &str, value: &str) -> Op {
+    let object = json!({"metadata": {"name": name, "namespace": "default", "labels": {"colour": colour}}, "data": {"value": value}});
+    Op {
+        key: key(name),
+        precondition: Precondition::None,
+        write: Write::Put(Draft::new(object).unwrap()),
+    }
+}
+
+/// What carries a label is told, and what loses it, once, however the watch begins.
+#[tokio::test]
+async fn a_label_reaches_those_that_ask_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for ring_bytes in [1, 1 << 20] {
+        let path = directory.path().join(ring_bytes.to_string());
+        std::fs::create_dir(&path).unwrap();
+        let store = Store::open(Options {
+            ring_bytes,
+            ..options(file(&path), &Arc::default())
+        })
+        .await
+        .unwrap();
+        let red = |namespace: Option<&str>, name: Option<&str>| Scope {
+            namespace: namespace.map(Into::into),
+            label: Some(("colour".into(), "red".into())),
+            ..names(name)
+        };
+        let all = [
+            "1001 +a=\"1\" after 0",
+            "1003 +b=\"2\" after 0",
+            "1004 ~a=\"3\" after 1001",
+            "1006 ~b=\"5\" after 1003",
+            "1007 -b=\"5\" after 1006",
+        ];
+        let of_a = [all[0], all[2]];
+        let cases = [
+            (red(None, None), all.as_slice()),
+            (red(Some("default"), None), &all),
+            (red(Some("elsewhere"), None), &[]),
+            (red(None, Some("a")), &of_a),
+            (red(Some("default"), Some("a")), &of_a),
+        ];
+        let mut watches = Vec::new();
+        for (scope, _) in &cases {
+            watches.push(store.watch(scope.clone(), None).await.unwrap());
+        }
+        for op in [
+            labelled("a", "red", "1"),
+            labelled("c", "blue", "2"),
+            labelled("b", "red", "2"),
+            // It leaves, and what happens to it afterwards is nobody's concern.
+            labelled("a", "blue", "3"),
+            labelled("a", "blue", "4"),
+            labelled("b", "red", "5"),
+            delete("b"),
+            delete("a"),
+        ] {
+            one(&store, op).await.unwrap();
+        }
+        for ((scope, expected), mut watch) in cases.into_iter().zip(watches) {
+            assert_eq!(drain(&mut watch), expected, "{scope:?}");
+            let mut resumed = store.watch(scope.clone(), Some(1000)).await.unwrap();
+            assert_eq!(drain(&mut resumed), expected, "{scope:?}");
+            assert_eq!(resumed.progress(), 1008);
+        }
+        let (_, entries, _) = store.watch_with_snapshot(red(None, None));
+        assert!(entries.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_may_not_pin_more_than_its_bytes() {
+    let options = Options {
+        watch_bytes: 1000,
+        ..options(Backend::Memory, &Arc::default())
+    };
+    let store = Store::open(options).await.unwrap();
+    let (mut slow, mut quick) = (
+        store.watch(names(None), None).await.unwrap(),
+        store.watch(names(None), None).await.unwrap(),
+    );
+    for letter in ["a", "b", "c"] {
+        write(&store, "x", &letter.repeat(600)).await;
+        assert!(quick.try_recv().is_some(), "who keeps up is not concerned");
+    }
+    assert_eq!(slow.recv().await.unwrap().entry.revision(), 1001);
+    assert!(slow.recv().await.is_none());
+    assert_eq!(slow.progress(), 1001);
+}
+
+#[tokio::test]
+async fn thousands_of_idle_watches_go_without_a_trace() {
+    let store = memory().await;
+    for _ in 0..3 {
+        let mut watches = Vec::new();
+        for number in 0..3000 {
+            watches.push(
+                store
+                    .watch(names(Some(&format!("nobody-{number}"))), None)
+                    .await
+                    .unwrap(),
+            );
+        }
+        assert_eq!(store.watchers(), 3000);
+        write(&store, "somebody", "1").await;
+        assert!(watches.iter_mut().all(|watch| watch.try_recv().is_none()));
+        drop(watches);
+        assert_eq!(store.watchers(), 0);
+    }
 }
