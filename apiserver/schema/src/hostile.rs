@@ -186,7 +186,7 @@ fn live_through(kind: &GroupVersionKind, place: TypeRef<'_>, old: &Value, mut ne
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn objects_of_any_shape(kind in kinds(), old in any_json(), new in any_json()) {

@@ -403,7 +403,7 @@ fn bad_configurations() {
         (
             json!({"spec": {"parts": [{"size": 1}]}}),
             expect![[
-                r#"failed to create typed patch object (, Kind=): .spec.parts: element 0: associative list with keys has an element that omits key field "name" (and doesn't have default value)"#
+                r#"failed to create typed patch object (/; /, Kind=): .spec.parts: element 0: associative list with keys has an element that omits key field "name" (and doesn't have default value)"#
             ]],
         ),
     ] {
