@@ -117,12 +117,13 @@ impl Server {
 async fn read_lines(mut body: Body, count: usize) -> Result<Vec<u8>> {
     const SILENCE: Duration = Duration::from_secs(10);
     let mut bytes = Vec::new();
-    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
-    while lines(&bytes) < count {
+    let mut lines = 0;
+    while lines < count {
         let Ok(Some(frame)) = tokio::time::timeout(SILENCE, body.frame()).await else {
             break;
         };
         if let Ok(data) = frame?.into_data() {
+            lines += data.split(|byte| *byte == b'\n').count() - 1;
             bytes.extend_from_slice(&data);
         }
     }

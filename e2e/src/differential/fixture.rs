@@ -33,7 +33,8 @@ pub struct Fixture {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
-    pub(super) case: String,
+    #[serde(rename = "case")]
+    pub(super) name: String,
     since: Option<Minor>,
     pub(super) hub_differs: Option<String>,
     pub(super) steps: Vec<Step>,

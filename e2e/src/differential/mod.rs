@@ -57,7 +57,7 @@ pub async fn run(server: &Server, fixtures: &[Fixture], only: &str) -> Report {
         let cases = fixture.cases.iter();
         cases.map(move |case| (fixture, case))
     });
-    let chosen = cases.filter(|(fixture, case)| format!("{}/{}", fixture.name, case.case).contains(only));
+    let chosen = cases.filter(|(fixture, case)| format!("{}/{}", fixture.name, case.name).contains(only));
     let numbered = chosen.enumerate();
     let runs = numbered.map(|(number, (fixture, case))| run_case(server, fixture, case, number));
     let reports: Vec<Report> = futures::stream::iter(runs).buffer_unordered(PARALLEL).collect().await;
@@ -82,11 +82,11 @@ async fn run_case(server: &Server, fixture: &Fixture, case: &Case, number: usize
     if let (true, Some(reason)) = (server.hub, &case.hub_differs) {
         report
             .left_out
-            .push(format!("{}/{}: {reason}", fixture.name, case.case));
+            .push(format!("{}/{}: {reason}", fixture.name, case.name));
         return report;
     }
     if let Err(error) = server.create_namespace(&variables.namespace()).await {
-        let place = format!("{}/{}", fixture.name, case.case);
+        let place = format!("{}/{}", fixture.name, case.name);
         report.failures.push(format!("{place}: no namespace: {error:#}"));
         return report;
     }
@@ -96,13 +96,13 @@ async fn run_case(server: &Server, fixture: &Fixture, case: &Case, number: usize
             continue;
         }
         if let (true, Some(reason)) = (server.hub, &step.hub_differs) {
-            let place = format!("{}/{}, step {}", fixture.name, case.case, index + 1);
+            let place = format!("{}/{}, step {}", fixture.name, case.name, index + 1);
             report.left_out.push(format!("{place}: {reason}"));
             continue;
         }
         report.requests += 1;
         if let Err(difference) = run_step(server, fixture, step, &mut variables).await {
-            let place = format!("{}/{}, step {}", fixture.name, case.case, index + 1);
+            let place = format!("{}/{}, step {}", fixture.name, case.name, index + 1);
             report.failures.push(format!("{place}: {difference:#}"));
             // What follows builds on it.
             break;
@@ -130,14 +130,12 @@ async fn run_step(server: &Server, fixture: &Fixture, step: &Step, variables: &m
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let answer = match tokio::time::timeout(PATIENCE, attempts).await {
-        Ok(answer) => answer?,
-        Err(_) => {
-            let line = asked.line.clone();
-            let late = || anyhow::anyhow!("{line}: no end of the answer within {PATIENCE:?}");
-            return Err(variables.last_difference.take().unwrap_or_else(late));
-        }
+    let Ok(answer) = tokio::time::timeout(PATIENCE, attempts).await else {
+        let line = asked.line.clone();
+        let late = || anyhow::anyhow!("{line}: no end of the answer within {PATIENCE:?}");
+        return Err(variables.last_difference.take().unwrap_or_else(late));
     };
+    let answer = answer?;
     for (name, pointer) in &step.keep {
         let value = answer.body.pointer(pointer);
         let value = value.with_context(|| format!("{}: nothing at {pointer} to keep", asked.line))?;

@@ -70,12 +70,11 @@ fn replace(values: &BTreeMap<String, String>, text: &str) -> String {
         let length = rest
             .find(|letter: char| !letter.is_ascii_alphanumeric())
             .unwrap_or(rest.len());
-        match values.get(&rest[..length]) {
-            Some(value) => out.push_str(value),
-            None => {
-                out.push('$');
-                out.push_str(&rest[..length]);
-            }
+        if let Some(value) = values.get(&rest[..length]) {
+            out.push_str(value);
+        } else {
+            out.push('$');
+            out.push_str(&rest[..length]);
         }
         rest = &rest[length..];
     }

@@ -1,4 +1,4 @@
-//! The table of requests and answers, held against the hub, a simulated member, and a real kube-apiserver where its binaries are at hand.
+//! The table of requests and answers, held against the hub, and against a real kube-apiserver where its binaries are at hand.
 
 use std::path::Path;
 use std::process::Command;
