@@ -39,9 +39,9 @@ pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &V
     if !is_request(call) {
         return Ok(());
     }
-    let (verb, what) = match subresource {
-        "approval" => ("approve", "approve"),
-        "status" if signs(old, object) => ("sign", "sign"),
+    let verb = match subresource {
+        "approval" => "approve",
+        "status" if signs(old, object) => "sign",
         _ => return Ok(()),
     };
     let signer = old["spec"]["signerName"].as_str().unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &V
     if may {
         return Ok(());
     }
-    let detail = format!("user not permitted to {what} requests with signerName {signer:?}");
+    let detail = format!("user not permitted to {verb} requests with signerName {signer:?}");
     Err(call.forbidden(meta_text(old, "name"), &detail))
 }
 

@@ -128,18 +128,18 @@ async fn cluster_info_is_signed_by_the_tokens_that_hold() {
             .ok(&format!("POST {secrets}"), bootstrap_secret(id, &changes))
             .await;
     }
-    let signature = |info: &Value, id: &str| info["data"][format!("jws-kubeconfig-{id}")].clone();
-    let info = until(&server, path, |info| signature(info, "aaaaaa").is_string()).await;
+    let mark = |info: &Value, id: &str| info["data"][format!("jws-kubeconfig-{id}")].clone();
+    let info = until(&server, path, |info| mark(info, "aaaaaa").is_string()).await;
     let expected = crate::auth::token::jws::sign_detached("aaaaaa", "0123456789abcdef", &kubeconfig).unwrap();
-    assert_eq!(signature(&info, "aaaaaa"), json!(expected));
-    assert_eq!(signature(&info, "bbbbbb"), Value::Null);
+    assert_eq!(mark(&info, "aaaaaa"), json!(expected));
+    assert_eq!(mark(&info, "bbbbbb"), Value::Null);
     // Another content is signed anew; what is nobody's goes.
     let patch = json!({"data": {"kubeconfig": "other", "jws-kubeconfig-zzzzzz": "x", "mine": "y"}});
     server.ok(&format!("PATCH {path}"), patch).await;
     let expected = crate::auth::token::jws::sign_detached("aaaaaa", "0123456789abcdef", "other").unwrap();
-    let info = until(&server, path, |info| signature(info, "aaaaaa") == expected.as_str()).await;
+    let info = until(&server, path, |info| mark(info, "aaaaaa") == expected.as_str()).await;
     assert_eq!(
-        (&signature(&info, "zzzzzz"), &info["data"]["mine"]),
+        (&mark(&info, "zzzzzz"), &info["data"]["mine"]),
         (&Value::Null, &json!("y"))
     );
     server.advance(600);
@@ -148,7 +148,7 @@ async fn cluster_info_is_signed_by_the_tokens_that_hold() {
         .ok(&format!("PATCH {secrets}/bootstrap-token-aaaaaa"), touch)
         .await;
     until(&server, &format!("{secrets}/bootstrap-token-aaaaaa"), Value::is_null).await;
-    until(&server, path, |info| signature(info, "aaaaaa").is_null()).await;
+    until(&server, path, |info| mark(info, "aaaaaa").is_null()).await;
 }
 
 /// Asks for a certificate as somebody.
