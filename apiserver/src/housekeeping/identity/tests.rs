@@ -134,8 +134,8 @@ async fn cluster_info_is_signed_by_the_tokens_that_hold() {
     assert_eq!(mark(&info, "aaaaaa"), json!(expected));
     assert_eq!(mark(&info, "bbbbbb"), Value::Null);
     // Another content is signed anew; what is nobody's goes.
-    let patch = json!({"data": {"kubeconfig": "other", "jws-kubeconfig-zzzzzz": "x", "mine": "y"}});
-    server.ok(&format!("PATCH {path}"), patch).await;
+    let change = json!({"data": {"kubeconfig": "other", "jws-kubeconfig-zzzzzz": "x", "mine": "y"}});
+    server.ok(&format!("PATCH {path}"), change).await;
     let expected = crate::auth::token::jws::sign_detached("aaaaaa", "0123456789abcdef", "other").unwrap();
     let info = until(&server, path, |info| mark(info, "aaaaaa") == expected.as_str()).await;
     assert_eq!(
