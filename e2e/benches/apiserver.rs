@@ -2,7 +2,7 @@
 //!
 //! Without arguments it measures the release binary's hub and, when `KUBEBUILDER_ASSETS` names a folder with etcd and kube-apiserver,
 //! those too, and prints ratios. `--server NAME=KUBECONFIG[=PID[,PID…]]`, repeated, measures servers that run already; with process ids it
-//! knows their CPU time and memory. Prints figures; asserts nothing. Point it at loopback only: it writes some 20,000 ConfigMaps.
+//! knows their CPU time and memory. Prints figures; asserts nothing. Point it at loopback only: it writes some 20,000 objects.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's figures go to stdout")]
 
@@ -182,7 +182,7 @@ where
     R: Future<Output = Result<usize>>,
 {
     let (before, start) = (cpu(server)?, Instant::now());
-    let timed = |number| {
+    let measure = |number| {
         let request = request(number);
         async move {
             let start = Instant::now();
@@ -191,7 +191,7 @@ where
         }
     };
     let mut times = Vec::with_capacity(count);
-    let mut requests = stream::iter((0..count).map(timed)).buffer_unordered(clients);
+    let mut requests = stream::iter((0..count).map(measure)).buffer_unordered(clients);
     while let Some(time) = requests.next().await {
         times.push(time?);
     }
@@ -314,7 +314,7 @@ async fn fan_out(server: &Server, client: &kube::Client, path: &str) -> Result<F
             while let Some(Ok(frame)) = body.frame().await {
                 let lines = frame
                     .data_ref()
-                    .map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
+                    .map_or(0, |data| data.split(|byte| *byte == b'\n').count() - 1);
                 for _ in 0..lines {
                     if sender.send((watched, Instant::now())).is_err() {
                         return;

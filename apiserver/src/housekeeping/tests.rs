@@ -217,18 +217,21 @@ async fn a_definition_gets_the_names_that_another_leaves() {
     let server = start().await;
     let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     for plural in ["widgets", "gadgets"] {
-        let version = json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}});
+        let version =
+            json!({"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}});
         let definition = json!({"metadata": {"name": format!("{plural}.example.com")}, "spec": {"group": "example.com",
             "scope": "Cluster", "names": {"plural": plural, "kind": "Widget"}, "versions": [version]}});
         server.ok(&format!("POST {definitions}"), definition).await;
     }
     let gadgets = "/apis/example.com/v1/gadgets";
     assert_eq!(server.send(&format!("GET {gadgets}"), ()).await.unwrap_err().code, 404);
-    server.ok(&format!("DELETE {definitions}/widgets.example.com"), ()).await;
-    let served = async {
+    server
+        .ok(&format!("DELETE {definitions}/widgets.example.com"), ())
+        .await;
+    let appears = async {
         while server.send(&format!("GET {gadgets}"), ()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), served).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), appears).await.unwrap();
 }

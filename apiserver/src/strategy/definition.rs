@@ -3,7 +3,6 @@
 //!
 //! Never here: the deletion of those objects, which is housekeeping's.
 
-use schema::status::Status;
 use schema::structural::Approval;
 use serde_json::{Value, json};
 
@@ -16,13 +15,12 @@ use crate::verbs::write::change_finalizer;
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Fills in names, status and finalizer before a create or update. Whether it can be served is checked with its fields.
-pub(super) fn prepare(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+pub(super) fn prepare(call: &Call<'_>, object: &mut Value) {
     fill_names(object);
     establish(&call.registry, object, call.api.clock.now());
     if !is_terminating(object) {
         change_finalizer(object, CLEANUP, true);
     }
-    Ok(())
 }
 
 fn fill_names(object: &mut Value) {
@@ -149,7 +147,7 @@ mod tests {
             named(
                 "ruled",
                 "Ruled",
-                json!([{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]),
+                &json!([{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]),
             )
         };
         let refused = server
@@ -222,7 +220,7 @@ mod tests {
 
     const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-    fn named(plural: &str, kind: &str, versions: Value) -> Value {
+    fn named(plural: &str, kind: &str, versions: &Value) -> Value {
         json!({"metadata": {"name": format!("{plural}.example.com")}, "spec": {"group": "example.com", "scope": "Namespaced",
             "names": {"plural": plural, "kind": kind}, "versions": versions}})
     }
@@ -245,7 +243,7 @@ mod tests {
         let server = Server::start(Profile::Hub).await;
         let versions = json!([version("v1", false), version("v2", true)]);
         let made = server
-            .ok(&format!("POST {DEFINITIONS}"), named("widgets", "Widget", versions))
+            .ok(&format!("POST {DEFINITIONS}"), named("widgets", "Widget", &versions))
             .await;
         assert_eq!(made["status"]["storedVersions"], json!(["v2"]));
         let own = |version: &str| format!("/apis/example.com/{version}/namespaces/default/widgets");
@@ -292,8 +290,8 @@ mod tests {
         server
             .ok(&format!("PATCH {DEFINITIONS}/widgets.example.com"), change)
             .await;
-        let served = server.api.registry.load();
-        let def = served.resource("example.com", "v2", "widgets").unwrap();
+        let registry = server.api.registry.load();
+        let def = registry.resource("example.com", "v2", "widgets").unwrap();
         let key = schema::entry::Key::new(def.storage.clone(), "default", "b");
         let entry = server.api.store.get(&key).unwrap();
         assert_eq!(entry.value()["spec"], json!({"colour": "blue"}));
@@ -311,10 +309,10 @@ mod tests {
         server
             .ok(
                 &format!("POST {DEFINITIONS}"),
-                named("widgets", "Widget", json!([version("v1", true)])),
+                named("widgets", "Widget", &json!([version("v1", true)])),
             )
             .await;
-        let mut second = named("gadgets", "Widget", json!([version("v1", true)]));
+        let mut second = named("gadgets", "Widget", &json!([version("v1", true)]));
         let made = server.ok(&format!("POST {DEFINITIONS}"), second.clone()).await;
         assert_eq!(
             condition(&made, "NamesAccepted"),
@@ -339,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn groups_of_the_community_need_an_approval() {
         let server = Server::start(Profile::Hub).await;
-        let mut definition = named("widgets", "Widget", json!([version("v1", true)]));
+        let mut definition = named("widgets", "Widget", &json!([version("v1", true)]));
         definition["metadata"]["name"] = json!("widgets.x.k8s.io");
         definition["spec"]["group"] = json!("x.k8s.io");
         let refused = server

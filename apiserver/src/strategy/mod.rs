@@ -133,7 +133,7 @@ pub(crate) fn is_new_generation(def: &ResourceDef, old: &Value, new: &Value) -> 
 }
 
 /// Brings a new object into its first state.
-pub(crate) fn prepare_create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+pub(crate) fn prepare_create(call: &Call<'_>, object: &mut Value) {
     let def = &call.def;
     // A node describes itself when it registers.
     if def.subresource("status").is_some() && !is(def, "", "nodes") {
@@ -147,20 +147,14 @@ pub(crate) fn prepare_create(call: &Call<'_>, object: &mut Value) -> Result<(), 
             ("", "persistentvolumeclaims" | "persistentvolumes") => kinds::create_volume(object),
             ("batch", "jobs") => kinds::create_job(object),
             ("certificates.k8s.io", "certificatesigningrequests") => kinds::create_csr(&call.request.user, object),
-            ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object)?,
+            ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object),
             _ => {}
         }
     }
-    Ok(())
 }
 
 /// Keeps an update to what its endpoint may change.
-pub(crate) fn prepare_update(
-    call: &Call<'_>,
-    subresource: &str,
-    old: &Value,
-    object: &mut Value,
-) -> Result<(), Status> {
+pub(crate) fn prepare_update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) {
     let def = &call.def;
     match subresource {
         "" => {
@@ -168,7 +162,7 @@ pub(crate) fn prepare_update(
                 keep(old, object, "status");
             }
             if def.custom.is_none() {
-                update_kind(call, old, object)?;
+                update_kind(call, old, object);
             }
         }
         "status" => {
@@ -192,19 +186,17 @@ pub(crate) fn prepare_update(
         "binding" => {}
         _ => keep(old, object, "status"),
     }
-    Ok(())
 }
 
-fn update_kind(call: &Call<'_>, old: &Value, object: &mut Value) -> Result<(), Status> {
+fn update_kind(call: &Call<'_>, old: &Value, object: &mut Value) {
     match (call.def.group.as_str(), call.def.plural.as_str()) {
         ("", "namespaces") => kinds::update_namespace(old, object),
         ("", "secrets") => kinds::merge_string_data(object),
         ("", "services") => service::prepare_update(old, object),
         ("certificates.k8s.io", "certificatesigningrequests") => keep(old, object, "spec"),
-        ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object)?,
+        ("apiextensions.k8s.io", "customresourcedefinitions") => definition::prepare(call, object),
         _ => {}
     }
-    Ok(())
 }
 
 /// Takes a top-level field from the stored object.

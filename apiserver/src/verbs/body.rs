@@ -66,8 +66,9 @@ fn unrecognized(call: &Call<'_>, problem: &DecodeError) -> Status {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{rest}", String::from_utf8_lossy(start)),
         Some(_) => {
-            let hex: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{hex}{rest}")
+            let digits = start.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+            hex + rest
         }
     };
     Status::bad_request(format!(

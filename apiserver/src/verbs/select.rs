@@ -89,9 +89,9 @@ impl Selection {
 fn unknown(def: &ResourceDef, refused: Status) -> Status {
     let common = |(label, _): &(String, String)| label.starts_with("metadata.");
     match refused.message.strip_prefix("field label not supported: ") {
-        Some(field) if def.custom.is_none() && def.selectable_fields.iter().all(common) => Status::bad_request(format!(
-            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-        )),
+        Some(field) if def.custom.is_none() && def.selectable_fields.iter().all(common) => Status::bad_request(
+            format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+        ),
         _ => refused,
     }
 }

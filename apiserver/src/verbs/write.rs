@@ -292,7 +292,7 @@ impl Write<'_, '_> {
             fields.insert("generation".to_owned(), json!(1));
         }
         typed::default(call, &mut object, true);
-        strategy::prepare_create(call, &mut object)?;
+        strategy::prepare_create(call, &mut object);
         admission::create(call, &mut object)?;
         typed::check_create(call, &object)?;
         if !managed {
@@ -319,7 +319,7 @@ impl Write<'_, '_> {
         // The writer leaves the revision out; until then the object compares equal to the old one when nothing changes.
         super::object::set(fields, "resourceVersion", meta(old, "resourceVersion").cloned());
         typed::default(call, &mut object, false);
-        strategy::prepare_update(call, self.subresource, old, &mut object)?;
+        strategy::prepare_update(call, self.subresource, old, &mut object);
         admission::update(call, self.subresource, old, &mut object)?;
         if strategy::is_new_generation(&call.def, old, &object) {
             set_meta(&mut object, "generation", Some(json!(generation(old) + 1)));

@@ -59,20 +59,25 @@ fn resident(id: u32) -> u64 {
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
+/// Method, path, content type, body, and the codes that may answer.
+type Hostile<'a> = (&'a str, &'a str, &'a str, Vec<u8>, &'a [u16]);
+
 /// Bodies that are too large, too deep, too many or never end, and the code that each gets.
 async fn hostile_bodies(hub_client: &kube::Client) {
     let json = "application/json";
     let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels)).into_bytes();
     let bomb = {
-        let mut text = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..12 {
+        let levels = (1..12).map(|level: usize| {
             let below = format!("*a{}", level - 1);
-            text += &format!("b{level}: &a{level} [{}]\n", vec![below; 10].join(", "));
-        }
-        text.into_bytes()
+            format!("b{level}: &a{level} [{}]", vec![below; 10].join(", "))
+        });
+        let lines: Vec<String> = std::iter::once("a: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned())
+            .chain(levels)
+            .collect();
+        lines.join("\n").into_bytes()
     };
     let operations: Vec<Value> = vec![json!({"op": "test", "path": "/kind", "value": "ConfigMap"}); 10_001];
-    let cases: [(&str, &str, &str, Vec<u8>, &[u16]); 7] = [
+    let cases: [Hostile; 7] = [
         ("POST", MAPS, json, vec![b' '; (3 << 20) + 1], &[413]),
         ("POST", MAPS, json, deep(1_000_000), &[400]),
         ("POST", MAPS, "application/yaml", bomb, &[400, 413]),
@@ -88,7 +93,7 @@ async fn hostile_bodies(hub_client: &kube::Client) {
             "POST",
             MAPS,
             "application/vnd.kubernetes.protobuf",
-            [b"k8s\0".as_slice(), &[0xff; 1 << 20]].concat(),
+            [b"k8s\0".to_vec(), vec![0xff; 1 << 20]].concat(),
             &[400],
         ),
         (
@@ -180,7 +185,7 @@ async fn hostile_rule(hub_client: &kube::Client) {
 async fn slow_reader(hub_client: &kube::Client, reader: &kube::Client) {
     let unread = watch(reader, &format!("{MAPS}?watch=1")).await;
     let writes = (0..WRITES).map(|number| async move {
-        let patch = json!({"data": {"a": format!("{number}").repeat(2_000)}});
+        let body = json!({"data": {"a": number.to_string().repeat(2_000)}});
         // Not all on one object: concurrent patches of one run out of retries, as they do in Kubernetes.
         let path = format!("{MAPS}/watched-{}", number % OBJECTS);
         let (code, status) = send(
@@ -188,7 +193,7 @@ async fn slow_reader(hub_client: &kube::Client, reader: &kube::Client) {
             "PATCH",
             &path,
             "application/merge-patch+json",
-            patch.to_string().into_bytes(),
+            body.to_string().into_bytes(),
         )
         .await;
         assert_eq!(code, 200, "{status}");

@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(manager: &str, operation: &str, version: &str, subresource: &str, fields: Value) -> Value {
+    fn entry(manager: &str, operation: &str, version: &str, subresource: &str, fields: &Value) -> Value {
         let mut entry = json!({"manager": manager, "operation": operation, "apiVersion": version,
             "fieldsType": "FieldsV1", "fieldsV1": fields, "time": "2026-01-01T00:00:00Z"});
         if !subresource.is_empty() {
@@ -126,22 +126,19 @@ mod tests {
         let size = json!({"f:spec": {"f:size": {}}});
         let replicas = json!({"f:spec": {"f:replicas": {}}});
         let managed = json!([
-            entry("a", "Apply", "example.com/v1", "", both.clone()),
-            entry("b", "Update", "example.com/v1", "", other.clone()),
+            entry("a", "Apply", "example.com/v1", "", &both),
+            entry("b", "Update", "example.com/v1", "", &other),
         ]);
         let shown = mapping.to_subresource(Some(&managed)).unwrap();
-        assert_eq!(
-            shown,
-            json!([entry("a", "Apply", "autoscaling/v1", "", replicas.clone())])
-        );
+        assert_eq!(shown, json!([entry("a", "Apply", "autoscaling/v1", "", &replicas)]));
         assert_eq!(mapping.to_parent(Some(&managed), Some(&shown)), Some(managed.clone()));
 
-        let taken = json!([entry("c", "Apply", "autoscaling/v1", "scale", replicas)]);
+        let taken = json!([entry("c", "Apply", "autoscaling/v1", "scale", &replicas)]);
         let now = mapping.to_parent(Some(&managed), Some(&taken)).unwrap();
         let expected = json!([
-            entry("a", "Apply", "example.com/v1", "", other.clone()),
-            entry("c", "Apply", "example.com/v1", "scale", size),
-            entry("b", "Update", "example.com/v1", "", other),
+            entry("a", "Apply", "example.com/v1", "", &other),
+            entry("c", "Apply", "example.com/v1", "scale", &size),
+            entry("b", "Update", "example.com/v1", "", &other),
         ]);
         assert_eq!(now, expected);
         assert_eq!(mapping.to_subresource(None), None);

@@ -214,7 +214,7 @@ mod tests {
         for rule in rules() {
             assert!(!rule.verbs.is_empty(), "{rule:?}");
             let resources = !rule.groups.is_empty() && !rule.resources.is_empty();
-            assert!(resources != !rule.paths.is_empty(), "{rule:?}");
+            assert!(resources == rule.paths.is_empty(), "{rule:?}");
         }
         for binding in all.iter().flat_map(|facts| &facts.bindings) {
             let known = |role: &&RoleFacts| (role.namespace, role.name) == (binding.namespace, binding.role);

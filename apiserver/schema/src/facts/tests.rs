@@ -124,7 +124,11 @@ fn rules_are_found_for_any_version_of_a_kind() {
         (&RuleAction::Fixed(Vec::new()), &["spec", "selector"][..])
     );
     let rules = update_rules(&gvk("", "v1", "Service"));
-    assert!(rules.iter().any(|rule| rule.path == ["spec", "ipFamilies"] && rule.conditions.len() == 2));
+    assert!(
+        rules
+            .iter()
+            .any(|rule| rule.path == ["spec", "ipFamilies"] && rule.conditions.len() == 2)
+    );
 }
 
 #[test]
