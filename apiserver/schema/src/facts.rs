@@ -26,6 +26,8 @@ pub(crate) use default_rules::{
 pub use resources::{Body, DeleteAnswer, FieldSelector, GroupFacts, ResourceFacts, SubresourceFacts, VersionFacts};
 pub use rules::{NameFormat, NameRule, RuleAction, RuleCondition, RuleTest, Side, UpdateRule};
 
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
 use crate::model::{GroupVersionKind, StructId, Types};
 
 struct Builtin {
@@ -116,8 +118,9 @@ pub fn update_rules(gvk: &GroupVersionKind) -> &'static [UpdateRule] {
     rule_table().find(gvk).map_or(&[], |facts| &facts.updates)
 }
 
-/// Whether the IANA database has a time zone of this name.
-pub(crate) fn is_time_zone(name: &str) -> bool {
-    let names = include_str!("../facts/timezones.txt");
-    names.lines().any(|line| line == name && !line.starts_with('#'))
+/// A time zone by its name in the IANA database, in the letters of the database.
+pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
+    static DATABASE: OnceLock<TimeZoneDatabase> = OnceLock::new();
+    let found = DATABASE.get_or_init(TimeZoneDatabase::bundled).get(name).ok()?;
+    (found.iana_name() == Some(name)).then_some(found)
 }

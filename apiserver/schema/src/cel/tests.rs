@@ -59,6 +59,7 @@ fn literals_and_operators() {
     ] {
         check_true(source);
     }
+    check_error("timestamp('2024-01-01T00:00:00Z').getHours('europe/berlin')", "unknown time zone europe/berlin");
     check_error("1 / 0", "division by zero");
     check_error("9223372036854775807 + 1", "integer overflow");
     check_error("[1][3]", "index out of bounds: 3");
@@ -112,6 +113,7 @@ fn libraries() {
         "!format.named('dns1123Label').value().validate('ok').hasValue() && format.dns1123Label().validate('-').hasValue()",
         "duration('1h').getMinutes() == 60 && timestamp('2024-02-29T12:00:00Z').getFullYear() == 2024",
         "timestamp('2024-02-29T23:00:00Z').getDayOfMonth('+02:00') == 0 && timestamp('2024-01-01T00:00:00Z') + duration('24h') == timestamp('2024-01-02T00:00:00Z')",
+        "timestamp('2024-07-01T22:30:00Z').getHours('Europe/Berlin') == 0 && timestamp('2024-01-01T22:30:00Z').getHours('America/New_York') == 17",
         "string(duration('90s')) == '90s' && duration('1m') < duration('61s')",
         "strings.quote('a\"b') == '\"a\\\\\"b\"'",
     ] {

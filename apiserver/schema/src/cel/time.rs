@@ -1,4 +1,5 @@
-//! Timestamps and durations. Zones are `UTC` or an offset; no names, because no database of them is carried.
+//! Timestamps and durations. Zones are offsets or names of the IANA database that the program carries; what the machine
+//! has is never read.
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::{Offset, TimeZone};
@@ -34,8 +35,11 @@ pub(super) fn shift<'a>(time: Timestamp, nanos: i64) -> Eval<'a> {
 }
 
 fn zone(text: &str) -> Option<TimeZone> {
-    if text.is_empty() || text == "UTC" {
+    if matches!(text, "" | "UTC" | "Local") {
         return Some(TimeZone::UTC);
+    }
+    if !text.contains(':') {
+        return crate::facts::time_zone(text);
     }
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),
