@@ -4,6 +4,7 @@
 
 pub mod annotations;
 mod definitions;
+pub mod features;
 mod fields;
 pub mod finalizers;
 pub mod labels;
