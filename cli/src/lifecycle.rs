@@ -27,6 +27,20 @@ pub(crate) fn start_logging(filter: Option<&str>) {
         .init();
 }
 
+/// Raises the limit of open files to what the system allows this process: each agent and each watching client holds a connection, and the
+/// usual soft limit of 1,024 exists only for programs that still use `select`.
+pub(crate) fn allow_many_connections() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the limit of open files; at the present one, further connections have to wait");
+    }
+}
+
 /// A token that SIGTERM, Ctrl-C or, when asked for, the end of standard input cancels.
 pub(crate) fn stop_token(until_stdin_closes: bool) -> Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -12,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 /// Idle watches at a time, each on a connection of its own when the client speaks HTTP/1.1.
-const WATCHES: usize = 1_000;
+const WATCHES: usize = 2_000;
 /// Writes that pass a watcher who does not read, 8 KiB each.
 const WRITES: usize = 1_000;
 /// The objects that are written.
