@@ -31,7 +31,7 @@ pub use names::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_problem, qualified_name_problem,
     subdomain_problem,
 };
-pub(crate) use patterns::compile;
+pub(crate) use patterns::{compile, is_small};
 pub use update::check_update_rules;
 
 /// How many errors one object may give.

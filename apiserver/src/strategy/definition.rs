@@ -177,7 +177,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             refused.message,
-            "Ruled.example.com \"a\" is invalid: spec: Invalid value: \"object\": failed rule: self.x > 0"
+            "Ruled.example.com \"a\" is invalid: spec: Invalid value: failed rule: self.x > 0"
         );
         let refused = server
             .send(&format!("POST {url}"), object(json!({"x": "0"})))
@@ -195,7 +195,7 @@ mod tests {
         let refused = server.send(&change, json!({"spec": {"y": 2}})).await.unwrap_err();
         assert_eq!(
             refused.message,
-            "Ruled.example.com \"a\" is invalid: spec: Invalid value: \"object\": y stays"
+            "Ruled.example.com \"a\" is invalid: spec: Invalid value: y stays"
         );
         // The rule becomes stricter: what is there stays, and a change is held to it.
         let stricter = json!({"spec": {"versions": widgets("self.x > 10")["spec"]["versions"]}});
@@ -208,7 +208,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             changed.warnings,
-            ["spec: Invalid value: \"object\": failed rule: self.x > 10"]
+            ["spec: Invalid value: failed rule: self.x > 10"]
         );
         let refused = server.send(&change, json!({"spec": {"x": 2}})).await.unwrap_err();
         assert!(

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::validate;
-
-/// Memory of a pattern that is cheap to run.
-const SMALL: usize = 64 << 10;
 
 /// A compiled pattern.
 #[derive(Debug)]
@@ -20,9 +17,6 @@ pub(super) struct Pattern {
 /// Compiles a pattern, or says what is wrong with it.
 pub(super) fn compile(text: &str) -> Result<Arc<Pattern>, String> {
     let regex = validate::compile(text)?;
-    // Counts are the only way to many states in few characters.
-    let counted = text.contains('{');
-    let small = !counted || RegexBuilder::new(text).size_limit(SMALL).build().is_ok();
-    let weight = if small { 1 } else { 64 };
+    let weight = if validate::is_small(text) { 1 } else { 64 };
     Ok(Arc::new(Pattern { regex, weight }))
 }

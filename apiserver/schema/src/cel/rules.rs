@@ -47,7 +47,7 @@ pub struct Findings {
 struct Node {
     rules: Vec<Rule>,
     decl: Option<Arc<Decl>>,
-    /// `type` of the schema, which messages show instead of the value.
+    /// `type` of the schema, which messages about rules that fail to run show instead of the value.
     kind: String,
     properties: Vec<(String, Node)>,
     additional: Option<Box<Node>>,
@@ -237,11 +237,13 @@ impl Run {
                 format!("{path}.{}", rule.field_path)
             };
         }
-        let shown = matches!(rule.reason, FieldErrorKind::Invalid | FieldErrorKind::Duplicate);
+        // What has parts is not shown.
+        let shown = matches!(rule.reason, FieldErrorKind::Invalid | FieldErrorKind::Duplicate)
+            && !matches!(node.kind.as_str(), "object" | "array");
         let error = FieldError {
             path,
             kind: rule.reason,
-            value: shown.then(|| node.kind.clone().into()),
+            value: shown.then(|| new.clone()),
             detail: if rule.reason == FieldErrorKind::Duplicate {
                 String::new()
             } else {
