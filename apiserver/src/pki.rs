@@ -1,13 +1,16 @@
 //! The server's own certificate authority: its certificate, its clients' certificates and kubeconfigs.
 //!
 //! [`Pki::load_or_create`] makes `ca`, `server` and their keys under a directory once and uses them again at later
-//! starts; only the serving certificate is issued anew, when it lacks a name or ends soon. Keys are readable by their owner
-//! only. Private keys come from the operating system's secure random numbers.
+//! starts; only the serving certificate is issued anew, when it lacks a name or ends soon ([`renewal`] looks after that while
+//! the server runs). Keys are readable by their owner only. Private keys come from the operating system's secure random
+//! numbers.
 //!
 //! Never here: who may do what ([`crate::auth`]), TLS itself ([`crate::front::server`]).
 
 mod accounts;
+mod der;
 mod files;
+mod renewal;
 pub mod request;
 #[cfg(test)]
 mod tests;
@@ -16,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -24,18 +28,20 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use schema::clock::Clock;
-use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub use accounts::AccountKey;
 pub use files::write_private;
+pub use renewal::{AdminFile, CHECK_PERIOD};
 pub use request::{CertificateRequest, RequestError};
 
 const DAY: i64 = 24 * 3600;
 const CA_DAYS: i64 = 3650;
 const LEAF_DAYS: i64 = 365;
-/// A serving certificate that ends sooner is issued anew at the next start.
+/// A certificate of the server or of its administrator that ends sooner is issued anew.
 const RENEW_DAYS: i64 = 30;
+/// Common name of the server's own authority.
+const AUTHORITY: &str = "flotilla-ca";
 /// Certificates begin a little in the past, for clients whose clocks are behind.
 const SKEW_SECONDS: i64 = 300;
 
@@ -85,19 +91,41 @@ pub enum PkiError {
     /// A certificate cannot be made, mostly because of a name that is not one.
     #[error("cannot issue certificate: {0}")]
     Issue(#[from] rcgen::Error),
+    /// The authority cannot sign.
+    #[error("cannot issue certificate: {0}")]
+    Sign(#[from] RequestError),
+}
+
+/// What the server shows to its clients.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// Its key.
+    pub key_pem: String,
+}
+
+impl From<(String, String)> for Serving {
+    fn from((certificate_pem, key_pem): (String, String)) -> Self {
+        Self {
+            certificate_pem,
+            key_pem,
+        }
+    }
 }
 
 /// A certificate authority with the serving certificate it issued.
 pub struct Pki {
     /// Certificate of the authority.
     pub ca_pem: String,
-    /// Serving certificate.
-    pub server_pem: String,
-    /// Its key.
-    pub server_key_pem: String,
     /// Signs the tokens of service accounts.
     pub account_key: Arc<AccountKey>,
     ca_key_pem: String,
+    serving: ArcSwap<Serving>,
+    /// Names of the serving certificate.
+    names: Vec<SanType>,
+    /// Where the files are, if they are kept.
+    dir: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Pki {
@@ -114,30 +142,9 @@ impl Pki {
     pub fn load_or_create(dir: &Path, sans: &[String], clock: &dyn Clock) -> Result<Self, PkiError> {
         files::ensure_dir(dir)?;
         let now = clock.now();
-        let found = files::load_pair(dir, "ca")?;
-        let (ca_pem, ca_key_pem) = match (found.certificate, found.key) {
-            (Some(certificate), Some(key)) => (certificate, key),
-            (Some(_), None) => return Err(PkiError::Incomplete(files::key_path(dir, "ca"))),
-            // A certificate made anew for the same key verifies whatever the key has signed.
-            (None, key) => {
-                let pair = authority(key, now)?;
-                files::store_pair(dir, "ca", &pair)?;
-                pair
-            }
-        };
-        let wanted = subject_names(sans)?;
-        let found = files::load_pair(dir, "server")?;
-        let kept = found
-            .certificate
-            .zip(found.key)
-            .filter(|pair| is_usable(pair, &ca_pem, &wanted, now).unwrap_or_default());
-        let (server_pem, server_key_pem) = if let Some(pair) = kept {
-            pair
-        } else {
-            let pair = issue(&ca_pem, &ca_key_pem, &server_params(wanted, now))?;
-            files::store_pair(dir, "server", &pair)?;
-            pair
-        };
+        let (ca_pem, ca_key_pem) = load_authority(dir, now)?;
+        let names = subject_names(sans)?;
+        let serving = renewal::serving(dir, (&ca_pem, &ca_key_pem), &names, now)?;
         let account_key = if let Some(pem) = files::load_key(dir, ACCOUNT_KEY)? {
             AccountKey::from_pem(&pem).map_err(|error| PkiError::Content {
                 path: files::key_path(dir, ACCOUNT_KEY),
@@ -150,10 +157,11 @@ impl Pki {
         };
         Ok(Self {
             ca_pem,
-            server_pem,
-            server_key_pem,
             account_key: Arc::new(account_key),
             ca_key_pem,
+            serving: ArcSwap::from_pointee(serving),
+            names,
+            dir: Some(dir.to_owned()),
         })
     }
 
@@ -161,22 +169,21 @@ impl Pki {
     pub fn ephemeral(sans: &[String], clock: &dyn Clock) -> Result<Self, PkiError> {
         let now = clock.now();
         let (ca_pem, ca_key_pem) = authority(None, now)?;
-        let (server_pem, server_key_pem) = issue(&ca_pem, &ca_key_pem, &server_params(subject_names(sans)?, now))?;
+        let names = subject_names(sans)?;
+        let serving = issue_serving((&ca_pem, &ca_key_pem), &names, now)?;
         Ok(Self {
             ca_pem,
-            server_pem,
-            server_key_pem,
             account_key: Arc::new(AccountKey::generate()?),
             ca_key_pem,
+            serving: ArcSwap::from_pointee(serving.into()),
+            names,
+            dir: None,
         })
     }
 
-    /// A client certificate and its key: `name` becomes the user, `groups` the groups.
-    pub fn issue_client(&self, name: &str, groups: &[&str], clock: &dyn Clock) -> Result<(String, String), PkiError> {
-        let mut params = leaf_params(clock.now());
-        params.distinguished_name = distinguished(name, groups);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        issue(&self.ca_pem, &self.ca_key_pem, &params)
+    /// What the server shows now.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.load_full()
     }
 
     /// A certificate that may do everything.
@@ -219,11 +226,40 @@ pub fn kubeconfig(server_url: &str, ca_pem: &str, cert_pem: &str, key_pem: &str,
     )
 }
 
+/// The authority under a directory, made or continued as needed. One that would end before a certificate it issues now is
+/// certified again: with the same key and name, so that whatever it signed goes on being good.
+fn load_authority(dir: &Path, now: Timestamp) -> Result<(String, String), PkiError> {
+    let found = files::load_pair(dir, "ca")?;
+    let key = match (found.certificate, found.key) {
+        (Some(certificate), Some(key)) => {
+            let last = now.as_second() + (LEAF_DAYS + RENEW_DAYS) * DAY;
+            match ends_as_own(&certificate) {
+                Some(end) if end < last => Some(key),
+                _ => return Ok((certificate, key)),
+            }
+        }
+        (Some(_), None) => return Err(PkiError::Incomplete(files::key_path(dir, "ca"))),
+        // A certificate made anew for the same key verifies whatever the key has signed.
+        (None, key) => key,
+    };
+    let pair = authority(key, now)?;
+    files::store_pair(dir, "ca", &pair)?;
+    Ok(pair)
+}
+
+/// When a certificate of an authority ends, if it is one that this server makes for itself: others have other owners.
+fn ends_as_own(certificate_pem: &str) -> Option<i64> {
+    let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    (name == AUTHORITY).then(|| certificate.validity().not_after.timestamp())
+}
+
 fn authority(key_pem: Option<String>, now: Timestamp) -> Result<(String, String), PkiError> {
     let key = key_pem.map_or_else(KeyPair::generate, |pem| KeyPair::from_pem(&pem))?;
     let mut params = CertificateParams::default();
     set_validity(&mut params, now, CA_DAYS);
-    params.distinguished_name = distinguished("flotilla-ca", &[]);
+    params.distinguished_name = distinguished(AUTHORITY);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
@@ -234,26 +270,26 @@ fn authority(key_pem: Option<String>, now: Timestamp) -> Result<(String, String)
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-fn issue(ca_pem: &str, ca_key_pem: &str, params: &CertificateParams) -> Result<(String, String), PkiError> {
+/// A serving certificate and its key.
+fn issue_serving(
+    (ca_pem, ca_key_pem): (&str, &str),
+    names: &[SanType],
+    now: Timestamp,
+) -> Result<(String, String), PkiError> {
     let issuer = Issuer::from_ca_cert_pem(ca_pem, KeyPair::from_pem(ca_key_pem)?)?;
     let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &issuer)?;
+    let certificate = server_params(names, now).signed_by(&key, &issuer)?;
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-fn leaf_params(now: Timestamp) -> CertificateParams {
+fn server_params(names: &[SanType], now: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     set_validity(&mut params, now, LEAF_DAYS);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.use_authority_key_identifier_extension = true;
-    params
-}
-
-fn server_params(names: Vec<SanType>, now: Timestamp) -> CertificateParams {
-    let mut params = leaf_params(now);
-    params.distinguished_name = distinguished("kube-apiserver", &[]);
+    params.distinguished_name = distinguished("kube-apiserver");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.subject_alt_names = names;
+    params.subject_alt_names = names.to_vec();
     params
 }
 
@@ -264,11 +300,8 @@ fn set_validity(params: &mut CertificateParams, now: Timestamp, days: i64) {
     params.not_after = at(now.as_second() + days * DAY);
 }
 
-fn distinguished(name: &str, groups: &[&str]) -> DistinguishedName {
+fn distinguished(name: &str) -> DistinguishedName {
     let mut distinguished = DistinguishedName::new();
-    for group in groups {
-        distinguished.push(DnType::OrganizationName, *group);
-    }
     distinguished.push(DnType::CommonName, name);
     distinguished
 }
@@ -290,32 +323,4 @@ fn subject_names(sans: &[String]) -> Result<Vec<SanType>, PkiError> {
         }
     }
     Ok(names)
-}
-
-/// Whether a serving certificate belongs to its key and this authority, has these names and lasts a while.
-fn is_usable(
-    (certificate_pem, key_pem): &(String, String),
-    ca_pem: &str,
-    wanted: &[SanType],
-    now: Timestamp,
-) -> Option<bool> {
-    let key = KeyPair::from_pem(key_pem).ok()?;
-    let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).ok()?;
-    let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-    let (_, ca) = X509Certificate::from_der(&ca).ok()?;
-    let lasts = certificate.validity().not_after.timestamp() > now.as_second() + RENEW_DAYS * DAY;
-    let began = certificate.validity().not_before.timestamp() <= now.as_second();
-    let own = certificate.verify_signature(Some(ca.public_key())).is_ok();
-    let present = certificate.subject_alternative_name().ok()??;
-    let has = |name: &SanType| {
-        present.value.general_names.iter().any(|own| match (own, name) {
-            (GeneralName::DNSName(own), SanType::DnsName(name)) => *own == name.as_str(),
-            (GeneralName::IPAddress(own), SanType::IpAddress(IpAddr::V4(name))) => **own == name.octets(),
-            (GeneralName::IPAddress(own), SanType::IpAddress(IpAddr::V6(name))) => **own == name.octets(),
-            _ => false,
-        })
-    };
-    let paired = *certificate.public_key().subject_public_key.data == *key.public_key_raw();
-    Some(lasts && began && own && paired && wanted.iter().all(has))
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{Api, Config, OpenError};
 use crate::bootstrap::system_user;
-use crate::front::{Tls, serve};
+use crate::front::serve;
 use crate::housekeeping;
 use crate::local::LocalHub;
 
@@ -23,8 +23,6 @@ pub struct Parts {
     pub backend: Backend,
     /// Where connections come in.
     pub listener: TcpListener,
-    /// What the listener shows.
-    pub tls: Tls,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Where uids and names come from.
@@ -59,7 +57,6 @@ impl Server {
             config,
             backend,
             listener,
-            tls,
             clock,
             random,
         } = parts;
@@ -73,7 +70,7 @@ impl Server {
         tasks.spawn(async move { followed.webhooks.follow(&followed.store, &token).await });
         let (served, token) = (api.clone(), stop.clone());
         tasks.spawn(async move {
-            if let Err(error) = serve(served, listener, tls, token.clone()).await {
+            if let Err(error) = serve(served, listener, token.clone()).await {
                 tracing::error!(%error, "the server cannot serve");
                 token.cancel();
             }

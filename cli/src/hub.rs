@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use apiserver::api::{Config, Profile};
-use apiserver::front::Tls;
-use apiserver::pki::{Pki, kubeconfig, write_private};
+use apiserver::pki::{AdminFile, Pki};
 use apiserver::server::{Parts, Server};
 use runtime::clock::{SystemClock, SystemRandom};
 use storage::Backend;
@@ -52,12 +51,12 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         config: Config {
             profile: Profile::Hub,
             pki: Some(pki.clone()),
+            features: args.feature_gates,
             url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
             ..Config::default()
         },
         backend,
         listener,
-        tls: Tls::from(pki.as_ref()),
         clock: Arc::new(clock),
         random: Arc::new(SystemRandom),
     };
@@ -66,13 +65,16 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         cluster_monitor_period: args.cluster_monitor_period,
         cluster_monitor_grace_period: args.cluster_monitor_grace_period,
         deployment_revisions: args.deployment_revisions,
+        features: args.feature_gates,
+        skipped_namespaces: args.skipped_propagating_namespaces,
+        skipped_apis: args.skipped_propagating_apis,
         ..controllers::Config::default()
     };
     run_controllers(&server, controllers, stop.clone());
 
-    let (certificate, key) = pki.issue_admin(&clock)?;
     let admin = directory.path().join("admin.kubeconfig");
-    write_private(&admin, &kubeconfig(&url, &pki.ca_pem, &certificate, &key, "flotilla"))?;
+    let file = AdminFile::create(&admin, &url, &pki, &clock)?;
+    server.spawn(file.keep(pki, server.api.clock.clone(), stop.clone()));
     wait_ready(&server, &stop).await?;
     if !stop.is_cancelled() {
         lifecycle::print(&format!("hub ready: {url} kubeconfig: {}", admin.display()))?;

@@ -46,7 +46,7 @@ use crate::views;
 use parse::Route;
 
 pub use health::Readiness;
-pub use server::{Tls, TlsError, serve};
+pub use server::{TlsError, serve};
 
 /// The largest body that is read.
 const BODY_LIMIT: usize = 3 << 20;

@@ -1,14 +1,16 @@
 //! Listens: TLS with optional client certificates, HTTP/1.1 and HTTP/2 on one port, an end without loose ends.
 //!
-//! Start with [`serve`]. On shutdown no connection is accepted any more, watches end, requests in flight are answered;
-//! whatever is left after five seconds is cut.
+//! Start with [`serve`]. The serving certificate is replaced before it ends. On shutdown no connection is accepted any more,
+//! watches end, requests in flight are answered; whatever is left after five seconds is cut.
 //!
 //! Never here: what a request means.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use hyper::body::Incoming;
@@ -18,11 +20,14 @@ use hyper_util::server::conn::auto;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use schema::clock::Clock;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,7 +36,7 @@ use tower::ServiceExt;
 use super::{Front, Peer};
 use crate::api::Api;
 use crate::auth::authenticate::Identity;
-use crate::pki::Pki;
+use crate::pki::{CHECK_PERIOD, Pki};
 
 /// How long a client may take to shake hands.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,33 +45,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_mins(3);
 /// How long requests in flight have after the end was announced.
 const GRACE: Duration = Duration::from_secs(5);
+/// How many connections there may be: what they take together stays within bounds.
+const CONNECTIONS: usize = 16_384;
 /// A Go client has all its watches on one connection.
 const STREAMS: u32 = 1000;
 /// All headers of a request together: tokens are long, and whoever acts for others names their groups.
 const HEADERS: u32 = 64 << 10;
 /// How often an idle HTTP/2 client is asked whether it is still there, and how long it has to answer.
 const PING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(30));
-
-/// What the listener shows and whom it trusts, all in PEM.
-#[derive(Clone)]
-pub struct Tls {
-    /// Serving certificate, with its chain if there is one.
-    pub certificate_pem: String,
-    /// Its key.
-    pub key_pem: String,
-    /// Authority of client certificates.
-    pub client_ca_pem: String,
-}
-
-impl From<&Pki> for Tls {
-    fn from(pki: &Pki) -> Self {
-        Self {
-            certificate_pem: pki.server_pem.clone(),
-            key_pem: pki.server_key_pem.clone(),
-            client_ca_pem: pki.ca_pem.clone(),
-        }
-    }
-}
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +70,7 @@ pub enum TlsError {
 
 /// Certificates are judged by the server's own clock.
 #[derive(Clone)]
-struct ServerTime(Arc<dyn Clock>);
+pub(super) struct ServerTime(pub(super) Arc<dyn Clock>);
 
 impl std::fmt::Debug for ServerTime {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -99,48 +85,101 @@ impl TimeProvider for ServerTime {
     }
 }
 
-impl Tls {
-    fn config(&self, clock: Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(self.client_ca_pem.as_bytes()) {
-            roots.add(certificate?)?;
+/// The certificate that new connections get.
+#[derive(Debug)]
+struct Shown(ArcSwap<CertifiedKey>);
+
+impl Shown {
+    fn new(pki: &Pki) -> Result<Self, TlsError> {
+        Ok(Self(ArcSwap::from(certified(pki)?)))
+    }
+
+    /// Shows another certificate when it is time for one.
+    fn renew(&self, api: &Api) {
+        let shown = api.pki.renew(api.clock.as_ref()).map_err(|error| error.to_string());
+        let replaced = shown.and_then(|renewed| {
+            if renewed {
+                let key = certified(&api.pki).map_err(|error| error.to_string())?;
+                self.0.store(key);
+            }
+            Ok(renewed)
+        });
+        match replaced {
+            Ok(true) => tracing::info!("the serving certificate was renewed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error, "cannot renew the serving certificate"),
         }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .allow_unauthenticated()
-            .build()?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes()).collect();
-        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())?;
-        let mut config = ServerConfig::builder_with_details(provider, Arc::new(ServerTime(clock)))
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain?, key)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
     }
 }
 
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+fn certified(pki: &Pki) -> Result<Arc<CertifiedKey>, TlsError> {
+    let serving = pki.serving();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(serving.certificate_pem.as_bytes()).collect();
+    let key = PrivateKeyDer::from_pem_slice(serving.key_pem.as_bytes())?;
+    let certified = CertifiedKey::from_der(chain?, key, &ring::default_provider())?;
+    Ok(Arc::new(certified))
+}
+
+fn config(shown: Arc<Shown>, pki: &Pki, clock: Arc<dyn Clock>) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pki.ca_pem.as_bytes()) {
+        roots.add(certificate?)?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()?;
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(ServerTime(clock)))
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(shown);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// Serves until `shutdown` is cancelled and every connection has ended.
-pub async fn serve(
+pub async fn serve(api: Arc<Api>, listener: TcpListener, shutdown: CancellationToken) -> Result<(), TlsError> {
+    serve_at_most(CONNECTIONS, api, listener, shutdown).await
+}
+
+/// As [`serve`], with so many connections at a time. Further ones wait until others have ended.
+pub(super) async fn serve_at_most(
+    connections: usize,
     api: Arc<Api>,
     listener: TcpListener,
-    tls: Tls,
     shutdown: CancellationToken,
 ) -> Result<(), TlsError> {
-    let acceptor = TlsAcceptor::from(Arc::new(tls.config(api.clock.clone())?));
+    let shown = Arc::new(Shown::new(&api.pki)?);
+    let acceptor = TlsAcceptor::from(Arc::new(config(shown.clone(), &api.pki, api.clock.clone())?));
     let readiness = api.readiness.clone();
-    let front = Arc::new(Front::new(api, shutdown.clone()));
+    let front = Arc::new(Front::new(api.clone(), shutdown.clone()));
     let router = Router::new().fallback(handle).with_state(front);
+    let places = Arc::new(Semaphore::new(connections));
     let connections = TaskTracker::new();
+    let mut renewal = tokio::time::interval_at(Instant::now() + CHECK_PERIOD, CHECK_PERIOD);
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            _ = renewal.tick() => {
+                shown.renew(&api);
+                continue;
+            }
+            accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, acceptor.clone(), router.clone(), shutdown.clone()));
+            Ok((stream, place)) => {
+                let served = connection(stream, acceptor.clone(), router.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 // Mostly too many open files: others will end.
@@ -154,6 +193,13 @@ pub async fn serve(
     connections.close();
     connections.wait().await;
     Ok(())
+}
+
+/// The next connection, once there is a place for it. The ones before keep theirs if this is cancelled.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
 }
 
 async fn handle(State(front): State<Arc<Front>>, request: Request) -> axum::response::Response {
@@ -177,7 +223,10 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, sh
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = Peer(certificate.and_then(|der| Identity::of_certificate(der)).map(Arc::new));
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = asked.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        seen.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer.clone());
         let router = router.clone();
         async move {
@@ -196,10 +245,23 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, sh
         .keep_alive_timeout(PING.1);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    tokio::select! {
-        result = connection.as_mut() => return ended(result),
-        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    // Nobody else watches a client that does not even begin to speak.
+    let mut silent = true;
+    let first = tokio::time::sleep(IDLE);
+    tokio::pin!(first);
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => return ended(result),
+            () = shutdown.cancelled() => break,
+            () = first.as_mut(), if silent => {
+                silent = false;
+                if !asked.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        }
     }
+    connection.as_mut().graceful_shutdown();
     if let Ok(result) = tokio::time::timeout(GRACE, connection).await {
         ended(result);
     }

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use schema::clock::Clock;
 use serde_json::{Value, json};
 use storage::{Backend, Options, Store};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,11 +20,12 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
-use super::{Tls, serve};
+use super::server::{ServerTime, serve_at_most};
 use crate::api::{Api, Config, Profile};
 use crate::pki::Pki;
 
 mod access;
+mod connections;
 mod errors;
 mod requests;
 mod tokens;
@@ -56,7 +58,11 @@ impl Server {
 
     /// A server whose watchers may fall behind by so many events.
     async fn start_with(watch_buffer: usize) -> Self {
-        let clock = Arc::new(runtime::clock::SystemClock);
+        Self::start_by(Arc::new(runtime::clock::SystemClock), watch_buffer, 100).await
+    }
+
+    /// A server with its own time and room for so many connections.
+    async fn start_by(clock: Arc<dyn Clock>, watch_buffer: usize, connections: usize) -> Self {
         let random = Arc::new(runtime::clock::SystemRandom);
         let mut options = Options::new(Backend::Memory, clock.clone(), random.clone());
         options.watch_buffer = watch_buffer;
@@ -71,8 +77,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shutdown = CancellationToken::new();
-        let (tls, token, shared) = (Tls::from(pki.as_ref()), shutdown.clone(), api.clone());
-        let task = tokio::spawn(async move { serve(shared, listener, tls, token).await.unwrap() });
+        let (token, shared) = (shutdown.clone(), api.clone());
+        let task = tokio::spawn(async move { serve_at_most(connections, shared, listener, token).await.unwrap() });
         Self {
             api,
             pki,
@@ -92,7 +98,8 @@ impl Server {
             .add(CertificateDer::from_pem_slice(self.pki.ca_pem.as_bytes()).unwrap())
             .unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
+        let time = Arc::new(ServerTime(self.api.clock.clone()));
+        let builder = ClientConfig::builder_with_details(provider, time)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);

@@ -1,8 +1,8 @@
 //! Certificates and keys as files: written whole or not at all, keys for their owner only.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::PkiError;
@@ -41,6 +41,21 @@ pub(super) fn load_pair(dir: &Path, name: &str) -> Result<Found, PkiError> {
         certificate: read(&certificate, "-----BEGIN CERTIFICATE-----")?,
         key: read(&key, "PRIVATE KEY-----")?,
     })
+    .inspect(|_| close(&key))
+}
+
+/// Takes a key away from everybody but its owner: copies and restored backups often are open to all.
+fn close(key: &Path) {
+    let Ok(metadata) = fs::metadata(key) else { return };
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return;
+    }
+    let closed = fs::set_permissions(key, Permissions::from_mode(0o600));
+    match closed {
+        Ok(()) => tracing::warn!(path = %key.display(), "others could read this key; now only its owner can"),
+        // A mounted secret may be read-only; whoever mounts it decides.
+        Err(error) => tracing::warn!(path = %key.display(), %error, "others can read this key"),
+    }
 }
 
 /// Reads a key that has no certificate.
@@ -49,6 +64,7 @@ pub(super) fn load_key(dir: &Path, name: &str) -> Result<Option<String>, PkiErro
     let text = read(&path)?;
     if let Some(text) = &text {
         check(&path, text, "PRIVATE KEY-----")?;
+        close(&path);
     }
     Ok(text)
 }

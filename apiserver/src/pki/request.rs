@@ -1,14 +1,12 @@
 //! Certificate requests of clients (PKCS #10), and the certificates that answer them.
 //!
-//! A certificate repeats subject, key and alternative names of its request byte for byte: whatever names somebody has, all of
-//! them come through. That is why it is put together here and not by a library that takes names apart.
+//! A certificate repeats subject, key and alternative names of its request byte for byte; [`super::der`] says why it is put
+//! together here.
 //!
 //! Never here: whether a request is approved.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
-use rcgen::{KeyPair, SignatureAlgorithm, SigningKey};
+use rcgen::{KeyPair, PublicKeyData, SigningKey};
+use ring::digest::{SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use schema::clock::Clock;
@@ -17,10 +15,13 @@ use x509_parser::cri_attributes::ParsedCriAttribute;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{DAY, LEAF_DAYS, Pki, SKEW_SECONDS};
+use super::der::{algorithm, bits, extension, name, pem, positive, sequence, time, tlv};
+use super::{DAY, LEAF_DAYS, Pki, PkiError, SKEW_SECONDS};
 
 /// The shortest life of a certificate that a request gets, in seconds.
 const SHORTEST: i64 = 600;
+/// Identifier of the extension with alternative names.
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 
 /// Why a request cannot be read or answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +89,15 @@ impl CertificateRequest {
     }
 }
 
+/// Whose certificate, and what for. Everything is DER.
+struct Subject<'a> {
+    name: &'a [u8],
+    key: &'a [u8],
+    /// Alternative names: whether they are critical, and the value of the extension.
+    alternatives: Vec<(bool, &'a [u8])>,
+    usages: &'a [&'a str],
+}
+
 impl Pki {
     /// The certificate of a client, in PEM form, for these usages of its key and at most so many seconds.
     pub fn sign_request(
@@ -99,11 +109,54 @@ impl Pki {
         clock: &dyn Clock,
     ) -> Result<String, RequestError> {
         let content = |error: &dyn std::fmt::Display| RequestError::Content(error.to_string());
-        let broken = |error: &dyn std::fmt::Display| RequestError::Authority(error.to_string());
         let (_, parsed) = X509CertificationRequest::from_der(&request.der).map_err(|error| content(&error))?;
         parsed
             .verify_signature()
             .map_err(|error| RequestError::Signature(error.to_string()))?;
+        let asked = &parsed.certification_request_info;
+        let mut alternatives = Vec::new();
+        for attribute in asked.iter_attributes() {
+            if let ParsedCriAttribute::ExtensionRequest(wanted) = attribute.parsed_attribute() {
+                let wanted = wanted.extensions.iter();
+                let names = wanted.filter(|wanted| wanted.oid.as_bytes() == ALTERNATIVE_NAMES);
+                alternatives.extend(names.map(|names| (names.critical, names.value)));
+            }
+        }
+        let usages: Vec<&str> = usages.iter().map(String::as_str).collect();
+        let subject = Subject {
+            name: asked.subject.as_raw(),
+            key: asked.subject_pki.raw,
+            alternatives,
+            usages: &usages,
+        };
+        self.certify(&subject, seconds, serial, clock)
+    }
+
+    /// A client certificate and its key: `name` becomes the user, `groups` the groups.
+    pub fn issue_client(&self, user: &str, groups: &[&str], clock: &dyn Clock) -> Result<(String, String), PkiError> {
+        let key = KeyPair::generate()?;
+        let public = key.subject_public_key_info();
+        // A new key each time, so that its digest is a number nobody has had.
+        let mut serial = [0; 16];
+        serial.copy_from_slice(&digest(&SHA256, &public).as_ref()[..16]);
+        let subject = Subject {
+            name: &name(user, groups),
+            key: &public,
+            alternatives: Vec::new(),
+            usages: &["digital signature", "key encipherment"],
+        };
+        let certificate = self.certify(&subject, None, u128::from_be_bytes(serial), clock)?;
+        Ok((certificate, key.serialize_pem()))
+    }
+
+    fn certify(
+        &self,
+        subject: &Subject<'_>,
+        seconds: Option<i64>,
+        serial: u128,
+        clock: &dyn Clock,
+    ) -> Result<String, RequestError> {
+        let broken = |error: &dyn std::fmt::Display| RequestError::Authority(error.to_string());
         let key = KeyPair::from_pem(&self.ca_key_pem).map_err(|error| broken(&error))?;
         let algorithm = algorithm(key.algorithm()).ok_or_else(|| broken(&"unknown kind of key"))?;
         let ca = CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).map_err(|error| broken(&error))?;
@@ -117,16 +170,15 @@ impl Pki {
         let [Some(begin), Some(end)] = validity else {
             return Err(broken(&"the time is out of range"));
         };
-        let subject = &parsed.certification_request_info;
         let signed = sequence(&[
             &tlv(0xa0, &[0x02, 0x01, 0x02]),
             &tlv(0x02, &positive(serial)),
             algorithm,
             ca.subject().as_raw(),
             &sequence(&[&begin, &end]),
-            subject.subject.as_raw(),
-            subject.subject_pki.raw,
-            &tlv(0xa3, &extensions(&parsed, usages, &ca)),
+            subject.name,
+            subject.key,
+            &tlv(0xa3, &extensions(subject, &ca)),
         ]);
         let signature = key.sign(&signed).map_err(|error| broken(&error))?;
         let der = sequence(&[&signed, algorithm, &bits(0, &signature)]);
@@ -135,14 +187,13 @@ impl Pki {
 }
 
 /// What a client certificate says beside its names: what its key is for, and who signed.
-fn extensions(request: &X509CertificationRequest<'_>, usages: &[String], ca: &X509Certificate<'_>) -> Vec<u8> {
+fn extensions(subject: &Subject<'_>, ca: &X509Certificate<'_>) -> Vec<u8> {
     const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
     const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
     const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
     const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
-    const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
     const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
-    let bit = |usage: &str, bit: u8| if usages.iter().any(|own| own == usage) { bit } else { 0 };
+    let bit = |usage: &str, bit: u8| if subject.usages.contains(&usage) { bit } else { 0 };
     let usage = bit("digital signature", 0x80) | bit("key encipherment", 0x20);
     let mut list = vec![
         extension(EXTENDED_KEY_USAGE, false, &sequence(&[&tlv(0x06, CLIENT_AUTH)])),
@@ -160,104 +211,17 @@ fn extensions(request: &X509CertificationRequest<'_>, usages: &[String], ca: &X5
     if let Some(id) = own_id {
         list.push(extension(AUTHORITY_KEY, false, &sequence(&[&tlv(0x80, id)])));
     }
-    for attribute in request.certification_request_info.iter_attributes() {
-        if let ParsedCriAttribute::ExtensionRequest(wanted) = attribute.parsed_attribute() {
-            let names = wanted
-                .extensions
-                .iter()
-                .filter(|wanted| wanted.oid.as_bytes() == ALTERNATIVE_NAMES);
-            list.extend(names.map(|names| extension(ALTERNATIVE_NAMES, names.critical, names.value)));
-        }
-    }
+    let names = subject.alternatives.iter();
+    list.extend(names.map(|(critical, value)| extension(ALTERNATIVE_NAMES, *critical, value)));
     let parts: Vec<&[u8]> = list.iter().map(Vec::as_slice).collect();
     sequence(&parts)
-}
-
-fn extension(oid: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
-    let critical: &[u8] = if critical { &[0x01, 0x01, 0xff] } else { &[] };
-    sequence(&[&tlv(0x06, oid), critical, &tlv(0x04, value)])
-}
-
-/// `AlgorithmIdentifier` of the signatures of a key.
-fn algorithm(kind: &'static SignatureAlgorithm) -> Option<&'static [u8]> {
-    const KNOWN: [(&SignatureAlgorithm, &[u8]); 4] = [
-        (
-            &rcgen::PKCS_ECDSA_P256_SHA256,
-            &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
-        ),
-        (
-            &rcgen::PKCS_ECDSA_P384_SHA384,
-            &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03],
-        ),
-        (&rcgen::PKCS_ED25519, &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70]),
-        (
-            &rcgen::PKCS_RSA_SHA256,
-            &[
-                0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00,
-            ],
-        ),
-    ];
-    KNOWN.iter().find(|(known, _)| *known == kind).map(|(_, der)| *der)
-}
-
-/// A time as RFC 5280 wants it: two digits for the year until 2049.
-fn time(second: i64) -> Option<Vec<u8>> {
-    let time = Timestamp::from_second(second).ok()?;
-    let year: i64 = time.strftime("%Y").to_string().parse().ok()?;
-    Some(match year {
-        1950..2050 => tlv(0x17, time.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()),
-        _ => tlv(0x18, time.strftime("%Y%m%d%H%M%SZ").to_string().as_bytes()),
-    })
-}
-
-/// A number above zero as the content of an INTEGER.
-fn positive(number: u128) -> Vec<u8> {
-    // The first bit is the sign; the second one makes it as long as can be and never zero.
-    let number = (number >> 1) | (1 << 126);
-    number.to_be_bytes().to_vec()
-}
-
-fn bits(unused: u8, bytes: &[u8]) -> Vec<u8> {
-    tlv(0x03, &[&[unused], bytes].concat())
-}
-
-fn sequence(parts: &[&[u8]]) -> Vec<u8> {
-    tlv(0x30, &parts.concat())
-}
-
-/// A DER value: tag, length, content.
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut der = vec![tag];
-    let length = content.len().to_be_bytes();
-    let digits = &length[length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1)..];
-    if let [short @ 0..0x80] = digits {
-        der.push(*short);
-    } else {
-        // A usize has at most eight digits.
-        der.push(0x80 | u8::try_from(digits.len()).unwrap_or_default());
-        der.extend_from_slice(digits);
-    }
-    der.extend_from_slice(content);
-    der
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut pem = format!("-----BEGIN {label}-----\n");
-    for line in text.as_bytes().chunks(64) {
-        pem.extend(line.iter().map(|byte| char::from(*byte)));
-        pem.push('\n');
-    }
-    pem.push_str("-----END ");
-    pem.push_str(label);
-    pem.push_str("-----\n");
-    pem
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::auth::authenticate::Identity;
+    use jiff::Timestamp;
     use proptest::prelude::{prop_assert, proptest};
     use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
 
@@ -345,6 +309,37 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn every_group_that_is_issued_comes_through() {
+        let clock = At(1_800_000_000);
+        let pki = Pki::ephemeral(&[], &clock).unwrap();
+        let check = |name: &str, groups: &[&str]| {
+            let (certificate, key) = pki.issue_client(name, groups, &clock).unwrap();
+            let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+            let (rest, parsed) = X509Certificate::from_der(&der).unwrap();
+            assert!(rest.is_empty());
+            let ca = CertificateDer::from_pem_slice(pki.ca_pem.as_bytes()).unwrap();
+            let (_, ca) = X509Certificate::from_der(&ca).unwrap();
+            parsed.verify_signature(Some(ca.public_key())).unwrap();
+            assert_eq!(
+                &*parsed.public_key().subject_public_key.data,
+                KeyPair::from_pem(&key).unwrap().public_key_raw()
+            );
+            assert_eq!(parsed.validity().not_after.timestamp(), clock.0 + 365 * DAY);
+            assert!(parsed.extended_key_usage().unwrap().unwrap().value.client_auth);
+            let user = Identity::of_certificate(&der).unwrap().user;
+            assert_eq!(
+                (user.name.as_str(), user.groups),
+                (name, groups.iter().map(|&group| group.to_owned()).collect())
+            );
+        };
+        check("jane", &[]);
+        check("jane", &["dev"]);
+        check("jane", &["dev", "ops", "dev", "system:masters"]);
+        let long = "g".repeat(300);
+        check("jörg", &[&long, "öffentlich"]);
+    }
+
+    #[test]
     fn what_is_no_request_is_refused() {
         let clock = At(1_800_000_000);
         let pki = Pki::ephemeral(&[], &clock).unwrap();
@@ -384,15 +379,5 @@ pub(crate) mod tests {
                 prop_assert!(signed.is_err() || (request.name == "jane" && request.organizations == ["dev", "ops"]));
             }
         }
-    }
-
-    #[test]
-    fn lengths_and_times_are_der() {
-        assert_eq!(tlv(4, &[])[..], [4, 0]);
-        assert_eq!(tlv(4, &[0; 127])[..2], [4, 127]);
-        assert_eq!(tlv(4, &[0; 128])[..3], [4, 0x81, 128]);
-        assert_eq!(tlv(4, &[0; 300])[..4], [4, 0x82, 1, 44]);
-        assert_eq!(time(0).unwrap()[2..], *b"700101000000Z");
-        assert_eq!(time(2_524_608_000).unwrap()[2..], *b"20500101000000Z");
     }
 }

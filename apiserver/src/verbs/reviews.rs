@@ -1,5 +1,7 @@
 //! Questions that are asked by POST and stored nowhere: who am I, may I do this.
 
+mod selectors;
+
 use schema::status::{FieldError, Status};
 use serde_json::{Value, json};
 
@@ -104,12 +106,8 @@ fn expect_valid(call: &Call<'_>, review: &Value, about_somebody: bool) -> Result
             "at least one of user or group must be specified",
         ));
     }
-    for field in ["fieldSelector", "labelSelector"] {
-        selector(
-            &resource[field],
-            &format!("spec.resourceAttributes.{field}"),
-            &mut problems,
-        );
+    for kind in [selectors::Kind::Field, selectors::Kind::Label] {
+        selectors::check(kind, resource, &mut problems);
     }
     if call.def.plural == "localsubjectaccessreviews" {
         let namespace = text(&resource["namespace"]);
@@ -133,29 +131,6 @@ fn expect_valid(call: &Call<'_>, review: &Value, about_somebody: bool) -> Result
     }
     // Kubernetes names no kind here.
     Err(Status::invalid(&call.def.group, "", "", &problems))
-}
-
-/// A selector in a question is either parsed or raw. No authorizer here looks at it: what a role allows, it allows for all
-/// objects.
-fn selector(selector: &Value, path: &str, problems: &mut Vec<FieldError>) {
-    if !selector.is_object() {
-        return;
-    }
-    let raw = text(&selector["rawSelector"]);
-    let parsed = selector["requirements"].as_array().is_some_and(|list| !list.is_empty());
-    match (raw.is_empty(), parsed) {
-        (false, true) => problems.push(FieldError::invalid(
-            format!("{path}.rawSelector"),
-            json!(raw),
-            "may not specified at the same time as requirements",
-        )),
-        (true, false) => problems.push(FieldError::required(
-            format!("{path}.requirements"),
-            "when fieldSelector is specified, requirements or rawSelector is required"
-                .replace("fieldSelector", path.rsplit('.').next().unwrap_or_default()),
-        )),
-        _ => {}
-    }
 }
 
 fn decide(call: &Call<'_>, user: &User, spec: &Value) -> Value {
@@ -186,6 +161,10 @@ fn decide(call: &Call<'_>, user: &User, spec: &Value) -> Value {
     };
     if !reason.is_empty() {
         status["reason"] = json!(reason);
+    }
+    let ignored = selectors::ignored(resource);
+    if !ignored.is_empty() {
+        status["evaluationError"] = json!(ignored);
     }
     status
 }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use apiserver::api::{Config, Profile};
-use apiserver::front::Tls;
 use apiserver::pki::{Pki, PkiError, kubeconfig};
 use apiserver::server::{Parts, Server, StartError};
 use schema::clock::{Clock, Random};
@@ -84,7 +83,6 @@ impl Member {
             config,
             backend: Backend::Memory,
             listener,
-            tls: Tls::from(pki.as_ref()),
             clock: clock.clone(),
             random,
         };

@@ -43,14 +43,25 @@ impl FieldSelector {
     /// Reads a selector. `metadata.name` and `metadata.namespace` are always allowed, others when they are listed; an error
     /// is a 400 with Kubernetes' text.
     pub fn parse<Label: AsRef<str>>(text: &str, allowed: &[Label]) -> Result<Self, Status> {
+        Self::read(text, |field| {
+            matches!(field, "metadata.name" | "metadata.namespace")
+                || allowed.iter().any(|label| label.as_ref() == field)
+        })
+    }
+
+    /// Reads a selector of whatever fields, for those who do not know which ones there are.
+    pub fn parse_any(text: &str) -> Result<Self, Status> {
+        Self::read(text, |_| true)
+    }
+
+    fn read(text: &str, allowed: impl Fn(&str) -> bool) -> Result<Self, Status> {
         let mut requirements = Vec::new();
         for term in split_terms(text) {
             let requirement = parse_term(term)
                 .unwrap_or_else(|| Err(format!("invalid selector: '{text}'; can't understand '{term}'")))
                 .map_err(Status::bad_request)?;
-            let field = requirement.field.as_str();
-            let common = matches!(field, "metadata.name" | "metadata.namespace");
-            if !common && !allowed.iter().any(|label| label.as_ref() == field) {
+            if !allowed(&requirement.field) {
+                let field = &requirement.field;
                 return Err(Status::bad_request(format!("field label not supported: {field}")));
             }
             requirements.push(requirement);
