@@ -49,6 +49,8 @@ pub struct Config {
     pub issuer: String,
     /// The longest life of a token of a service account, in seconds; 0 for no bound.
     pub max_token_seconds: i64,
+    /// Which of the federation's features are on.
+    pub features: crds::features::Features,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             url: "https://kubernetes.default.svc".to_owned(),
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             max_token_seconds: 365 * 24 * 3600,
+            features: crds::features::Features::default(),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use controllers::{Features, SkippedApis};
+use regex::Regex;
 
 /// Multi-cluster federation: workloads and policies in the hub, replicas in the member clusters.
 #[derive(Debug, Parser)]
@@ -58,6 +60,15 @@ pub(crate) struct HubArgs {
     /// How often clusters are looked at, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) cluster_monitor_period: Duration,
+    /// Features to turn on or off, for example `PropagationPolicyPreemption=true,PropagateDeps=false`.
+    #[arg(long, value_name = "GATE=BOOL,...", default_value = "", hide_default_value = true)]
+    pub(crate) feature_gates: Features,
+    /// Namespaces whose objects are never propagated: regular expressions that match whole names.
+    #[arg(long, value_name = "REGEX,...", value_delimiter = ',', default_value = "kube-.*", value_parser = namespace_pattern)]
+    pub(crate) skipped_propagating_namespaces: Vec<Regex>,
+    /// Resources that are never propagated, separated by `;`: GROUP, GROUP/VERSION, GROUP/VERSION/KIND,KIND or v1/KIND,KIND.
+    #[arg(long, value_name = "API;...", default_value = "", hide_default_value = true)]
+    pub(crate) skipped_propagating_apis: SkippedApis,
     /// Record the templates of each Deployment in ReplicaSets, for `kubectl rollout history` and `undo` and Helm 3's `--wait`.
     #[arg(long)]
     pub(crate) deployment_revisions: bool,
@@ -137,6 +148,11 @@ pub(crate) struct KubeconfigArgs {
     /// The hub's data directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+fn namespace_pattern(text: &str) -> Result<Regex, String> {
+    let mut patterns = controllers::skipped_namespaces([text]).map_err(|error| error.to_string())?;
+    patterns.pop().ok_or_else(|| "expected a regular expression".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

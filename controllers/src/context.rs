@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use runtime::hub::{Action, Hub, Propagation, Request, Resource};
 use runtime::queue::Queue;
 use schema::clock::{Clock, Random};
-use schema::entry::{Entry, GroupResource, Key};
+use schema::entry::{Entry, Key};
 use schema::status::{Reason, Status};
 use serde_json::{Value, json};
 
@@ -55,6 +55,7 @@ impl Error {
 pub(crate) struct Queues {
     pub(crate) templates: Arc<Queue<Key>>,
     pub(crate) policies: Arc<Queue<Key>>,
+    pub(crate) depend: Arc<Queue<Key>>,
     pub(crate) place: Arc<Queue<Key>>,
     pub(crate) render: Arc<Queue<Key>>,
     pub(crate) aggregate: Arc<Queue<Key>>,
@@ -339,27 +340,5 @@ impl Outcome {
     /// Not again when it has been said already.
     pub(crate) fn once(self) -> Self {
         Self { once: true, ..self }
-    }
-}
-
-/// A resource that can be a template, by group and plural.
-pub(crate) fn skipped_group(resource: &GroupResource) -> bool {
-    const GROUPS: [&str; 8] = [
-        "cluster",
-        "policy",
-        "work",
-        "config",
-        "networking",
-        "autoscaling",
-        "remedy",
-        "apps",
-    ];
-    match resource.group.strip_suffix(".karmada.io") {
-        Some(group) => GROUPS.contains(&group),
-        None => match &*resource.group {
-            "events.k8s.io" | "coordination.k8s.io" => true,
-            "" => &*resource.resource == "events",
-            group => group.ends_with(".flotilla.dev") || group == "flotilla.dev",
-        },
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::features::Gate;
 use runtime::hub::{Change, Resource, Signal, Subscription};
 use schema::entry::{Entry, GroupResource, Key};
 use schema::status::Status;
@@ -13,9 +14,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregate::announce;
-use crate::context::{Context, skipped_group};
+use crate::context::Context;
 use crate::detect::plan::{changed_by_federation, content_changed};
 use crate::detect::reconcile::Trigger;
+use crate::detect::skip::skipped_group;
 use crate::kinds;
 use crate::names;
 use crate::namespaces;
@@ -75,7 +77,11 @@ impl Dispatcher {
     fn new_templates(&self) -> Vec<Resource> {
         let resources = self.context.hub.resources().into_iter();
         resources
-            .filter(|resource| !skipped_group(&resource.group_resource) && self.context.index.learn(resource))
+            .filter(|resource| {
+                let skipped =
+                    skipped_group(&resource.group_resource) || self.context.config.skipped_apis.skips(resource);
+                !skipped && self.context.index.learn(resource)
+            })
             .collect()
     }
 
@@ -179,6 +185,8 @@ impl Dispatcher {
         }
         index.template_seen(entry, change.deleted);
         if change.deleted {
+            index.order(entry.key(), &[]);
+            self.dependents(entry);
             return;
         }
         let trigger = match &change.previous {
@@ -187,7 +195,21 @@ impl Dispatcher {
             Some(previous) if changed_by_federation(previous, entry) => Trigger::Federation,
             None | Some(_) => Trigger::User,
         };
+        let relabelled = |previous: &Arc<Entry>| previous.meta().labels != entry.meta().labels;
+        if change.previous.as_ref().is_none_or(relabelled) && !initial {
+            self.dependents(entry);
+        }
         queues.template(entry.key().clone(), trigger);
+    }
+
+    /// Asks for the bindings whose templates depend on an object that has come or gone.
+    fn dependents(&self, entry: &Entry) {
+        let Context { index, queues, .. } = &*self.context;
+        if let Some(resource) = index.resource(&entry.key().resource) {
+            for binding in index.needing(&resource, entry) {
+                queues.depend.add(binding);
+            }
+        }
     }
 
     /// Asks for the records of a Deployment; answers whether this object is such a record, which nobody propagates.
@@ -210,7 +232,9 @@ impl Dispatcher {
     }
 
     fn policy(&self, change: &Change) {
-        let Context { index, queues, .. } = &*self.context;
+        let Context {
+            index, queues, config, ..
+        } = &*self.context;
         let (before, now) = index.policy_seen(&change.entry, change.deleted);
         if change.deleted {
             // Its finalizer was taken off by somebody else: claims are still there.
@@ -220,6 +244,15 @@ impl Dispatcher {
             return;
         }
         let Some(now) = now else { return };
+        if let Some(before) = &before
+            && now.priority < before.priority
+            && config.features.on(Gate::PropagationPolicyPreemption)
+        {
+            // What it holds may be another policy's to take now.
+            for key in index.preemptors(&now.key, before.priority, now.priority) {
+                queues.policies.add(key);
+            }
+        }
         let same = before.is_some_and(|before| before.generation == now.generation && before.deleting == now.deleting);
         if !same || change.previous.is_none() {
             queues.policies.add(change.entry.key().clone());
@@ -243,7 +276,9 @@ impl Dispatcher {
             previous.generation != meta.generation || previous.deletion_timestamp != meta.deletion_timestamp
         });
         if respecified || previous.is_some_and(|previous| previous.labels != meta.labels) {
-            index.binding_seen(entry, false);
+            if index.binding_seen(entry, false) {
+                queues.depend.add(key.clone());
+            }
             queues.place.add(key.clone());
             queues.render.add(key.clone());
         }
@@ -268,6 +303,9 @@ impl Dispatcher {
             .previous
             .as_ref()
             .is_some_and(|previous| previous.meta().generation == entry.meta().generation);
+        for binding in index.held_by(entry.key()) {
+            queues.render.add(binding);
+        }
         if let Some(binding) = binding_of(entry) {
             if change.deleted {
                 queues.render.add(binding.clone());

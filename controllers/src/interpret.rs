@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::aggregate::plan::Item;
 use crate::bind::plan::Replicas;
+use crate::context::Context;
 use crate::render::plan::Target;
 
 /// Replicas of a template, for kinds that have them.
@@ -16,6 +17,11 @@ pub(crate) fn replicas(interpreter: Interpreter, template: &Value) -> Option<Rep
         count: replicas.count,
         requirements: replicas.requirements,
     })
+}
+
+/// What must be beside a template in a member, as `DependentObjectReference`s.
+pub(crate) fn dependencies(context: &Context, template: &Value) -> Vec<Value> {
+    context.interpreter.dependencies(template)
 }
 
 /// A template as it may travel.

@@ -2,7 +2,7 @@
 //! back to the template's status.
 //!
 //! [`run`] starts all of them. Each folder is one step of the way (`detect` → `bind` → `place` → `render` → `aggregate`) or
-//! one object's life (`cluster`, `namespaces`, `revisions`): `reconcile.rs` reads and writes, `plan.rs` decides and is pure. A step never
+//! one object's life (`cluster`, `namespaces`, `depend`, `revisions`): `reconcile.rs` reads and writes, `plan.rs` decides and is pure. A step never
 //! calls the step after it: it writes an object, [`dispatch`] sees the change and asks the next step. Every step looks at
 //! whole objects, so that any of them may be lost and done again.
 //!
@@ -21,6 +21,7 @@ pub mod bind;
 pub mod cluster;
 pub mod conditions;
 mod context;
+pub mod depend;
 pub mod detect;
 mod dispatch;
 pub mod events;
@@ -49,6 +50,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use context::Error;
+pub use crds::features::Features;
+pub use detect::skip::SkippedApis;
 pub use metrics::Metrics;
 
 use context::{Context, Queues};
@@ -66,6 +69,10 @@ pub struct Config {
     pub cluster_startup_grace_period: Duration,
     /// Namespaces whose objects are never propagated, besides the reserved ones; see [`skipped_namespaces`].
     pub skipped_namespaces: Vec<Regex>,
+    /// Resources that are never propagated, besides those that the federation itself keeps.
+    pub skipped_apis: SkippedApis,
+    /// Which features are on.
+    pub features: Features,
     /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
     pub deployment_revisions: bool,
     /// How many keys each controller works on at once.
@@ -79,6 +86,8 @@ impl Default for Config {
             cluster_monitor_grace_period: Duration::from_secs(40),
             cluster_startup_grace_period: Duration::from_mins(1),
             skipped_namespaces: skipped_namespaces(["kube-.*"]).unwrap_or_default(),
+            skipped_apis: SkippedApis::default(),
+            features: Features::default(),
             deployment_revisions: false,
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
             workers: 16,
@@ -139,6 +148,14 @@ pub async fn run(
         &context,
         &cancel,
         detect::policy::reconcile,
+    );
+    start(
+        &mut tasks,
+        "depend",
+        &queues.depend,
+        &context,
+        &cancel,
+        depend::reconcile::reconcile,
     );
     start(
         &mut tasks,

@@ -73,6 +73,7 @@ pub struct Metrics {
     match_policy: Histogram,
     apply_policy: Family<ResultLabel, Histogram, fn() -> Histogram>,
     apply_policy_attempts: Family<ResultLabel, Counter>,
+    preemptions: Family<ResultLabel, Counter>,
     sync_work: Family<ResultLabel, Histogram, fn() -> Histogram>,
     schedule_attempts: Family<ScheduleLabel, Counter>,
     schedule_duration: Family<ScheduleLabel, Histogram, fn() -> Histogram>,
@@ -94,6 +95,7 @@ impl Default for Metrics {
             match_policy: buckets(),
             apply_policy: Family::new_with_constructor(buckets),
             apply_policy_attempts: Family::default(),
+            preemptions: Family::default(),
             sync_work: Family::new_with_constructor(buckets),
             schedule_attempts: Family::default(),
             schedule_duration: Family::new_with_constructor(buckets),
@@ -128,6 +130,11 @@ impl Metrics {
             "policy_apply_attempts",
             "Attempts to apply a propagation policy",
             self.apply_policy_attempts.clone(),
+        );
+        registry.register(
+            "policy_preemption",
+            "Templates that a policy took from another one",
+            self.preemptions.clone(),
         );
         registry.register(
             "binding_sync_work_duration_seconds",
@@ -189,6 +196,14 @@ impl Metrics {
         };
         self.apply_policy.get_or_create(&label).observe(took.as_secs_f64());
         self.apply_policy_attempts.get_or_create(&label).inc();
+    }
+
+    /// A policy took a template from another one, or tried to.
+    pub fn preempted(&self, success: bool) {
+        let label = ResultLabel {
+            result: result_of(success),
+        };
+        self.preemptions.get_or_create(&label).inc();
     }
 
     /// The Works of a binding were written.

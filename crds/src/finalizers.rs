@@ -8,6 +8,8 @@ pub const EXECUTION_CONTROLLER: &str = "karmada.io/execution-controller";
 pub const BINDING_CONTROLLER: &str = "karmada.io/binding-controller";
 /// On a `ClusterResourceBinding`: its Works must go first.
 pub const CLUSTER_BINDING_CONTROLLER: &str = "karmada.io/cluster-resource-binding-controller";
+/// On a `ResourceBinding` whose dependencies follow it: they must be let go first.
+pub const DEPENDENCIES_DISTRIBUTOR: &str = "karmada.io/binding-dependencies-distributor";
 /// On a `PropagationPolicy`: its claims must be taken off first.
 pub const POLICY_CONTROLLER: &str = "karmada.io/propagation-policy-controller";
 /// On a `ClusterPropagationPolicy`: its claims must be taken off first.

@@ -24,3 +24,16 @@ pub const RETAIN_REPLICAS: &str = "resourcetemplate.karmada.io/retain-replicas";
 pub const CLAIMED_BY: &str = "resourcetemplate.karmada.io/claimed-by";
 /// On a binding that something else than a policy owns.
 pub const BINDING_MANAGED_BY: &str = "binding.karmada.io/managed-by";
+/// What the labels on an attached binding begin with that name its dependents; see [`depended_by`].
+pub const DEPENDED_BY_PREFIX: &str = "resourcebinding.karmada.io/depended-by-";
+
+/// The label on an attached binding that holds the permanent id of a binding that requires it.
+pub fn depended_by(namespace: &str, name: &str) -> String {
+    let reference = if namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}/{name}")
+    };
+    let hash = crate::names::fnv32a(reference.as_bytes());
+    format!("{DEPENDED_BY_PREFIX}{}", crate::names::safe_encode(&hash.to_string()))
+}

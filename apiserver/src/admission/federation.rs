@@ -75,7 +75,8 @@ pub(super) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {
     Ok(())
 }
 
-fn mutate(call: &Call<'_>, object: &mut Value, creating: bool) {
+/// Defaults that depend on the object. Doing it twice changes nothing more.
+pub(super) fn mutate(call: &Call<'_>, object: &mut Value, creating: bool) {
     if is_policy(call) {
         mutate_policy(call, object, creating);
     } else if is_cluster(call) {
@@ -134,7 +135,7 @@ fn check(call: &Call<'_>, object: &Value, old: Option<&Value>) -> Result<(), Sta
     let errors: Vec<FieldError> = problems.into_iter().map(field_error).collect();
     report(&call.def, object, &errors)?;
     if is_policy(call) || is_cluster(call) {
-        for field in validate::without_effect(object) {
+        for field in validate::without_effect(object, call.api.config.features) {
             call.warn(format!("{field} has no effect in this release"));
         }
     }

@@ -3,7 +3,7 @@
 //! A binding is built on top of the one that exists, so that what others wrote (targets, evictions, dependents) stays.
 
 use schema::entry::Entry;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::detect::plan::{CARRIED, Policy};
 use crate::kinds;
@@ -24,6 +24,8 @@ pub struct Source<'a> {
     pub replicas: Option<Replicas>,
     /// Scheduling priority, if the policy asks for one.
     pub priority: Option<i64>,
+    /// Groups of workloads that attract or avoid each other are followed.
+    pub affinity_groups: bool,
 }
 
 /// Replicas of a template, as a binding carries them.
@@ -90,7 +92,7 @@ pub fn binding(
     binding["kind"] = (*resource.kind).into();
     let spec = &mut binding["spec"];
     refer(spec, source, follow_revision);
-    // Compatible with the peer: an update of a cluster-scoped binding leaves these two alone.
+    // Compatible with the peer: an update of a cluster-scoped binding leaves these three alone.
     let partial = existing.is_some() && !namespaced;
     carry(spec, source, partial);
     Ok(binding)
@@ -191,6 +193,7 @@ fn carry(spec: &mut Value, source: &Source<'_>, partial: bool) {
             "schedulePriority",
             source.priority.map(|priority| json!({"priority": priority})),
         );
+        assign(spec, "workloadAffinityGroups", affinity_groups(source));
     }
     let replicas = source.replicas.as_ref();
     // Zero replicas are left out, as a Go client would.
@@ -207,6 +210,24 @@ fn carry(spec: &mut Value, source: &Source<'_>, partial: bool) {
         "replicaRequirements",
         replicas.and_then(|replicas| replicas.requirements.clone()),
     );
+}
+
+/// The groups that a template is in by its labels, as `key=value`; a label that it lacks puts it into none.
+fn affinity_groups(source: &Source<'_>) -> Option<Value> {
+    let asked = source.policy.carried.get("placement")?.get("workloadAffinity")?;
+    if !source.affinity_groups {
+        return None;
+    }
+    let labels = &source.template.meta().labels;
+    let mut groups = Map::new();
+    for (asks, group) in [("affinity", "affinityGroup"), ("antiAffinity", "antiAffinityGroup")] {
+        if let Some(key) = asked[asks]["groupByLabelKey"].as_str()
+            && let Some(value) = labels.get(key)
+        {
+            groups.insert(group.to_owned(), format!("{key}={value}").into());
+        }
+    }
+    (!groups.is_empty()).then(|| groups.into())
 }
 
 fn assign(spec: &mut Value, field: &str, value: Option<Value>) {

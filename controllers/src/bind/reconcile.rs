@@ -1,5 +1,6 @@
 //! Creates or updates the binding of one template.
 
+use crds::features::Gate;
 use runtime::hub::Resource;
 use schema::entry::{Entry, GroupResource, Key};
 use serde::Deserialize;
@@ -42,6 +43,7 @@ pub(crate) async fn ensure(
         policy,
         replicas: interpret::replicas(context.interpreter, &template.value()),
         priority: priority(context, policy)?,
+        affinity_groups: context.config.features.on(Gate::WorkloadAffinity),
     };
     let have = existing.as_ref().map(|entry| entry.value());
     let want = plan::binding(have.as_ref(), &source, follow_revision, || context.random.uuid())
@@ -54,7 +56,8 @@ pub(crate) async fn ensure(
 }
 
 fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {
-    let Some(class) = &policy.priority_class else {
+    let on = context.config.features.on(Gate::PriorityBasedScheduling);
+    let Some(class) = policy.priority_class.as_ref().filter(|_| on) else {
         return Ok(None);
     };
     let key = Key::new(

@@ -6,3 +6,4 @@
 pub mod plan;
 pub(crate) mod policy;
 pub(crate) mod reconcile;
+pub mod skip;

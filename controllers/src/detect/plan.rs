@@ -27,6 +27,8 @@ pub struct Policy {
     pub priority: i64,
     /// Changes of the policy wait for a change of the template (`activationPreference: Lazy`).
     pub lazy: bool,
+    /// Takes what policies of lower priority have (`preemption: Always`, and every selector names its object).
+    pub preempts: bool,
     /// What it selects.
     pub selectors: Vec<Selector>,
     /// Override policies that must exist first.
@@ -78,6 +80,8 @@ struct RawSpec {
     #[serde(default)]
     activation_preference: String,
     #[serde(default)]
+    preemption: String,
+    #[serde(default)]
     dependent_overrides: Vec<String>,
     schedule_priority: Option<RawPriority>,
     #[serde(flatten)]
@@ -113,6 +117,12 @@ impl Policy {
         } else {
             names::CLUSTER_POLICY_ID
         };
+        // Without a name a policy would take more than anybody foresees.
+        let named = raw
+            .spec
+            .resource_selectors
+            .iter()
+            .all(|selector| !selector.name.is_empty());
         let selectors = raw.spec.resource_selectors.into_iter().map(|selector| {
             // A selector that cannot be read selects nothing: better than too much.
             let labels = selector
@@ -141,6 +151,7 @@ impl Policy {
             generation: meta.generation,
             priority: raw.spec.priority,
             lazy: raw.spec.activation_preference == "Lazy",
+            preempts: named && raw.spec.preemption == "Always",
             selectors: selectors.collect(),
             dependent_overrides: raw.spec.dependent_overrides,
             priority_class: raw.spec.schedule_priority.map(|priority| priority.priority_class_name),
@@ -165,6 +176,29 @@ impl Policy {
     /// Whether any selector takes the template.
     pub fn selects(&self, template: &Template<'_>) -> bool {
         self.implicit_priority(template) > 0
+    }
+
+    /// Whether it may take what another policy has (§2.6): a policy of a namespace takes from its like of lower priority and
+    /// from any cluster-wide one, a cluster-wide policy only from its like of lower priority.
+    pub fn may_preempt(&self, owner: &Self) -> bool {
+        if !self.preempts || self.deleting || self.key == owner.key {
+            return false;
+        }
+        match (self.namespaced(), owner.namespaced()) {
+            (true, true) => self.key.namespace == owner.key.namespace && self.priority > owner.priority,
+            (true, false) => true,
+            (false, true) => false,
+            (false, false) => self.priority > owner.priority,
+        }
+    }
+
+    /// As Events name it.
+    pub fn title(&self) -> String {
+        if self.namespaced() {
+            format!("policy({}/{})", self.key.namespace, self.key.name)
+        } else {
+            format!("cluster policy({})", self.key.name)
+        }
     }
 
     /// The claim that it puts on what it takes.

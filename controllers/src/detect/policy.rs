@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crds::features::Gate;
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
@@ -10,8 +11,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::plan::{self, Policy, Template};
-use super::reconcile::{Trigger, release};
-use crate::context::{Context, Error, MANAGER};
+use super::reconcile::{SOURCE, Trigger, release};
+use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::kinds;
 use crate::names;
 use crate::render::plan::Reference;
@@ -66,6 +67,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         }
     }
     offer(&context, &policy);
+    if policy.preempts && context.config.features.on(Gate::PropagationPolicyPreemption) {
+        preempt(&context, &policy).await?;
+    }
     context.metrics.lag("policy", since.elapsed());
     Ok(Action::Done)
 }
@@ -100,6 +104,65 @@ fn offer(context: &Context, policy: &Policy) {
             }
         }
     }
+}
+
+/// Takes what the policy selects by name from policies that it may take it from.
+async fn preempt(context: &Context, policy: &Policy) -> Result<(), Error> {
+    for selector in &policy.selectors {
+        let Some(resource) = context.hub.resource_for(&selector.api_version, &selector.kind) else {
+            continue;
+        };
+        let namespace = if resource.namespaced { &selector.namespace } else { "" };
+        let Some(template) = context.get(&resource, namespace, &selector.name) else {
+            continue;
+        };
+        let meta = template.meta();
+        if meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {
+            continue;
+        }
+        let owner = plan::claim_of(meta).and_then(|claim| context.index.policy(&claim.policy()));
+        let Some(owner) = owner.filter(|owner| policy.may_preempt(owner)) else {
+            continue;
+        };
+        let Some(patch) = plan::claim_patch(meta, Some(&policy.claim())) else {
+            continue;
+        };
+        // The change of the claim brings the template back to the detector, which binds it anew.
+        let outcome = context.patch(MANAGER, &resource, &template, None, patch, true).await;
+        context.metrics.preempted(outcome.is_ok());
+        let kind = if policy.namespaced() {
+            "Propagation"
+        } else {
+            "Cluster propagation"
+        };
+        let (winner, loser) = (policy.title(), owner.title());
+        let winner = winner.trim_start_matches("cluster ");
+        match outcome {
+            Ok(_) => {
+                let message = format!("{kind} {winner} preempted {loser} successfully");
+                context.tell(
+                    SOURCE,
+                    &resource,
+                    &template,
+                    Outcome::normal("PreemptPolicySucceed"),
+                    message,
+                );
+            }
+            Err(status) if status.code == 409 => return Err(status.into()),
+            Err(status) => {
+                let message = format!("{kind} {winner} failed to preempt {loser}: {status}");
+                context.tell(
+                    SOURCE,
+                    &resource,
+                    &template,
+                    Outcome::warning("PreemptPolicyFailed"),
+                    message,
+                );
+                return Err(status.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

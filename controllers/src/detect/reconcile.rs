@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use super::plan::{self, Policy, Template};
 use crate::bind;
 use crate::context::{Context, Error, MANAGER, Outcome};
+use crate::depend;
 use crate::kinds;
 use crate::names;
 
-const SOURCE: &str = "resource-detector";
+pub(super) const SOURCE: &str = "resource-detector";
 
 /// Why a template is looked at. A stronger reason swallows a weaker one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +89,10 @@ async fn template(context: &Context, key: &Key, trigger: Trigger) -> Result<bool
     if let Some(policy) = policy {
         return apply(context, entry.clone(), &resource, &policy, trigger).await;
     }
+    // What others depend on is on its way without a policy.
+    if let Some(wrote) = depend::reconcile::follow(context, &resource, &entry, trigger >= Trigger::Federation).await? {
+        return Ok(wrote);
+    }
     if (news || trigger == Trigger::User) && worth_telling(&entry, &key.resource) {
         let outcome = Outcome::warning("ApplyPolicyFailed").once();
         context.tell(SOURCE, &resource, &entry, outcome, "No policy match for resource");
@@ -105,11 +110,7 @@ async fn apply(
     let started = Instant::now();
     let outcome = try_apply(context, entry.clone(), resource, policy, trigger).await;
     context.metrics.applied(outcome.is_ok(), started.elapsed());
-    let name = if policy.namespaced() {
-        format!("policy({}/{})", policy.key.namespace, policy.key.name)
-    } else {
-        format!("cluster policy({})", policy.key.name)
-    };
+    let name = policy.title();
     match &outcome {
         Ok(false) => {}
         Ok(true) => {

@@ -37,6 +37,8 @@ pub struct Spec {
     pub replica_requirements: Option<IgnoredAny>,
     /// How replicas are divided.
     pub placement: Placement,
+    /// What the template depends on follows it.
+    pub propagate_deps: bool,
 }
 
 impl Spec {

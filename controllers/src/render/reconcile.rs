@@ -1,8 +1,10 @@
 //! One binding: its Works written, its orphans deleted, its end waited for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::features::Gate;
 use futures::future::join_all;
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 
 use super::plan::{self, Renderer, Spec, Target};
 use crate::context::{Context, Error, MANAGER, Outcome};
+use crate::depend::order;
 use crate::index::binding_id;
 use crate::interpret;
 use crate::kinds;
@@ -142,13 +145,17 @@ async fn sync(context: &Context, binding: &Entry, spec: &Spec, template: &Entry)
     } else {
         None
     };
-    let writes = targets.iter().map(|target| {
-        let completions = completions
-            .as_ref()
-            .and_then(|shares| shares.get(&target.name))
-            .copied();
-        sync_one(context, &renderer, target, workload, completions)
-    });
+    let held = hold_back(context, binding, spec, template, &renderer, &targets);
+    let writes = targets
+        .iter()
+        .filter(|target| !held.contains(target.name.as_str()))
+        .map(|target| {
+            let completions = completions
+                .as_ref()
+                .and_then(|shares| shares.get(&target.name))
+                .copied();
+            sync_one(context, &renderer, target, workload, completions)
+        });
     // Every target gets its turn even when one of them fails.
     let mut wrote = false;
     let mut failure = None;
@@ -159,6 +166,39 @@ async fn sync(context: &Context, binding: &Entry, spec: &Spec, template: &Entry)
         }
     }
     failure.map_or(Ok(wrote), Err)
+}
+
+/// Clusters where something must come before the template that has not come yet. The answer about it brings the binding back.
+fn hold_back<'a>(
+    context: &Context,
+    binding: &Entry,
+    spec: &Spec,
+    template: &Entry,
+    renderer: &Renderer<'_>,
+    targets: &'a [Target],
+) -> HashSet<&'a str> {
+    let fresh: Vec<&Target> = targets
+        .iter()
+        .filter(|target| context.hub.get(&renderer.key(&target.name)).is_none())
+        .collect();
+    if fresh.is_empty() {
+        context.index.hold(binding.key(), &[]);
+        return HashSet::new();
+    }
+    let before = order::before(
+        context,
+        template,
+        spec.propagate_deps && context.config.features.on(Gate::PropagateDeps),
+    );
+    let awaited = |target: &Target| order::unanswered(context, &before, &target.name);
+    let awaited_of_all: Vec<Key> = fresh.iter().flat_map(|target| awaited(target)).collect();
+    context.index.hold(binding.key(), &awaited_of_all);
+    if awaited_of_all.is_empty() {
+        return HashSet::new();
+    }
+    // Looked at once more, for what was answered before it was awaited.
+    let held = fresh.into_iter().filter(|target| !awaited(target).is_empty());
+    held.map(|target| target.name.as_str()).collect()
 }
 
 async fn sync_one(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use apiserver::api::Api;
 use apiserver::bootstrap::system_user;
 use apiserver::local::LocalHub;
-use controllers::{Config, Metrics};
+use controllers::{Config, Features, Metrics};
 use jiff::Timestamp;
 use runtime::clock::SystemRandom;
 use runtime::hub::{Action, Hub, Propagation, Request, Resource, Signal};
@@ -83,6 +83,7 @@ impl Federation {
     fn run_controllers(&self) {
         let config = Config {
             cluster_monitor_period: Duration::from_millis(10),
+            features: Features::parse("PropagationPolicyPreemption=true").unwrap(),
             ..Config::default()
         };
         let (hub, clock, cancel) = (self.hub.clone(), self.clock.clone(), self.cancel.child_token());
@@ -276,7 +277,7 @@ impl Federation {
             condition("CompleteAPIEnablements", "True", "Complete"),
         ]);
         let enablements = json!([
-            enablement("v1", &["ConfigMap", "Namespace", "Service"]),
+            enablement("v1", &["ConfigMap", "Namespace", "Secret", "Service", "ServiceAccount"]),
             enablement("apps/v1", &["Deployment"]),
             enablement("rbac.authorization.k8s.io/v1", &["ClusterRole"]),
         ]);

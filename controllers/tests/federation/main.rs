@@ -4,5 +4,7 @@
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod clusters;
+mod dependencies;
 mod harness;
+mod policies;
 mod propagation;

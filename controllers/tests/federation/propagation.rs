@@ -7,7 +7,7 @@ use crate::harness::{Federation, cluster, deployment, policy, service};
 const EVEN: &[(&str, i64)] = &[("us", 1), ("ap", 1), ("eu", 1)];
 const HELLO: &[(&str, &str)] = &[("Deployment", "hello"), ("Service", "hello")];
 
-async fn three_members() -> Federation {
+pub(crate) async fn three_members() -> Federation {
     let federation = Federation::start().await;
     for name in ["ap", "eu", "us"] {
         federation.join(name).await;

@@ -2,18 +2,27 @@
 
 use serde_json::Value;
 
-use super::{list, present, text};
+use super::{present, text};
+use crate::features::{Features, Gate};
 
 /// What a policy or a Cluster asks for and does not get: the fields, with their value where another value has an effect.
-pub fn without_effect(object: &Value) -> Vec<String> {
+pub fn without_effect(object: &Value, features: Features) -> Vec<String> {
     let spec = &object["spec"];
     let placement = &spec["placement"];
     let found = [
-        (spec["propagateDeps"] == true, "spec.propagateDeps"),
+        (
+            spec["propagateDeps"] == true && !features.on(Gate::PropagateDeps),
+            "spec.propagateDeps",
+        ),
         (present(spec, "failover"), "spec.failover"),
-        (text(spec, "preemption") == "Always", "spec.preemption: Always"),
-        (!list(spec, "dependentOverrides").is_empty(), "spec.dependentOverrides"),
-        (present(spec, "schedulePriority"), "spec.schedulePriority"),
+        (
+            text(spec, "preemption") == "Always" && !features.on(Gate::PropagationPolicyPreemption),
+            "spec.preemption: Always",
+        ),
+        (
+            present(spec, "schedulePriority") && !features.on(Gate::PriorityBasedScheduling),
+            "spec.schedulePriority",
+        ),
         (
             present(placement, "workloadAffinity"),
             "spec.placement.workloadAffinity",
@@ -35,30 +44,29 @@ mod tests {
 
     #[track_caller]
     fn check(spec: &Value, expected: &[&str]) {
-        assert_eq!(without_effect(&json!({"spec": spec})), expected, "{spec}");
+        let features = Features::default();
+        assert_eq!(without_effect(&json!({"spec": spec}), features), expected, "{spec}");
     }
 
     #[test]
     fn only_what_is_asked_for_is_named() {
-        check(&json!({"propagateDeps": true}), &["spec.propagateDeps"]);
-        check(
-            &json!({"failover": {"cluster": {}}, "dependentOverrides": ["o"]}),
-            &["spec.failover", "spec.dependentOverrides"],
-        );
+        check(&json!({"failover": {"cluster": {}}}), &["spec.failover"]);
         check(&json!({"preemption": "Always"}), &["spec.preemption: Always"]);
-        check(
-            &json!({"schedulePriority": {"priorityClassName": "p"}}),
-            &["spec.schedulePriority"],
-        );
         check(
             &json!({"placement": {"workloadAffinity": {}}}),
             &["spec.placement.workloadAffinity"],
         );
         check(&json!({"syncMode": "Push"}), &["spec.syncMode: Push"]);
-        let plain = json!({"propagateDeps": false, "failover": null, "preemption": "Never", "dependentOverrides": [],
+        let plain = json!({"propagateDeps": true, "failover": null, "preemption": "Never", "dependentOverrides": ["o"], "schedulePriority": {"priorityClassName": "p"},
             "priority": 3, "placement": {"clusterTolerations": []}, "syncMode": "Pull"});
         check(&plain, &[]);
         check(&json!("odd"), &[]);
-        assert_eq!(without_effect(&json!(3)), Vec::<String>::new());
+        assert_eq!(without_effect(&json!(3), Features::default()), Vec::<String>::new());
+        let all = json!({"spec": {"propagateDeps": true, "preemption": "Always", "schedulePriority": {}}});
+        let features = Features::parse("AllBeta=false,AllAlpha=true").unwrap();
+        assert_eq!(
+            without_effect(&all, features),
+            ["spec.propagateDeps", "spec.schedulePriority"]
+        );
     }
 }

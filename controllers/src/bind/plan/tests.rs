@@ -32,6 +32,7 @@ fn source<'a>(template: &'a Entry, policy: &'a Policy) -> Source<'a> {
         policy,
         replicas,
         priority: None,
+        affinity_groups: true,
     }
 }
 
@@ -157,4 +158,31 @@ fn a_binding_of_an_earlier_object_is_not_taken() {
         binding(Some(&first), &source(&new, &policy), true, String::new),
         Err(ForeignOwner)
     );
+}
+
+#[test]
+fn section_2_4_affinity_groups_come_from_the_templates_labels() {
+    let asked = |placement: Value, expected: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello", "namespace": "default",
+            "uid": "t1", "labels": {"app": "hello"}}});
+        let template = seal(GroupResource::new("apps", "deployments"), object, 7);
+        let policy = policy(json!({"resourceSelectors": [], "placement": {"workloadAffinity": placement}}));
+        let with = binding(None, &source(&template, &policy), true, || "id".into()).unwrap();
+        assert_eq!(with["spec"]["workloadAffinityGroups"], expected, "{placement}");
+        let mut off = source(&template, &policy);
+        off.affinity_groups = false;
+        let without = binding(Some(&with), &off, true, || "id".into()).unwrap();
+        assert_eq!(without["spec"].get("workloadAffinityGroups"), None, "the gate is off");
+    };
+    let by = |key: &str| json!({"groupByLabelKey": key});
+    asked(json!({"affinity": by("app")}), json!({"affinityGroup": "app=hello"}));
+    asked(
+        json!({"antiAffinity": by("app")}),
+        json!({"antiAffinityGroup": "app=hello"}),
+    );
+    asked(
+        json!({"affinity": by("tier"), "antiAffinity": by("app")}),
+        json!({"antiAffinityGroup": "app=hello"}),
+    );
+    asked(json!({"affinity": by("tier")}), Value::Null);
 }

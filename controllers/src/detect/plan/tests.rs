@@ -184,3 +184,47 @@ fn what_counts_as_a_change() {
     );
     assert!(!content_changed(&plain, &object(0, json!({}), 1, 5)));
 }
+
+#[test]
+fn section_2_6_who_may_take_from_whom() {
+    let policy = |namespace: &str, name: &str, priority: i64, preemption: &str, selectors: Value| {
+        let resource = if namespace.is_empty() {
+            "clusterpropagationpolicies"
+        } else {
+            "propagationpolicies"
+        };
+        let mut metadata = json!({"name": name, "uid": "u"});
+        if !namespace.is_empty() {
+            metadata["namespace"] = namespace.into();
+        }
+        let spec = json!({"priority": priority, "preemption": preemption, "resourceSelectors": selectors});
+        Policy::parse(&entry(resource, json!({"metadata": metadata, "spec": spec}))).unwrap()
+    };
+    let named = || by_name("hello");
+    let check = |taker: &Policy, owner: &Policy, expected: bool| {
+        assert_eq!(
+            taker.may_preempt(owner),
+            expected,
+            "{} from {}",
+            taker.title(),
+            owner.title()
+        );
+    };
+    let strong = policy("default", "strong", 5, "Always", named());
+    let weak = policy("default", "weak", 4, "Never", named());
+    check(&strong, &weak, true);
+    check(&weak, &strong, false);
+    check(&strong, &policy("default", "equal", 5, "Never", named()), false);
+    check(&strong, &policy("other", "weak", 0, "Never", named()), false);
+    check(&strong, &policy("", "any", 9, "Never", named()), true);
+    check(&strong, &strong, false);
+    check(&policy("default", "meek", 9, "Never", named()), &weak, false);
+    // Without a name in every selector it could take anything.
+    let broad =
+        json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}, {"apiVersion": "v1", "kind": "Service"}]);
+    check(&policy("default", "broad", 9, "Always", broad), &weak, false);
+    let wide = policy("", "wide", 5, "Always", named());
+    check(&wide, &policy("default", "weak", 0, "Never", named()), false);
+    check(&wide, &policy("", "weak", 4, "Never", named()), true);
+    check(&wide, &policy("", "equal", 5, "Never", named()), false);
+}
