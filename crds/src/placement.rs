@@ -162,7 +162,7 @@ pub struct Toleration {
 }
 
 /// A taint of a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Taint {
     /// Key.
@@ -260,6 +260,19 @@ pub struct TargetCluster {
     pub name: String,
     /// Its share.
     #[serde(skip_serializing_if = "is_zero_replicas")]
+    pub replicas: i32,
+    /// Its share of every component, for a workload of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<TargetComponent>,
+}
+
+/// One component of a workload in a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TargetComponent {
+    /// Component name.
+    pub name: String,
+    /// Its replicas there.
     pub replicas: i32,
 }
 

@@ -1,4 +1,4 @@
-//! Divides replicas over clusters: duplicated, or by static weights with Webster's method.
+//! Webster's method (Sainte-Laguë): divides a whole number in proportion to weights.
 
 #[cfg(test)]
 mod tests;
@@ -6,134 +6,71 @@ mod tests;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use crds::placement::{Placement, StaticClusterWeight};
-
-use crate::filter::matches;
-use crate::{BindingView, ClusterView};
-
-/// What one cluster gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Share {
-    /// Weight in the division; 0 when nothing was divided.
-    pub(crate) weight: i64,
-    /// Replicas.
-    pub(crate) replicas: i32,
-    /// Another cluster had an equal claim to the last replica and went without, by the tie rule.
+/// What one party gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seats {
+    /// The caller's number of the party.
+    pub(crate) index: usize,
+    /// Its share.
+    pub(crate) seats: i32,
+    /// Another party had an equal claim to the last seat and went without, by the tie rule.
     pub(crate) tie: bool,
 }
 
-/// Whether static weights decide, which is also so when nothing is said about weights.
-pub(crate) fn by_static_weight(placement: &Placement) -> bool {
-    placement
-        .replica_scheduling
-        .as_ref()
-        .is_some_and(|scheduling| scheduling.replica_scheduling_type != "Duplicated")
+/// Among equals names count downwards for every other workload, so that not all favour the same cluster.
+pub(crate) fn names_descend(uid: &str) -> bool {
+    !uid.is_empty() && crds::names::fnv32a(uid.as_bytes()) % 2 == 1
 }
 
-/// The share of every cluster that has one; clusters without weight are left out.
-pub(crate) fn shares<'a>(binding: &BindingView, feasible: &[&'a ClusterView]) -> BTreeMap<&'a str, Share> {
-    let everywhere = |replicas| {
-        feasible
-            .iter()
-            .map(|cluster| {
-                (
-                    cluster.name.as_str(),
-                    Share {
-                        replicas,
-                        ..Share::default()
-                    },
-                )
-            })
-            .collect()
-    };
-    if !binding.workload {
-        return everywhere(0);
-    }
-    if !by_static_weight(&binding.placement) {
-        return everywhere(binding.replicas.max(0));
-    }
-    let rules = binding
-        .placement
-        .replica_scheduling
-        .as_ref()
-        .and_then(|scheduling| scheduling.weight_preference.as_ref())
-        .map_or(&[][..], |preference| &preference.static_weight_list);
-    let weights = weights(rules, feasible);
-    let names_descend = !binding.uid.is_empty() && crds::names::fnv32a(binding.uid.as_bytes()) % 2 == 1;
-    webster(binding.replicas.max(0), &weights, names_descend)
-}
-
-/// The weight of a cluster is the largest of the rules that name it. Those without are left out, unless that leaves none:
-/// then all weigh the same (§3.5).
-fn weights<'a>(rules: &[StaticClusterWeight], feasible: &[&'a ClusterView]) -> BTreeMap<&'a str, i64> {
-    let weighed: BTreeMap<&str, i64> = feasible
-        .iter()
-        .filter_map(|cluster| {
-            let named = rules.iter().filter(|rule| matches(&rule.target_cluster, cluster));
-            let weight = named.map(|rule| rule.weight).max()?;
-            (0 < weight).then_some((cluster.name.as_str(), weight))
-        })
-        .collect();
-    if weighed.is_empty() {
-        feasible.iter().map(|cluster| (cluster.name.as_str(), 1)).collect()
-    } else {
-        weighed
-    }
-}
-
-/// Webster's method (Sainte-Laguë): each replica goes to the cluster with the greatest weight / (2 · replicas + 1). Among equals
-/// the one with fewer replicas, then by name, ascending or descending. Quotients are compared exactly, by cross
-/// multiplication: the same answers as floating point, without its rounding.
+/// Each seat goes to the party (number, name, weight) with the greatest weight / (2 · seats + 1). Among equals the one with fewer seats, then
+/// by name, ascending or descending. Quotients are compared exactly, by cross multiplication: the same answers as floating
+/// point, without its rounding.
 ///
-/// The parts sum to `replicas` whenever there is a weight, and a larger `replicas` never takes one away. The work grows with
-/// the number of clusters only: a manifest may ask for two thousand million replicas.
+/// The parts sum to `seats` whenever there is a weight, a larger `seats` never takes one away, and no party gets more than its weight while
+/// `seats` is no more than all weights. The work grows with the number of parties only: a manifest may ask for two thousand million
+/// replicas.
 pub(crate) fn webster<'a>(
-    replicas: i32,
-    weights: &BTreeMap<&'a str, i64>,
+    seats: i32,
+    weights: impl Iterator<Item = (usize, &'a str, i64)> + Clone,
     names_descend: bool,
-) -> BTreeMap<&'a str, Share> {
-    let mut parties = early(replicas, weights, names_descend);
+) -> Vec<Seats> {
+    let mut parties = early(seats, weights, names_descend);
     let given: i64 = parties.iter().map(|party| i64::from(party.seats)).sum();
-    for _ in given..i64::from(replicas) {
-        let Some(mut winner) = parties.pop() else { break };
+    for _ in given..i64::from(seats) {
+        let Some(mut winner) = parties.peek_mut() else { break };
         winner.seats += 1;
-        parties.push(winner);
     }
     // Who comes next is the best of those that went without.
     let next = parties.peek().copied();
-    let mut shares: BTreeMap<&str, Share> = weights
+    let tied = |party: &Party<'_>| {
+        let last = party.without_last();
+        last.is_some_and(|last| next.is_some_and(|next| last.quotient(&next).is_eq()))
+    };
+    parties
         .iter()
-        .map(|(name, weight)| {
-            let weight = *weight;
-            let share = Share {
-                weight,
-                ..Share::default()
-            };
-            (*name, share)
+        .map(|party| Seats {
+            index: party.index,
+            seats: party.seats,
+            tie: tied(party),
         })
-        .collect();
-    for party in parties {
-        if let Some(share) = shares.get_mut(party.name) {
-            share.replicas = party.seats;
-            share.tie = party
-                .without_last()
-                .is_some_and(|last| next.is_some_and(|next| last.quotient(&next).is_eq()));
-        }
-    }
-    shares
+        .collect()
 }
 
 /// The parties with the seats that are theirs whatever the ties: all whose quotient lies above sum / (2m).
 ///
-/// A party has `m · weight / sum`, rounded to the nearest, such seats. With m = replicas − half the number of parties, rounding up
+/// A party has `m · weight / sum`, rounded to the nearest, such seats. With m = seats − half the number of parties, rounding up
 /// cannot hand out too many; and what is left for the contest seat by seat is no more than there are parties.
-fn early<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: bool) -> BinaryHeap<Party<'a>> {
-    let weighed = weights.iter().filter(|(_, weight)| 0 < **weight);
-    let (count, sum) = weighed.clone().fold((0_i128, 0_i128), |(count, sum), (_, weight)| {
-        (count + 1, sum + i128::from(*weight))
+fn early<'a>(
+    seats: i32,
+    weights: impl Iterator<Item = (usize, &'a str, i64)> + Clone,
+    names_descend: bool,
+) -> BinaryHeap<Party<'a>> {
+    let weighed = weights.filter(|(_, _, weight)| 0 < *weight);
+    let (count, sum) = weighed.clone().fold((0_i128, 0_i128), |(count, sum), (_, _, weight)| {
+        (count + 1, sum + i128::from(weight))
     });
-    let rounds = i128::from(replicas) - (count + 1) / 2;
-    let seats = |weight: i64| {
+    let rounds = i128::from(seats) - (count + 1) / 2;
+    let certain = |weight: i64| {
         let above = 2 * rounds * i128::from(weight) - sum;
         if above <= 0 {
             0
@@ -142,10 +79,11 @@ fn early<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: boo
         }
     };
     weighed
-        .map(|(name, weight)| Party {
+        .map(|(index, name, weight)| Party {
+            index,
             name,
-            weight: *weight,
-            seats: i32::try_from(seats(*weight)).unwrap_or_default(),
+            weight,
+            seats: i32::try_from(certain(weight)).unwrap_or_default(),
             names_descend,
         })
         .collect()
@@ -154,15 +92,23 @@ fn early<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: boo
 /// Divides any number in proportion to weights, by the same method and with the same tie rule as replicas: what follows the
 /// replicas of a workload (the completions of a Job, say) is divided like them.
 pub fn apportion<'a>(total: i32, weights: &BTreeMap<&'a str, i64>, uid: &str) -> BTreeMap<&'a str, i32> {
-    let names_descend = !uid.is_empty() && crds::names::fnv32a(uid.as_bytes()) % 2 == 1;
-    webster(total.max(0), weights, names_descend)
-        .into_iter()
-        .map(|(name, share)| (name, share.replicas))
-        .collect()
+    let mut shares: BTreeMap<&str, i32> = weights.keys().map(|name| (*name, 0)).collect();
+    let names: Vec<&str> = weights.keys().copied().collect();
+    let parties = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| (index, *name, weights[name]));
+    for party in webster(total.max(0), parties, names_descend(uid)) {
+        if let Some(share) = shares.get_mut(names[party.index]) {
+            *share = party.seats;
+        }
+    }
+    shares
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Party<'a> {
+    index: usize,
     name: &'a str,
     weight: i64,
     seats: i32,

@@ -1,159 +1,201 @@
-//! Which clusters may hold a workload at all, and the reason for each that may not.
+//! Which clusters may hold a workload at all, and the plugin and reason for each that may not (§3.3).
+//!
+//! The plugins run in Karmada's order; the first that objects gives the reason. Where a workload already is, a missing API or a new taint
+//! does not drive it out: that is failover's decision.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::borrow::Cow;
 
-use crds::placement::{ClusterAffinity, Expression, Placement};
+use crds::placement::{Placement, SpreadConstraint, Taint};
 
-use crate::{BindingView, ClusterView};
+use crate::affinity::Tiers;
+use crate::view::{BindingView, ClusterView, Enablements};
 
 /// Why a cluster may not hold a workload. The texts are Karmada's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rejection {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rejection<'a> {
     /// It is being deleted.
     Deleting,
     /// It does not serve the kind.
     ApiNotEnabled,
     /// It has a taint that the policy does not tolerate.
-    Taint {
-        /// Taint key.
-        key: String,
-        /// Taint value.
-        value: String,
-        /// Taint effect.
-        effect: String,
-    },
+    Taint(&'a Taint),
     /// The policy's affinity does not name it.
     Affinity,
-    /// The policy spreads by a field that it does not have.
-    NoSpreadField {
-        /// `provider`, `region` or `zones`.
-        field: &'static str,
-    },
+    /// The policy spreads by a field that it does not have: `provider`, `region` or `zones`.
+    NoField(&'static str),
+    /// The policy spreads by a label that it does not have.
+    NoLabel(&'a str),
     /// The workload is being evicted from it.
     Evicting,
-    /// No weight of the policy names it.
-    NoWeight,
+    /// Other workloads of the affinity group are elsewhere.
+    GroupElsewhere,
+    /// A workload of the anti-affinity group is there.
+    GroupThere,
 }
 
-impl fmt::Display for Rejection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Rejection<'_> {
+    /// The plugin that objects, by Karmada's name.
+    pub(crate) fn plugin(&self) -> &'static str {
         match self {
-            Self::Deleting => formatter.write_str("cluster(s) is being deleted"),
-            Self::ApiNotEnabled => formatter.write_str("cluster(s) did not have the API resource"),
-            Self::Taint { key, value, effect } if value.is_empty() => {
-                write!(formatter, "cluster(s) had untolerated taint {{{key}:{effect}}}")
+            Self::Deleting => "Deletion",
+            Self::ApiNotEnabled => "APIEnablement",
+            Self::Taint(_) => "TaintToleration",
+            Self::Affinity => "ClusterAffinity",
+            Self::NoField(_) | Self::NoLabel(_) => "SpreadConstraint",
+            Self::Evicting => "ClusterEviction",
+            Self::GroupElsewhere => "WorkloadAffinity",
+            Self::GroupThere => "WorkloadAntiAffinity",
+        }
+    }
+
+    /// What is said of the clusters.
+    pub(crate) fn text(&self) -> Cow<'static, str> {
+        let text = match self {
+            Self::Deleting => "cluster(s) is being deleted",
+            Self::ApiNotEnabled => "cluster(s) did not have the API resource",
+            Self::Affinity => "cluster(s) did not match the placement cluster affinity constraint",
+            Self::Evicting => "cluster(s) is in the process of eviction",
+            Self::GroupElsewhere => "ResourceBinding with the same affinity group does not target this cluster",
+            Self::GroupThere => "cluster already has workload with the same anti-affinity group",
+            Self::Taint(taint) => return format!("cluster(s) had untolerated taint {{{}}}", taint_text(taint)).into(),
+            Self::NoField(field) => return format!("cluster(s) did not have {field} property").into(),
+            Self::NoLabel(key) => return format!("cluster(s) did not have the label {key}").into(),
+        };
+        text.into()
+    }
+
+    /// What would let such a cluster in.
+    pub(crate) fn remedy(&self, binding: &BindingView) -> String {
+        match self {
+            Self::Deleting => "nothing: the cluster is leaving".to_owned(),
+            Self::ApiNotEnabled => format!(
+                "serve {} {} in the cluster, or wait until its agent reports it",
+                binding.api_version, binding.kind
+            ),
+            Self::Taint(taint) => format!(
+                "tolerate {} in placement.clusterTolerations, or take the taint off the cluster",
+                taint_text(taint)
+            ),
+            Self::Affinity => "let the cluster match the placement's cluster affinity".to_owned(),
+            Self::NoField(field) => format!("set spec.{field} of the cluster, or drop the spread constraint"),
+            Self::NoLabel(key) => format!("give the cluster the label {key}, or drop the spread constraint"),
+            Self::Evicting => "wait for the end of the eviction (spec.gracefulEvictionTasks of the binding)".to_owned(),
+            Self::GroupElsewhere => "move the other workloads of the group, or leave the affinity group".to_owned(),
+            Self::GroupThere => {
+                "move the other workloads of the group away, or leave the anti-affinity group".to_owned()
             }
-            Self::Taint { key, value, effect } => {
-                write!(formatter, "cluster(s) had untolerated taint {{{key}={value}:{effect}}}")
+        }
+    }
+}
+
+fn taint_text(taint: &Taint) -> String {
+    if taint.value.is_empty() {
+        format!("{}:{}", taint.key, taint.effect)
+    } else {
+        format!("{}={}:{}", taint.key, taint.value, taint.effect)
+    }
+}
+
+/// The filters of one placement.
+pub(crate) struct Filters<'a> {
+    binding: &'a BindingView,
+    kind: (String, String),
+    evicting: Vec<&'a str>,
+    /// The set that was asked last, and its answer: most clusters share one.
+    enabled: std::cell::Cell<Option<(*const Enablements, bool)>>,
+}
+
+impl<'a> Filters<'a> {
+    pub(crate) fn new(binding: &'a BindingView) -> Self {
+        let mut evicting: Vec<&str> = binding.evicting.iter().map(String::as_str).collect();
+        evicting.sort_unstable();
+        Self {
+            binding,
+            kind: (binding.api_version.clone(), binding.kind.clone()),
+            evicting,
+            enabled: std::cell::Cell::new(None),
+        }
+    }
+
+    /// The tier (0: the primary group) of a cluster that may hold the workload; `holds` says that it does now.
+    pub(crate) fn pass(
+        &self,
+        cluster: &'a ClusterView,
+        tiers: &Tiers<'_>,
+        holds: bool,
+    ) -> Result<usize, Rejection<'a>> {
+        let binding = self.binding;
+        if cluster.deleting {
+            return Err(Rejection::Deleting);
+        }
+        if !holds {
+            if !self.enabled(cluster) {
+                return Err(Rejection::ApiNotEnabled);
             }
-            Self::Affinity => formatter.write_str("cluster(s) did not match the placement cluster affinity constraint"),
-            Self::NoSpreadField { field } => write!(formatter, "cluster(s) did not have {field} property"),
-            Self::Evicting => formatter.write_str("cluster(s) is in the process of eviction"),
-            Self::NoWeight => formatter.write_str("cluster(s) had no weight in the static weight list"),
+            if let Some(taint) = untolerated(cluster, &binding.placement) {
+                return Err(Rejection::Taint(taint));
+            }
         }
-    }
-}
-
-/// The first rule that a cluster breaks, in Karmada's order of plugins (§3.3). Where a workload already is, a missing API or a
-/// new taint does not drive it out: that is failover's decision. `kind` is (apiVersion, kind) of the binding.
-pub(crate) fn reject(
-    cluster: &ClusterView,
-    binding: &BindingView,
-    kind: &(String, String),
-    affinity: &ClusterAffinity,
-) -> Option<Rejection> {
-    if cluster.deleting {
-        return Some(Rejection::Deleting);
-    }
-    let holds_it = binding.current.iter().any(|target| target.name == cluster.name);
-    if !holds_it {
-        if !cluster.enablements.contains(kind) {
-            return Some(Rejection::ApiNotEnabled);
-        }
-        let untolerated = cluster.taints.iter().find(|taint| {
-            matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
-                && !binding
-                    .placement
-                    .cluster_tolerations
-                    .iter()
-                    .any(|toleration| toleration.tolerates(taint))
-        });
-        if let Some(taint) = untolerated {
-            return Some(Rejection::Taint {
-                key: taint.key.clone(),
-                value: taint.value.clone(),
-                effect: taint.effect.clone(),
-            });
-        }
-    }
-    if !matches(affinity, cluster) {
-        return Some(Rejection::Affinity);
-    }
-    if let Some(field) = missing_field(cluster, &binding.placement) {
-        return Some(Rejection::NoSpreadField { field });
-    }
-    binding.evicting.contains(&cluster.name).then_some(Rejection::Evicting)
-}
-
-/// The first field to spread by that a cluster lacks. It counts even where the constraint selects nothing (static weights).
-fn missing_field(cluster: &ClusterView, placement: &Placement) -> Option<&'static str> {
-    placement
-        .spread_constraints
-        .iter()
-        .find_map(|constraint| match constraint.spread_by_field.as_str() {
-            "provider" if cluster.provider.is_empty() => Some("provider"),
-            "region" if cluster.region.is_empty() => Some("region"),
-            "zone" if cluster.zones.is_empty() => Some("zones"),
-            _ => None,
-        })
-}
-
-/// Whether an affinity names a cluster (§3.3, `ClusterMatches`): excluded names first, then labels, fields and names, all of which must
-/// hold. An empty affinity names every cluster.
-pub fn matches(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
-    !affinity.exclude.contains(&cluster.name)
-        && affinity
-            .label_selector
-            .as_ref()
-            .is_none_or(|selector| selector.matches(&cluster.labels))
-        && affinity
-            .field_selector
+        let tier = tiers.of(cluster).ok_or(Rejection::Affinity)?;
+        if let Some(rejection) = binding
+            .placement
+            .spread_constraints
             .iter()
-            .flat_map(|selector| &selector.match_expressions)
-            .all(|expression| field_holds(expression, cluster))
-        && (affinity.cluster_names.is_empty() || affinity.cluster_names.contains(&cluster.name))
-}
+            .find_map(|constraint| lacks(cluster, constraint))
+        {
+            return Err(rejection);
+        }
+        if self.evicting.binary_search(&cluster.name.as_str()).is_ok() {
+            return Err(Rejection::Evicting);
+        }
+        if !holds {
+            let neighbours = &binding.neighbours;
+            if neighbours
+                .together
+                .as_ref()
+                .is_some_and(|common| !common.contains(&cluster.name))
+            {
+                return Err(Rejection::GroupElsewhere);
+            }
+            if neighbours.apart.contains(&cluster.name) {
+                return Err(Rejection::GroupThere);
+            }
+        }
+        Ok(tier)
+    }
 
-fn field_holds(expression: &Expression, cluster: &ClusterView) -> bool {
-    match expression.key.as_str() {
-        "provider" => expression.holds(some(&cluster.provider)),
-        "region" => expression.holds(some(&cluster.region)),
-        // A cluster may lie in several zones: one of them is enough for In, none may be named by NotIn.
-        "zone" if expression.operator == "In" => cluster.zones.iter().any(|zone| expression.holds(Some(zone))),
-        "zone" => cluster.zones.iter().all(|zone| expression.holds(Some(zone))),
-        _ => false,
+    fn enabled(&self, cluster: &ClusterView) -> bool {
+        let set: *const Enablements = &raw const *cluster.enablements;
+        if let Some((known, answer)) = self.enabled.get()
+            && std::ptr::eq(known, set)
+        {
+            return answer;
+        }
+        let answer = cluster.enablements.contains(&self.kind);
+        self.enabled.set(Some((set, answer)));
+        answer
     }
 }
 
-/// A field that is empty is a field that is not there.
-fn some(field: &str) -> Option<&str> {
-    (!field.is_empty()).then_some(field)
+fn untolerated<'a>(cluster: &'a ClusterView, placement: &Placement) -> Option<&'a Taint> {
+    cluster.taints.iter().find(|taint| {
+        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
+            && !placement
+                .cluster_tolerations
+                .iter()
+                .any(|toleration| toleration.tolerates(taint))
+    })
 }
 
-/// `0/N clusters are available: 2 …, 1 ….`, reasons sorted.
-pub(crate) fn fit_message(rejected: &[(String, Rejection)]) -> String {
-    if rejected.is_empty() {
-        return "0/0 clusters are available: no cluster exists.".to_owned();
+/// What a cluster lacks to be spread over. It counts even where the constraint selects nothing (static weights).
+fn lacks<'a>(cluster: &ClusterView, constraint: &'a SpreadConstraint) -> Option<Rejection<'a>> {
+    match constraint.spread_by_field.as_str() {
+        "provider" if cluster.provider.is_empty() => Some(Rejection::NoField("provider")),
+        "region" if cluster.region.is_empty() => Some(Rejection::NoField("region")),
+        "zone" if cluster.zones.is_empty() => Some(Rejection::NoField("zones")),
+        "" if !constraint.spread_by_label.is_empty() && !cluster.labels.contains_key(&constraint.spread_by_label) => {
+            Some(Rejection::NoLabel(&constraint.spread_by_label))
+        }
+        _ => None,
     }
-    let mut counts = BTreeMap::<String, usize>::new();
-    for (_, rejection) in rejected {
-        *counts.entry(rejection.to_string()).or_default() += 1;
-    }
-    let mut reasons: Vec<String> = counts
-        .into_iter()
-        .map(|(reason, count)| format!("{count} {reason}"))
-        .collect();
-    reasons.sort();
-    format!("0/{} clusters are available: {}.", rejected.len(), reasons.join(", "))
 }

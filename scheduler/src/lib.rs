@@ -1,273 +1,256 @@
 //! Chooses member clusters for a binding and divides its replicas.
 //!
 //! [`place`] is a pure function of a [`Snapshot`] and a [`BindingView`]: it reads no clock, draws no random number and talks to nobody.
-//! Feeding its answer back in as the current placement gives it again. The steps are [`filter`] → [`divide`], in reading order;
-//! [`trigger`] says when a binding needs placing at all.
+//! Feeding its answer back in as the current placement gives it again. The steps, in reading order: [`filter`] → [`estimate`] →
+//! [`select`] → [`assign`]; [`explain`] keeps what they found. [`trigger`] says when a binding needs placing at all.
 //!
 //! Never here: API writes, retries, and anything about how a Work reaches a member.
 
+pub mod affinity;
+mod amounts;
+mod assign;
 pub mod divide;
-pub mod filter;
+mod error;
+mod estimate;
+pub mod explain;
+mod filter;
+pub mod names;
+mod select;
+mod strategy;
 pub mod trigger;
+pub mod view;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crds::placement::{ClusterAffinity, Placement, Taint, TargetCluster};
+use crds::placement::{ClusterAffinity, TargetCluster, TargetComponent};
 
-pub use filter::Rejection;
+pub use amounts::Amounts;
+pub use error::{ErrorClass, ScheduleError, SpreadError};
+pub use explain::Explanation;
+pub use strategy::Strategy;
+pub use view::{BindingView, Capacity, ClusterView, Snapshot};
 
-/// All clusters at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// In any order: the answer does not depend on it.
-    pub clusters: Vec<ClusterView>,
-}
+use affinity::Tiers;
+use explain::{Notes, Tried};
+use filter::Filters;
+use select::Candidate;
 
-/// A cluster as far as placement looks at it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClusterView {
-    /// Name.
-    pub name: String,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// `spec.provider`.
-    pub provider: String,
-    /// `spec.region`.
-    pub region: String,
-    /// `spec.zones`.
-    pub zones: Vec<String>,
-    /// `spec.taints`.
-    pub taints: Vec<Taint>,
-    /// It is being deleted.
-    pub deleting: bool,
-    /// (apiVersion, kind) of everything it says it serves. What is not listed may be served all the same while the list is not
-    /// complete; a workload is not placed on a maybe.
-    pub enablements: BTreeSet<(String, String)>,
-}
+/// The plugin that prefers clusters which hold the workload already; no other gives a score that differs between clusters.
+const LOCALITY: &str = "ClusterLocality";
+/// The best that a plugin gives.
+const FULL_SCORE: i64 = 100;
 
-/// A binding as far as placement looks at it.
-#[derive(Debug, Clone, Default)]
-pub struct BindingView {
-    /// apiVersion and kind of the template.
-    pub api_version: String,
-    /// See `api_version`.
-    pub kind: String,
-    /// Uid of the template: breaks ties, so that not every workload favours the same cluster.
-    pub uid: String,
-    /// `spec.replicas`.
-    pub replicas: i32,
-    /// The template has replicas or requirements; anything else is placed whole.
-    pub workload: bool,
-    /// `spec.placement`.
-    pub placement: Placement,
-    /// `spec.clusters`: where it is now.
-    pub current: Vec<TargetCluster>,
-    /// Clusters that it is being evicted from.
-    pub evicting: Vec<String>,
-    /// The affinity group in use (`status.schedulerObservingAffinityName`), empty when there is none.
-    pub observed_affinity: String,
-}
-
-/// Where a binding goes, and why.
+/// Where a binding goes, and why; or why nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Sorted by name; shares of zero are left out.
+    /// Sorted by name; shares of zero are left out unless no replicas are asked for. Empty with an error.
     pub targets: Vec<TargetCluster>,
     /// The affinity group that was used, empty when the policy has none.
     pub affinity: String,
-    /// One verdict for every cluster of the snapshot, sorted by name.
-    pub explanation: Vec<Verdict>,
-}
-
-/// What became of one cluster in a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Cluster name.
-    pub cluster: String,
-    /// Why.
-    pub outcome: Outcome,
-}
-
-/// The outcome for one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It may not hold the workload.
-    Rejected(Rejection),
-    /// It may, and got this share.
-    Chosen {
-        /// Its weight in the division; 0 when nothing was divided.
-        weight: i64,
-        /// Its share; 0 for what has no replicas, or when the division left nothing for it.
-        replicas: i32,
-        /// Another cluster had an equal claim to its last replica and went without, by the tie rule.
-        tie: bool,
-    },
-}
-
-/// Why a binding has no placement.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScheduleError {
-    /// Every cluster was rejected.
-    #[error("{}", filter::fit_message(.rejected))]
-    NoFit {
-        /// One reason per cluster, sorted by name.
-        rejected: Vec<(String, Rejection)>,
-    },
-    /// The policy asks for something that this release does not do; a wrong answer would be worse.
-    #[error("{what} is not supported by this release: remove it from the policy's placement")]
-    Unsupported {
-        /// The field.
-        what: &'static str,
-    },
-}
-
-/// What the caller should do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// Wait until a cluster or the policy changes.
-    AwaitChange,
-    /// The user must edit something; do not retry.
-    UserInput,
-}
-
-impl ScheduleError {
-    /// Exhaustive on purpose: a new variant must choose its class.
-    pub fn class(&self) -> ErrorClass {
-        match self {
-            Self::NoFit { .. } => ErrorClass::AwaitChange,
-            Self::Unsupported { .. } => ErrorClass::UserInput,
-        }
-    }
-
-    /// Reason of the condition `Scheduled`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoFit { .. } => crds::reasons::NO_CLUSTER_FIT,
-            Self::Unsupported { .. } => crds::reasons::SCHEDULER_ERROR,
-        }
-    }
+    /// Why there is no placement.
+    pub error: Option<ScheduleError>,
+    /// What became of every cluster.
+    pub explanation: Explanation,
 }
 
 /// Places a binding.
 ///
-/// Affinity groups are tried from the one in use onwards, never backwards (Karmada, §3.8); the first error is the answer when
-/// all fail.
-pub fn place(snapshot: &Snapshot, binding: &BindingView) -> Result<Decision, ScheduleError> {
-    check_supported(&binding.placement)?;
+/// Affinity groups are tried from the one in use onwards, never backwards, unless a rebalancing was asked for (§3.1, §3.8); the first
+/// error is the answer when all fail.
+pub fn place(snapshot: &Snapshot, binding: &BindingView) -> Decision {
+    let run = Run::new(snapshot, binding);
     let placement = &binding.placement;
     if placement.cluster_affinities.is_empty() {
         let all = ClusterAffinity::default();
-        return place_in(
-            snapshot,
-            binding,
-            placement.cluster_affinity.as_ref().unwrap_or(&all),
-            "",
-        );
+        let affinity = placement.cluster_affinity.as_ref().unwrap_or(&all);
+        return run.attempt(&Tiers::single(affinity), "");
     }
     let groups = &placement.cluster_affinities;
-    let start = groups
-        .iter()
-        .position(|group| group.affinity_name == binding.observed_affinity)
-        .unwrap_or_default();
-    let mut first_error = None;
-    for group in &groups[start..] {
-        match place_in(snapshot, binding, &group.affinity, &group.affinity_name) {
-            Ok(decision) => return Ok(decision),
+    let in_use = |name: &String| !binding.fresh && *name == binding.observed_affinity;
+    let start = groups.iter().position(|group| in_use(&group.affinity_name));
+    let mut tried = Vec::new();
+    let mut first: Option<Decision> = None;
+    for group in &groups[start.unwrap_or_default()..] {
+        let tiers = Tiers::term(group, binding.is_workload());
+        let mut decision = run.attempt(&tiers, &group.affinity_name);
+        let Some(error) = &decision.error else {
+            decision.explanation.tried = tried;
+            return decision;
+        };
+        tried.push(Tried {
+            affinity_name: group.affinity_name.clone(),
+            reason: error.reason().to_owned(),
+            message: error.to_string(),
+        });
+        first.get_or_insert(decision);
+    }
+    let mut decision = first.unwrap_or_else(|| run.attempt(&Tiers::single(&ClusterAffinity::default()), ""));
+    decision.explanation.tried = tried;
+    decision
+}
+
+/// One call of [`place`], with what all attempts share.
+struct Run<'a> {
+    snapshot: &'a Snapshot,
+    binding: &'a BindingView,
+    filters: Filters<'a>,
+    current: BTreeMap<&'a str, i32>,
+}
+
+impl<'a> Run<'a> {
+    fn new(snapshot: &'a Snapshot, binding: &'a BindingView) -> Self {
+        Self {
+            snapshot,
+            binding,
+            filters: Filters::new(binding),
+            current: binding
+                .current
+                .iter()
+                .map(|target| (target.name.as_str(), target.replicas))
+                .collect(),
+        }
+    }
+
+    /// Places it in the clusters of one affinity.
+    fn attempt(&self, tiers: &Tiers<'_>, affinity: &str) -> Decision {
+        let mut notes = Notes::default();
+        let strategy = Strategy::of(&self.binding.placement);
+        let targets = match &strategy {
+            Ok(strategy) => self.targets(tiers, *strategy, &mut notes),
+            Err(error) => Err(error.clone()),
+        };
+        let strategy = strategy.unwrap_or_default();
+        let (targets, error) = match targets {
+            Ok(targets) => (targets, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Decision {
+            explanation: notes.explain(self.binding, strategy, affinity, error.as_ref()),
+            targets,
+            affinity: affinity.to_owned(),
+            error,
+        }
+    }
+
+    fn targets(
+        &self,
+        tiers: &Tiers<'_>,
+        strategy: Strategy,
+        notes: &mut Notes<'a>,
+    ) -> Result<Vec<TargetCluster>, ScheduleError> {
+        let binding = self.binding;
+        let candidates = self.candidates(tiers, strategy, notes);
+        if candidates.is_empty() {
+            let rejected = notes.rejected.iter().map(|(why, clusters)| (why, clusters.len()));
+            return Err(ScheduleError::no_fit(rejected));
+        }
+        let selection = match select::select(candidates.clone(), binding, strategy) {
+            Ok(selection) => selection,
             Err(error) => {
-                first_error.get_or_insert(error);
+                notes.candidates = candidates;
+                return Err(ScheduleError::Spread(error));
             }
+        };
+        for (candidate, why) in selection.left {
+            notes.left.entry(why).or_default().push(&candidate.cluster.name);
         }
-    }
-    Err(first_error.unwrap_or(ScheduleError::NoFit { rejected: Vec::new() }))
-}
-
-fn check_supported(placement: &Placement) -> Result<(), ScheduleError> {
-    let unsupported = |what| Err(ScheduleError::Unsupported { what });
-    if let Some(scheduling) = &placement.replica_scheduling {
-        if scheduling.replica_scheduling_type == "Divided" && scheduling.replica_division_preference == "Aggregated" {
-            return unsupported("replicaScheduling.replicaDivisionPreference: Aggregated");
+        notes.groups = selection.groups;
+        notes.candidates = selection.chosen;
+        let chosen = &notes.candidates;
+        if !binding.has_shares() {
+            return Ok(self.whole(chosen));
         }
-        if scheduling
-            .weight_preference
-            .as_ref()
-            .is_some_and(|weights| !weights.dynamic_weight.is_empty())
-            && scheduling.replica_scheduling_type != "Duplicated"
-        {
-            return unsupported("replicaScheduling.weightPreference.dynamicWeight");
+        if binding.replicas <= 0 {
+            return Ok(asleep(chosen, strategy));
         }
-    }
-    // Karmada ignores spread constraints wherever static weights decide (§3.4); elsewhere they select clusters.
-    if !placement.spread_constraints.is_empty() && !divide::by_static_weight(placement) {
-        return unsupported("spreadConstraints");
-    }
-    if placement
-        .cluster_affinities
-        .iter()
-        .any(|group| !group.overflow_affinities.is_empty())
-    {
-        return unsupported("clusterAffinities[].overflowAffinities");
-    }
-    Ok(())
-}
-
-fn place_in(
-    snapshot: &Snapshot,
-    binding: &BindingView,
-    affinity: &ClusterAffinity,
-    affinity_name: &str,
-) -> Result<Decision, ScheduleError> {
-    let mut clusters: Vec<&ClusterView> = snapshot.clusters.iter().collect();
-    clusters.sort_by(|a, b| a.name.cmp(&b.name));
-    let kind = (binding.api_version.clone(), binding.kind.clone());
-    let verdicts: Vec<(&ClusterView, Option<Rejection>)> = clusters
-        .into_iter()
-        .map(|cluster| (cluster, filter::reject(cluster, binding, &kind, affinity)))
-        .collect();
-    let feasible: Vec<&ClusterView> = verdicts
-        .iter()
-        .filter(|(_, rejection)| rejection.is_none())
-        .map(|(cluster, _)| *cluster)
-        .collect();
-    if feasible.is_empty() {
-        let rejected = verdicts
-            .into_iter()
-            .filter_map(|(cluster, rejection)| Some((cluster.name.clone(), rejection?)))
+        notes.shares = assign::assign(binding, strategy, chosen, tiers.len())?;
+        let mut targets: Vec<TargetCluster> = chosen
+            .iter()
+            .zip(&notes.shares)
+            .filter(|(_, share)| 0 < share.replicas)
+            .map(|(candidate, share)| target(candidate, share.replicas))
             .collect();
-        return Err(ScheduleError::NoFit { rejected });
+        targets.sort_unstable();
+        Ok(targets)
     }
-    let shares = divide::shares(binding, &feasible);
-    let explanation = verdicts
-        .into_iter()
-        .map(|(cluster, rejection)| {
-            let outcome = match (rejection, shares.get(cluster.name.as_str())) {
-                (Some(rejection), _) => Outcome::Rejected(rejection),
-                (None, Some(share)) => Outcome::Chosen {
-                    weight: share.weight,
-                    replicas: share.replicas,
-                    tie: share.tie,
-                },
-                (None, None) => Outcome::Rejected(Rejection::NoWeight),
+
+    /// What passes the filters, in order of names, with score and room.
+    fn candidates(&self, tiers: &Tiers<'_>, strategy: Strategy, notes: &mut Notes<'a>) -> Vec<Candidate<'a>> {
+        let binding = self.binding;
+        let room_matters = strategy.is_dynamic() || strategy::spreads(&binding.placement);
+        let sets = strategy::counts_sets(binding);
+        let mut candidates = Vec::new();
+        for cluster in self.snapshot.clusters() {
+            let current = self.current.get(cluster.name.as_str()).copied();
+            let tier = match self.filters.pass(cluster, tiers, current.is_some()) {
+                Ok(tier) => tier,
+                Err(rejection) => {
+                    notes.reject(rejection, &cluster.name);
+                    continue;
+                }
             };
-            Verdict {
-                cluster: cluster.name.clone(),
-                outcome,
-            }
-        })
+            let capacity = cluster.capacity.as_ref();
+            let allocatable = if !room_matters {
+                0
+            } else if sets {
+                estimate::sets(capacity, &binding.components)
+            } else if binding.replicas <= 0 {
+                estimate::BOUNDLESS
+            } else {
+                estimate::replicas(capacity, binding.requirements.as_ref())
+            };
+            candidates.push(Candidate {
+                cluster,
+                tier,
+                score: if current.is_some() { FULL_SCORE } else { 0 },
+                allocatable,
+                current: current.unwrap_or_default(),
+            });
+        }
+        candidates
+    }
+
+    /// Everything, in every cluster that was selected.
+    fn whole(&self, chosen: &[Candidate<'_>]) -> Vec<TargetCluster> {
+        let several = 1 < self.binding.components.len() && strategy::counts_sets(self.binding);
+        let components = self.binding.components.iter().filter(|_| several);
+        let components: Vec<TargetComponent> = components
+            .map(|component| TargetComponent {
+                name: component.name.clone(),
+                replicas: component.replicas,
+            })
+            .collect();
+        let mut targets: Vec<TargetCluster> = chosen
+            .iter()
+            .map(|candidate| TargetCluster {
+                components: components.clone(),
+                ..target(candidate, 0)
+            })
+            .collect();
+        targets.sort_unstable();
+        targets
+    }
+}
+
+/// A workload scaled to nothing stays where it is, without replicas: its objects are not taken away.
+fn asleep(chosen: &[Candidate<'_>], strategy: Strategy) -> Vec<TargetCluster> {
+    let stays = strategy != Strategy::Duplicated && chosen.iter().any(|candidate| 0 < candidate.score);
+    let mut targets: Vec<TargetCluster> = chosen
+        .iter()
+        .filter(|candidate| !stays || 0 < candidate.score)
+        .map(|candidate| target(candidate, 0))
         .collect();
-    let targets = shares
-        .into_iter()
-        .filter(|(_, share)| !binding.workload || 0 < share.replicas)
-        .map(|(name, share)| TargetCluster {
-            name: name.to_owned(),
-            replicas: share.replicas,
-        })
-        .collect();
-    Ok(Decision {
-        targets,
-        affinity: affinity_name.to_owned(),
-        explanation,
-    })
+    targets.sort_unstable();
+    targets
+}
+
+fn target(candidate: &Candidate<'_>, replicas: i32) -> TargetCluster {
+    TargetCluster {
+        name: candidate.cluster.name.clone(),
+        replicas,
+        components: Vec::new(),
+    }
 }

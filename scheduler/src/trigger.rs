@@ -17,8 +17,10 @@ pub struct View<'a> {
     pub applied_placement: Option<&'a str>,
     /// `spec.replicas`.
     pub replicas: i32,
-    /// It has replicas or requirements.
+    /// It has replicas, requirements or components.
     pub workload: bool,
+    /// It has components.
+    pub components: bool,
     /// `spec.clusters`.
     pub current: &'a [TargetCluster],
     /// `status.schedulerObservingAffinityName`.
@@ -50,7 +52,7 @@ pub fn needs_scheduling(view: &View<'_>) -> Option<Trigger> {
     if placement_changed(view, placement) {
         return Some(Trigger::Placement);
     }
-    let divided = crate::divide::by_static_weight(placement);
+    let divided = crate::strategy::is_divided(placement);
     let replicas_changed = if divided {
         view.current
             .iter()
@@ -60,7 +62,8 @@ pub fn needs_scheduling(view: &View<'_>) -> Option<Trigger> {
     } else {
         view.current.iter().any(|target| target.replicas != view.replicas)
     };
-    if view.workload && replicas_changed {
+    let unplaced = view.components && view.current.is_empty();
+    if unplaced || view.workload && replicas_changed {
         return Some(Trigger::Replicas);
     }
     if view.reschedule_triggered {

@@ -2,14 +2,14 @@
 //!
 //! Start with [`Binding`], what placement reads of a binding, and [`cluster_view`], what it reads of a cluster.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crds::placement::{Placement, Taint, TargetCluster};
 use jiff::Timestamp;
-use scheduler::{BindingView, ClusterView, Decision, ScheduleError, Snapshot};
+use scheduler::view::{Component, Enablements, Grade, NodeClass, Requirements};
+use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Snapshot};
 use schema::entry::{Entry, Meta};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::conditions::{self, Condition, seconds};
@@ -34,8 +34,8 @@ pub struct Binding {
 pub struct Spec {
     resource: Reference,
     replicas: i32,
-    replica_requirements: Option<IgnoredAny>,
-    components: Vec<IgnoredAny>,
+    replica_requirements: Option<Requirements>,
+    components: Vec<Component>,
     placement: Option<Placement>,
     clusters: Vec<TargetCluster>,
     graceful_eviction_tasks: Vec<Eviction>,
@@ -89,26 +89,30 @@ impl Binding {
         self.spec.replicas > 0 || self.spec.replica_requirements.is_some() || !self.spec.components.is_empty()
     }
 
+    /// A rebalancing was asked for that has not been done.
+    fn is_rebalanced(&self) -> bool {
+        let asked = self.spec.reschedule_triggered_at;
+        asked.is_some_and(|at| self.status.last_scheduled_time.is_none_or(|last| last < at))
+    }
+
     /// Whether it must be placed now, and why.
     pub fn trigger(&self, meta: &Meta, snapshot: &Snapshot) -> Option<scheduler::trigger::Trigger> {
-        let rescheduled = self.spec.reschedule_triggered_at;
-        let terminating = |target: &TargetCluster| {
-            snapshot
-                .clusters
-                .iter()
-                .find(|cluster| cluster.name == target.name)
-                .is_none_or(|cluster| cluster.deleting)
-        };
+        let terminating = |target: &TargetCluster| snapshot.get(&target.name).is_none_or(|cluster| cluster.deleting);
         scheduler::trigger::needs_scheduling(&scheduler::trigger::View {
             deleting: meta.deletion_timestamp.is_some(),
             placement: self.spec.placement.as_ref(),
             applied_placement: meta.annotations.get(names::APPLIED_PLACEMENT).map(String::as_str),
-            replicas: self.spec.replicas,
+            // Components are placed whole: their targets carry no replicas to compare.
+            replicas: if 1 < self.spec.components.len() {
+                0
+            } else {
+                self.spec.replicas
+            },
             workload: self.is_workload(),
+            components: !self.spec.components.is_empty(),
             current: &self.spec.clusters,
             observed_affinity: &self.status.scheduler_observing_affinity_name,
-            reschedule_triggered: rescheduled
-                .is_some_and(|at| self.status.last_scheduled_time.is_none_or(|last| last < at)),
+            reschedule_triggered: self.is_rebalanced(),
             target_terminating: self.spec.clusters.iter().any(terminating),
         })
     }
@@ -121,7 +125,8 @@ impl Binding {
             kind: spec.resource.kind.clone(),
             uid: spec.resource.uid.clone(),
             replicas: spec.replicas,
-            workload: self.is_workload(),
+            requirements: spec.replica_requirements.clone(),
+            components: spec.components.clone(),
             placement: spec.placement.clone().unwrap_or_default(),
             current: spec.clusters.clone(),
             evicting: spec
@@ -130,6 +135,8 @@ impl Binding {
                 .map(|task| task.from_cluster.clone())
                 .collect(),
             observed_affinity: self.status.scheduler_observing_affinity_name.clone(),
+            fresh: self.is_rebalanced(),
+            neighbours: scheduler::view::Neighbours::default(),
         }
     }
 }
@@ -149,12 +156,45 @@ struct ClusterSpec {
     zone: String,
     zones: Vec<String>,
     taints: Vec<Taint>,
+    resource_models: Vec<Model>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Model {
+    grade: i64,
+    ranges: Vec<Range>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Range {
+    name: String,
+    min: Value,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ClusterStatus {
     api_enablements: Vec<Enablement>,
+    resource_summary: Option<Summary>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Summary {
+    allocatable: Amounts,
+    allocating: Amounts,
+    allocated: Amounts,
+    allocatable_modelings: Vec<Modeling>,
+    node_classes: Vec<NodeClass>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Modeling {
+    grade: i64,
+    count: i64,
 }
 
 #[derive(Default, Deserialize)]
@@ -179,7 +219,11 @@ pub fn cluster_view(entry: &Entry) -> ClusterView {
     if zones.is_empty() && !cluster.spec.zone.is_empty() {
         zones.push(cluster.spec.zone);
     }
-    let enablements: BTreeSet<(String, String)> = cluster
+    let capacity = cluster
+        .status
+        .resource_summary
+        .map(|summary| capacity(summary, &cluster.spec.resource_models));
+    let enablements: Enablements = cluster
         .status
         .api_enablements
         .into_iter()
@@ -199,29 +243,39 @@ pub fn cluster_view(entry: &Entry) -> ClusterView {
         zones,
         taints: cluster.spec.taints,
         deleting: meta.deletion_timestamp.is_some(),
-        enablements,
+        enablements: Arc::new(enablements),
+        capacity,
     }
 }
 
-/// The binding with a new placement: its targets and what they were chosen by. `None` leaves the targets as they are.
-pub fn placed(have: &Value, answer: &Result<Decision, ScheduleError>) -> Option<Value> {
-    let targets: &[TargetCluster] = match answer {
-        Ok(decision) => &decision.targets,
-        // No cluster fits: it must not stay where it no longer belongs.
-        Err(ScheduleError::NoFit { .. }) => &[],
-        Err(ScheduleError::Unsupported { .. }) => return None,
-    };
-    let mut want = have.clone();
-    let targets: Vec<Value> = targets
-        .iter()
-        .map(|target| {
-            let mut value = json!({"name": target.name});
-            if target.replicas != 0 {
-                value["replicas"] = target.replicas.into();
-            }
-            value
+fn capacity(summary: Summary, models: &[Model]) -> Capacity {
+    let grades = summary.allocatable_modelings.iter().filter_map(|modeling| {
+        let model = models.iter().find(|model| model.grade == modeling.grade)?;
+        let least: serde_json::Map<String, Value> = model
+            .ranges
+            .iter()
+            .map(|range| (range.name.clone(), range.min.clone()))
+            .collect();
+        Some(Grade {
+            count: modeling.count,
+            least: serde_json::from_value(least.into()).ok()?,
         })
-        .collect();
+    });
+    Capacity {
+        grades: grades.collect(),
+        free: summary.allocatable.less(&summary.allocated).less(&summary.allocating),
+        nodes: summary.node_classes,
+    }
+}
+
+/// The binding with a new placement: its targets and what they were chosen by. `None` leaves the targets as they are: only a
+/// workload that no cluster may hold must leave where it is.
+pub fn placed(have: &Value, decision: &Decision) -> Option<Value> {
+    if decision.error.as_ref().is_some_and(|error| !error.evicts()) {
+        return None;
+    }
+    let mut want = have.clone();
+    let targets: Vec<Value> = decision.targets.iter().map(target).collect();
     if let Some(spec) = want["spec"].as_object_mut() {
         if targets.is_empty() {
             spec.remove("clusters");
@@ -233,16 +287,31 @@ pub fn placed(have: &Value, answer: &Result<Decision, ScheduleError>) -> Option<
     Some(want)
 }
 
+fn target(target: &TargetCluster) -> Value {
+    let mut value = json!({"name": target.name});
+    if target.replicas != 0 {
+        value["replicas"] = target.replicas.into();
+    }
+    if !target.components.is_empty() {
+        value["components"] = target
+            .components
+            .iter()
+            .map(|component| json!({"name": component.name, "replicas": component.replicas}))
+            .collect();
+    }
+    value
+}
+
 /// The condition that says how placing went.
-pub fn condition(answer: &Result<Decision, ScheduleError>) -> Condition {
-    match answer {
-        Ok(_) => Condition {
+pub fn condition(decision: &Decision) -> Condition {
+    match &decision.error {
+        None => Condition {
             kind: "Scheduled",
             status: "True",
             reason: crds::reasons::SUCCESS,
             message: "Binding has been scheduled successfully.".to_owned(),
         },
-        Err(error) => Condition {
+        Some(error) => Condition {
             kind: "Scheduled",
             status: "False",
             reason: error.reason(),
@@ -252,16 +321,10 @@ pub fn condition(answer: &Result<Decision, ScheduleError>) -> Condition {
 }
 
 /// The status of a binding after placing. `moved` says that the binding was written because of it.
-pub fn status(
-    have: &Value,
-    generation: i64,
-    answer: &Result<Decision, ScheduleError>,
-    moved: bool,
-    now: Timestamp,
-) -> Value {
+pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, now: Timestamp) -> Value {
     let mut want = have.clone();
-    conditions::set(&mut want, &condition(answer), now);
-    if let Ok(decision) = answer {
+    conditions::set(&mut want, &condition(decision), now);
+    if decision.error.is_none() {
         let observed = have["status"]["schedulerObservedGeneration"].as_i64();
         // Looking again at what stands is no news: its time stays.
         if moved || observed != Some(generation) || have["status"]["lastScheduledTime"].is_null() {
@@ -278,9 +341,9 @@ pub fn status(
 }
 
 /// What the Event says.
-pub fn news(answer: &Result<Decision, ScheduleError>, namespaced: bool) -> String {
-    match answer {
-        Ok(decision) => {
+pub fn news(decision: &Decision, namespaced: bool) -> String {
+    match &decision.error {
+        None => {
             let targets: Vec<String> = decision
                 .targets
                 .iter()
@@ -293,7 +356,7 @@ pub fn news(answer: &Result<Decision, ScheduleError>, namespaced: bool) -> Strin
                 targets.join(", ")
             )
         }
-        Err(error) => error.to_string(),
+        Some(error) => error.to_string(),
     }
 }
 

@@ -1,10 +1,11 @@
 //! One binding: place it if it must be, store targets and status.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
-use scheduler::{Decision, ErrorClass, ScheduleError};
+use scheduler::{Decision, ErrorClass};
 use schema::entry::Key;
 use serde::Deserialize;
 use serde_json::json;
@@ -14,6 +15,9 @@ use super::plan::{self, Binding};
 use crate::context::{Context, Error, Outcome, SCHEDULER};
 use crate::kinds;
 use crate::render::plan::Reference;
+
+/// How long a binding without room waits for its next look.
+const RETRY_UNSCHEDULABLE: Duration = Duration::from_mins(5);
 
 #[derive(Deserialize)]
 struct Bound {
@@ -47,19 +51,19 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     };
     let started = Instant::now();
-    let answer = scheduler::place(&snapshot, &binding.view());
+    let decision = scheduler::place(&snapshot, &binding.view());
     context.metrics.decided(started.elapsed(), context.queues.place.len());
     let have = entry.value();
     let mut current = entry;
     let mut moved = false;
-    if let Some(want) = plan::placed(&have, &answer)
+    if let Some(want) = plan::placed(&have, &decision)
         && let Some(stored) = context.write(SCHEDULER, resource, &current, &have, &want).await?
     {
         current = stored;
         moved = true;
     }
     let have = current.value();
-    let want = plan::status(&have, current.meta().generation, &answer, moved, context.clock.now());
+    let want = plan::status(&have, current.meta().generation, &decision, moved, context.clock.now());
     let told = context
         .write_status(SCHEDULER, resource, &current, &have, &want)
         .await?
@@ -67,27 +71,26 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if moved || told {
         context
             .metrics
-            .scheduled(answer.is_ok(), schedule_type(trigger), started.elapsed());
+            .scheduled(decision.error.is_none(), schedule_type(trigger), started.elapsed());
         context.metrics.lag("place", since.elapsed());
-        tell(&context, &current, &answer);
+        tell(&context, &current, &decision);
     }
-    match &answer {
-        Ok(_) => Ok(Action::Done),
-        Err(error) => match error.class() {
-            // A change of a cluster, the policy or the binding brings it back; time alone changes nothing.
-            ErrorClass::AwaitChange | ErrorClass::UserInput => Ok(Action::Done),
-        },
-    }
+    Ok(match decision.error.as_ref().map(scheduler::ScheduleError::class) {
+        // Room comes and goes without a change that anybody is told of.
+        Some(ErrorClass::AwaitRoom) => Action::After(RETRY_UNSCHEDULABLE),
+        // A change of a cluster, the policy or the binding brings it back; time alone changes nothing.
+        None | Some(ErrorClass::AwaitChange | ErrorClass::UserInput) => Action::Done,
+    })
 }
 
-fn tell(context: &Context, binding: &schema::entry::Entry, answer: &Result<Decision, ScheduleError>) {
+fn tell(context: &Context, binding: &schema::entry::Entry, decision: &Decision) {
     let resource = kinds::binding_of(binding.key());
-    let outcome = if answer.is_ok() {
+    let outcome = if decision.error.is_none() {
         Outcome::normal("ScheduleBindingSucceed")
     } else {
         Outcome::warning("ScheduleBindingFailed")
     };
-    let message = plan::news(answer, resource.namespaced);
+    let message = plan::news(decision, resource.namespaced);
     context.tell(plan::SCHEDULER_NAME, resource, binding, outcome, message.clone());
     let Ok(bound) = binding.typed::<Bound>() else { return };
     let reference = bound.spec.resource;

@@ -2,6 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn shares(seats: i32, weights: &BTreeMap<&'static str, i64>, descend: bool) -> BTreeMap<&'static str, Seats> {
+    let names: Vec<&str> = weights.keys().copied().collect();
+    let parties = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| (index, *name, weights[name]));
+    let all = webster(seats, parties, descend);
+    all.into_iter().map(|party| (names[party.index], party)).collect()
+}
+
 /// Webster's method as it is told: seat by seat.
 fn seat_by_seat<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_descend: bool) -> BTreeMap<&'a str, i32> {
     let mut seats: BTreeMap<&str, i32> = weights.keys().map(|name| (*name, 0)).collect();
@@ -25,13 +35,25 @@ fn seat_by_seat<'a>(replicas: i32, weights: &BTreeMap<&'a str, i64>, names_desce
 #[test]
 fn only_who_won_against_an_equal_that_went_without_owes_it_to_the_tie_rule() {
     let ties = |replicas: i32, list: &[(&'static str, i64)]| -> Vec<bool> {
-        let shares = webster(replicas, &list.iter().copied().collect(), false);
+        let shares = shares(replicas, &list.iter().copied().collect(), false);
         shares.values().map(|share| share.tie).collect()
     };
     assert_eq!(ties(10, &[("ap", 1), ("eu", 1), ("us", 1)]), [true, false, false]);
     assert_eq!(ties(9, &[("ap", 1), ("eu", 1), ("us", 1)]), [false, false, false]);
     assert_eq!(ties(10, &[("ap", 1), ("eu", 2), ("us", 2)]), [false, false, false]);
     assert_eq!(ties(0, &[("ap", 1)]), [false]);
+}
+
+const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+fn apportioned(seats: i32, weights: &BTreeMap<&'static str, i64>, descend: bool) -> BTreeMap<&'static str, i32> {
+    let mut all: BTreeMap<&str, i32> = weights.keys().map(|name| (*name, 0)).collect();
+    all.extend(
+        shares(seats, weights, descend)
+            .into_iter()
+            .map(|(name, party)| (name, party.seats)),
+    );
+    all
 }
 
 proptest! {
@@ -41,10 +63,22 @@ proptest! {
         list in proptest::collection::vec(prop_oneof![0_i64..4, 0_i64..1000, any::<i64>().prop_map(|weight| weight & i64::MAX)], 0..9),
         descend: bool,
     ) {
-        const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
         let weights: BTreeMap<&str, i64> = NAMES.into_iter().zip(list).collect();
-        let shares = webster(replicas, &weights, descend);
-        let seats: BTreeMap<&str, i32> = shares.into_iter().map(|(name, share)| (name, share.replicas)).collect();
+        let seats: BTreeMap<&str, i32> = apportioned(replicas, &weights, descend);
         prop_assert_eq!(seats, seat_by_seat(replicas, &weights, descend));
+    }
+
+    #[test]
+    fn nobody_gets_more_than_its_weight_while_there_are_weights_enough(
+        list in proptest::collection::vec(0_i64..60, 1..9),
+        part in 0_i64..=100,
+        descend: bool,
+    ) {
+        let weights: BTreeMap<&str, i64> = NAMES.into_iter().zip(list).collect();
+        let sum: i64 = weights.values().sum();
+        let seats = i32::try_from(sum * part / 100).unwrap();
+        for (name, share) in shares(seats, &weights, descend) {
+            prop_assert!(i64::from(share.seats) <= weights[name]);
+        }
     }
 }

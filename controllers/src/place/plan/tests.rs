@@ -4,18 +4,16 @@ use schema::entry::{Draft, Key};
 use super::*;
 use crate::kinds;
 
-fn cluster(name: &str) -> ClusterView {
+fn cluster(name: &str) -> Arc<ClusterView> {
     let object = json!({"metadata": {"name": name}, "spec": {"zone": "z1"}, "status": {
         "apiEnablements": [{"groupVersion": "apps/v1", "resources": [{"name": "deployments", "kind": "Deployment"}]}],
         "conditions": [{"type": "CompleteAPIEnablements", "status": "True"}]}});
     let key = Key::new(kinds::CLUSTER.group_resource.clone(), "", name);
-    cluster_view(&Draft::new(object).unwrap().seal(key, 1))
+    Arc::new(cluster_view(&Draft::new(object).unwrap().seal(key, 1)))
 }
 
 fn snapshot() -> Snapshot {
-    Snapshot {
-        clusters: ["ap", "eu", "us"].into_iter().map(cluster).collect(),
-    }
+    Snapshot::new(["ap", "eu", "us"].into_iter().map(cluster))
 }
 
 fn divided() -> Value {

@@ -1,0 +1,146 @@
+//! Which clusters an affinity names (§3.3, `ClusterMatches`), prepared once and asked of every cluster.
+
+use crds::placement::{ClusterAffinity, ClusterAffinityTerm, Expression, StaticClusterWeight};
+
+use crate::view::ClusterView;
+
+/// Whether an affinity names a cluster: excluded names first, then labels, fields and names, all of which must hold. An empty
+/// affinity names every cluster. For many clusters prepare a [`Matcher`].
+pub fn matches(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
+    Matcher::new(affinity).matches(cluster)
+}
+
+/// An affinity with its names sorted: policies may list thousands.
+#[derive(Debug)]
+pub struct Matcher<'a> {
+    affinity: &'a ClusterAffinity,
+    names: Vec<&'a str>,
+    exclude: Vec<&'a str>,
+}
+
+impl<'a> Matcher<'a> {
+    /// Prepares an affinity.
+    pub fn new(affinity: &'a ClusterAffinity) -> Self {
+        let sorted = |names: &'a [String]| {
+            let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+            names.sort_unstable();
+            names
+        };
+        Self {
+            affinity,
+            names: sorted(&affinity.cluster_names),
+            exclude: sorted(&affinity.exclude),
+        }
+    }
+
+    /// Whether it names this cluster.
+    pub fn matches(&self, cluster: &ClusterView) -> bool {
+        let name = cluster.name.as_str();
+        self.exclude.binary_search(&name).is_err()
+            && (self.names.is_empty() || self.names.binary_search(&name).is_ok())
+            && selects(self.affinity, cluster)
+    }
+}
+
+/// Labels and fields.
+fn selects(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
+    affinity
+        .label_selector
+        .as_ref()
+        .is_none_or(|selector| selector.matches(&cluster.labels))
+        && affinity
+            .field_selector
+            .iter()
+            .flat_map(|selector| &selector.match_expressions)
+            .all(|expression| field_holds(expression, cluster))
+}
+
+fn field_holds(expression: &Expression, cluster: &ClusterView) -> bool {
+    match expression.key.as_str() {
+        "provider" => expression.holds(some(&cluster.provider)),
+        "region" => expression.holds(some(&cluster.region)),
+        // A cluster may lie in several zones: one of them is enough for In, none may be named by NotIn.
+        "zone" if expression.operator == "In" => cluster.zones.iter().any(|zone| expression.holds(Some(zone))),
+        "zone" => cluster.zones.iter().all(|zone| expression.holds(Some(zone))),
+        _ => false,
+    }
+}
+
+/// A field that is empty is a field that is not there.
+fn some(field: &str) -> Option<&str> {
+    (!field.is_empty()).then_some(field)
+}
+
+/// A group of clusters with the groups that take what it has no room for.
+#[derive(Debug)]
+pub(crate) struct Tiers<'a>(Vec<Matcher<'a>>);
+
+impl<'a> Tiers<'a> {
+    /// Without overflow.
+    pub(crate) fn single(affinity: &'a ClusterAffinity) -> Self {
+        Self(vec![Matcher::new(affinity)])
+    }
+
+    /// A named group; `overflowing` says whether its further groups count (only for workloads).
+    pub(crate) fn term(term: &'a ClusterAffinityTerm, overflowing: bool) -> Self {
+        let further = term.overflow_affinities.iter().filter(|_| overflowing);
+        Self(
+            std::iter::once(&term.affinity)
+                .chain(further.map(|term| &term.affinity))
+                .map(Matcher::new)
+                .collect(),
+        )
+    }
+
+    /// The first group that names a cluster: 0 is the primary one.
+    pub(crate) fn of(&self, cluster: &ClusterView) -> Option<usize> {
+        self.0.iter().position(|matcher| matcher.matches(cluster))
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The weights of a policy. Rules that list names are found by name, so that a list as long as the clusters costs no more than the clusters.
+#[derive(Debug)]
+pub(crate) struct Weights<'a> {
+    /// (cluster name, rule), sorted.
+    named: Vec<(&'a str, usize)>,
+    /// Rules without names.
+    general: Vec<usize>,
+    rules: &'a [StaticClusterWeight],
+}
+
+impl<'a> Weights<'a> {
+    pub(crate) fn new(rules: &'a [StaticClusterWeight]) -> Self {
+        let (mut named, mut general) = (Vec::new(), Vec::new());
+        for (at, rule) in rules.iter().enumerate() {
+            if rule.target_cluster.cluster_names.is_empty() {
+                general.push(at);
+            }
+            named.extend(rule.target_cluster.cluster_names.iter().map(|name| (name.as_str(), at)));
+        }
+        named.sort_unstable();
+        Self { named, general, rules }
+    }
+
+    /// The largest weight of the rules that name a cluster; 0 without any.
+    pub(crate) fn of(&self, cluster: &ClusterView) -> i64 {
+        let name = cluster.name.as_str();
+        let from = self.named.partition_point(|(own, _)| *own < name);
+        let own = self.named[from..].iter().take_while(|(own, _)| *own == name);
+        let candidates = own.map(|(_, at)| *at).chain(self.general.iter().copied());
+        candidates
+            .map(|at| &self.rules[at])
+            .filter(|rule| {
+                let affinity = &rule.target_cluster;
+                !affinity.exclude.contains(&cluster.name) && selects(affinity, cluster)
+            })
+            .map(|rule| rule.weight)
+            .max()
+            .unwrap_or_default()
+            .max(0)
+    }
+}

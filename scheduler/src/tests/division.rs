@@ -1,0 +1,226 @@
+//! §3.5 and §3.7: how replicas are divided.
+
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn s3_5_duplicated() {
+    divides("a b", 2, &json!({}), "", expect!["a=2 b=2"]);
+    let mut placement = static_weights(&[("a", 1)]);
+    placement["replicaScheduling"]["replicaSchedulingType"] = json!("Duplicated");
+    divides("a b", 2, &placement, "", expect!["a=2 b=2"]);
+}
+
+#[test]
+fn s3_5_static_weights() {
+    let equal = static_weights(&[("us", 1), ("ap", 1), ("eu", 1)]);
+    divides("eu ap us", 3, &equal, "", expect!["ap=1 eu=1 us=1"]);
+    divides("eu ap us", 10, &equal, "", expect!["ap=4 eu=3 us=3"]);
+    let skewed = static_weights(&[("us", 2), ("ap", 1), ("eu", 2)]);
+    divides("eu ap us", 10, &skewed, "", expect!["ap=2 eu=4 us=4"]);
+    // The largest rule counts; without any weight all weigh the same; with one, the others get nothing; shares of zero are no targets.
+    divides(
+        "a b",
+        4,
+        &static_weights(&[("a", 1), ("a", 3), ("b", 1)]),
+        "",
+        expect!["a=3 b=1"],
+    );
+    divides("a b", 4, &static_weights(&[("x", 7)]), "", expect!["a=2 b=2"]);
+    divides("a b", 4, &static_weights(&[]), "", expect!["a=2 b=2"]);
+    divides("a b", 4, &static_weights(&[("a", 1)]), "", expect!["a=4"]);
+    divides("a b", 1, &static_weights(&[("a", 5), ("b", 1)]), "", expect!["a=1"]);
+    let by_label = json!({"replicaScheduling": {"replicaSchedulingType": "Divided", "weightPreference": {"staticWeightList": [
+        {"targetCluster": {"exclude": ["a"]}, "weight": 3}, {"targetCluster": {}, "weight": 1}]}}});
+    divides("a b", 4, &by_label, "", expect!["a=1 b=3"]);
+}
+
+#[test]
+fn s3_5_static_weights_tie() {
+    let mut odd = binding(1, static_weights(&[]), "");
+    check("a b", &odd, expect!["a=1"]);
+    odd.uid = odd_uid();
+    check("a b", &odd, expect!["b=1"]);
+}
+
+#[test]
+fn s3_5_static_weights_start_anew_each_time() {
+    // ⚠ Also in steady mode: what is there does not count.
+    divides(
+        "a b",
+        4,
+        &static_weights(&[("a", 1), ("b", 1)]),
+        "a=4",
+        expect!["a=2 b=2"],
+    );
+}
+
+#[test]
+fn s3_5_any_number_of_replicas_is_divided_at_once() {
+    divides(
+        "a b",
+        i32::MAX,
+        &static_weights(&[]),
+        "",
+        expect!["a=1073741824 b=1073741823"],
+    );
+    let heavy = static_weights(&[("a", i64::MAX), ("b", i64::MAX)]);
+    divides("a b", i32::MAX, &heavy, "", expect!["a=1073741824 b=1073741823"]);
+}
+
+#[test]
+fn s3_5_dynamic_weights_first() {
+    divides("a:18 b:12 c:6", 12, &dynamic(), "", expect!["a=6 b=4 c=2"]);
+    divides("a:0 b:2", 2, &dynamic(), "", expect!["b=2"]);
+    divides(
+        "a:1 b:2",
+        12,
+        &dynamic(),
+        "",
+        expect!["Unschedulable (AwaitRoom): Clusters available replicas 3 are not enough to schedule."],
+    );
+    // Who has not told what it has holds nothing.
+    divides(
+        "a",
+        1,
+        &dynamic(),
+        "",
+        expect!["Unschedulable (AwaitRoom): Clusters available replicas 0 are not enough to schedule."],
+    );
+}
+
+#[test]
+fn s3_5_dynamic_weights_scale_up() {
+    // Only what is new is divided, by the room that is left.
+    divides("a:0 b:10 c:10", 16, &dynamic(), "a=6 b=4 c=2", expect!["a=6 b=6 c=4"]);
+    // A cluster that may not hold it any more gives its replicas away.
+    divides("b:10 c:10", 12, &dynamic(), "a=6 b=4 c=2", expect!["b=7 c=5"]);
+}
+
+#[test]
+fn s3_5_dynamic_weights_scale_down() {
+    // By what is there, whatever the room.
+    divides("a:0 b:99 c:0", 6, &dynamic(), "a=6 b=4 c=2", expect!["a=3 b=2 c=1"]);
+}
+
+#[test]
+fn s3_5_dynamic_weights_steady() {
+    divides("a:0 b:99", 6, &dynamic(), "a=6", expect!["a=6"]);
+}
+
+#[test]
+fn s3_5_dynamic_weights_fresh() {
+    let mut fresh = binding(12, dynamic(), "a=12");
+    fresh.fresh = true;
+    // What it uses is room, too.
+    check("a:0 b:12", &fresh, expect!["a=6 b=6"]);
+    fresh.replicas = 25;
+    check(
+        "a:0 b:12",
+        &fresh,
+        expect!["Unschedulable (AwaitRoom): Clusters available replicas 24 are not enough to schedule."],
+    );
+}
+
+#[test]
+fn s3_5_dynamic_weights_equal_rooms_go_by_name() {
+    // ⚠ Karmada's sort is not stable here.
+    divides("c:5 b:5 a:5", 4, &dynamic(), "", expect!["a=2 b=1 c=1"]);
+    let mut odd = binding(4, dynamic(), "");
+    odd.uid = odd_uid();
+    check("c:5 b:5 a:5", &odd, expect!["a=1 b=1 c=2"]);
+}
+
+#[test]
+fn s3_5_aggregated() {
+    divides("a:3 b:12 c:6", 12, &aggregated(), "", expect!["b=12"]);
+    divides("a:3 b:12 c:6", 13, &aggregated(), "", expect!["b=9 c=4"]);
+    // Up: those in use come first, however large the others.
+    divides("a:3 b:99", 5, &aggregated(), "a=3", expect!["a=5"]);
+    divides("a:1 b:99", 6, &aggregated(), "a=3", expect!["a=3 b=3"]);
+    // Down: as few as hold it.
+    divides("a:0 b:0 c:0", 6, &aggregated(), "a=6 b=4 c=2", expect!["a=6"]);
+    divides("a:0 b:0 c:0", 8, &aggregated(), "a=6 b=4 c=2", expect!["a=5 b=3"]);
+    divides("a:9 b:9", 12, &aggregated(), "a=6 b=6", expect!["a=6 b=6"]);
+    let mut fresh = binding(12, aggregated(), "a=6 b=6");
+    fresh.fresh = true;
+    check("a:0 b:9", &fresh, expect!["b=12"]);
+    divides(
+        "a:1 b:2",
+        12,
+        &aggregated(),
+        "",
+        expect!["Unschedulable (AwaitRoom): Clusters available replicas 3 are not enough to schedule."],
+    );
+}
+
+#[test]
+fn s3_5_aggregated_shares_the_last_clusters_by_room() {
+    divides("a:3 b:99", 6, &aggregated(), "a=3 b=1", expect!["a=3 b=3"]);
+}
+
+#[test]
+fn s3_5_what_has_no_replicas_goes_whole() {
+    let service = BindingView {
+        requirements: None,
+        ..binding(0, dynamic(), "")
+    };
+    check("a b", &service, expect!["a=0 b=0"]);
+}
+
+#[test]
+fn s3_5_scaled_to_nothing_stays_where_it_is() {
+    divides("a:9 b:9 c:9", 0, &dynamic(), "a=6 b=4", expect!["a=0 b=0"]);
+    divides("a:9 b:9 c:9", 0, &dynamic(), "a=0 b=0", expect!["a=0 b=0"]);
+    divides("a:9 b:9", 0, &static_weights(&[("a", 1)]), "a=3", expect!["a=0"]);
+    divides("a:9 b:9", 0, &json!({}), "a=3", expect!["a=0 b=0"]);
+    divides("a:9 b:9", 4, &dynamic(), "a=0 b=0", expect!["a=2 b=2"]);
+}
+
+#[test]
+fn s3_5_unknown_strategies_are_named() {
+    let odd = json!({"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Odd"}});
+    divides(
+        "a",
+        1,
+        &odd,
+        "",
+        expect![
+            "SchedulerError (UserInput): unsupported replica scheduling strategy, replicaSchedulingType: Divided, replicaDivisionPreference: Odd"
+        ],
+    );
+}
+
+#[test]
+fn s3_7_components_go_whole_to_one_cluster() {
+    let components = json!([
+        {"name": "head", "replicas": 1, "replicaRequirements": {"resourceRequest": {"cpu": 2}}},
+        {"name": "worker", "replicas": 4, "replicaRequirements": {"resourceRequest": {"cpu": 1}}},
+    ]);
+    let one = json!({"spreadConstraints": [{"spreadByField": "cluster", "minGroups": 1, "maxGroups": 1}]});
+    let mut wanted = BindingView {
+        requirements: None,
+        components: serde_json::from_value(components).unwrap(),
+        ..binding(0, one, "")
+    };
+    let decision = place(&snapshot(clusters("a:5 b:6 c:4")), &wanted);
+    assert_eq!(
+        serde_json::to_value(&decision.targets).unwrap(),
+        json!([
+            {"name": "b", "components": [{"name": "head", "replicas": 1}, {"name": "worker", "replicas": 4}]},
+        ])
+    );
+    check(
+        "a:5 c:4",
+        &wanted,
+        expect!["SchedulerError (AwaitRoom): no enough resource when selecting 1 clusters"],
+    );
+    // Where it is it stays.
+    wanted.current = targets("a=0");
+    assert_eq!(shares(&place(&snapshot(clusters("a:6 b:60")), &wanted).targets), "a=0");
+    // Without the constraint every cluster gets all, and no components are recorded.
+    wanted.placement = serde_json::from_value(json!({})).unwrap();
+    wanted.current.clear();
+    check("a:5 b:6", &wanted, expect!["a=0 b=0"]);
+}
