@@ -11,6 +11,8 @@ use scheduler::{ClusterView, Snapshot};
 use schema::entry::{Entry, GroupResource, Key};
 use serde::Deserialize;
 
+use crate::depend::order::Graph;
+use crate::depend::plan::listed;
 use crate::detect::plan::{Claim, Policy, Template, claim_of};
 use crate::kinds;
 use crate::names;
@@ -37,6 +39,14 @@ struct Inner {
     bindings_of_policy: Postings,
     /// Bindings by target cluster.
     bindings_on: Postings,
+    /// Bindings by what their templates depend on; see [`need`].
+    needing: Postings,
+    /// Attached bindings by the permanent ids of the bindings that require them.
+    attached: Postings,
+    /// Which templates must be in a cluster before which.
+    order: Graph,
+    /// Bindings by the Works that they wait for.
+    held: Postings,
     /// Works by the permanent id of their binding.
     works: Postings,
     /// ReplicaSets by the uid of the Deployment that they record.
@@ -76,6 +86,10 @@ impl Postings {
         self.backward.insert(key.clone(), terms);
     }
 
+    fn is_empty(&self) -> bool {
+        self.forward.is_empty()
+    }
+
     fn get(&self, term: &str) -> Vec<Key> {
         let mut keys: Vec<Key> = self.forward.get(term).into_iter().flatten().cloned().collect();
         keys.sort_unstable();
@@ -90,8 +104,16 @@ struct Targets {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct TargetsSpec {
+    clusters: Vec<TargetName>,
+    required_by: Vec<TargetsOfDependent>,
+    propagate_deps: bool,
+}
+
+#[derive(Deserialize)]
+struct TargetsOfDependent {
+    #[serde(default)]
     clusters: Vec<TargetName>,
 }
 
@@ -147,6 +169,26 @@ impl Index {
         self.read().policies.get(key).cloned()
     }
 
+    /// Policies beside this one that take from policies of lower priority and that could not take from it while its priority was
+    /// `before`, but can `now`: the highest first.
+    pub(crate) fn preemptors(&self, key: &Key, before: i64, now: i64) -> Vec<Key> {
+        let inner = self.read();
+        let mut found: Vec<&Arc<Policy>> = inner
+            .policies
+            .values()
+            .filter(|policy| {
+                policy.preempts
+                    && policy.key != *key
+                    && policy.key.resource == key.resource
+                    && policy.key.namespace == key.namespace
+                    && now < policy.priority
+                    && policy.priority <= before
+            })
+            .collect();
+        found.sort_by(|left, right| (right.priority, &left.key).cmp(&(left.priority, &right.key)));
+        found.into_iter().map(|policy| policy.key.clone()).collect()
+    }
+
     /// Policies that select this kind: those of the template's namespace and the cluster-wide ones.
     pub(crate) fn candidates(&self, template: &Template<'_>) -> (Vec<Arc<Policy>>, Vec<Arc<Policy>>) {
         let inner = self.read();
@@ -200,24 +242,94 @@ impl Index {
             .collect()
     }
 
-    /// A binding was seen.
-    pub(crate) fn binding_seen(&self, entry: &Entry, deleted: bool) {
-        let (mut policies, mut clusters) = (Vec::new(), Vec::new());
+    /// A binding was seen; answers whether it has dependencies that follow it, or had.
+    pub(crate) fn binding_seen(&self, entry: &Entry, deleted: bool) -> bool {
+        let (mut policies, mut clusters, mut needs, mut dependents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let meta = entry.meta();
+        let mut depends = meta
+            .finalizers
+            .iter()
+            .any(|finalizer| finalizer == names::DEPENDENCIES_FINALIZER);
         if !deleted {
-            let labels = &entry.meta().labels;
             policies.extend(
                 [names::POLICY_ID, names::CLUSTER_POLICY_ID]
                     .iter()
-                    .filter_map(|label| labels.get(*label))
+                    .filter_map(|label| meta.labels.get(*label))
                     .cloned(),
             );
+            let ours = meta.labels.range(names::DEPENDED_BY_PREFIX.to_owned()..);
+            dependents.extend(
+                ours.take_while(|(label, _)| label.starts_with(names::DEPENDED_BY_PREFIX))
+                    .map(|(_, id)| id.clone()),
+            );
             if let Ok(targets) = entry.typed::<Targets>() {
-                clusters.extend(targets.spec.clusters.into_iter().map(|cluster| cluster.name));
+                let spec = targets.spec;
+                let required = spec.required_by.into_iter().flat_map(|dependent| dependent.clusters);
+                clusters.extend(spec.clusters.into_iter().chain(required).map(|cluster| cluster.name));
+                depends |= spec.propagate_deps && !entry.namespace().is_empty();
+            }
+            if depends {
+                needs.extend(
+                    listed(entry)
+                        .iter()
+                        .map(|needed| need(&needed.api_version, &needed.kind, &needed.namespace, &needed.name)),
+                );
             }
         }
         let mut inner = self.write();
         inner.bindings_of_policy.set(entry.key(), policies);
         inner.bindings_on.set(entry.key(), clusters);
+        inner.needing.set(entry.key(), needs);
+        inner.attached.set(entry.key(), dependents);
+        if deleted {
+            inner.held.set(entry.key(), Vec::new());
+        }
+        depends
+    }
+
+    /// Bindings whose templates depend on an object, whether it is there or not.
+    pub(crate) fn needing(&self, resource: &Resource, entry: &Entry) -> Vec<Key> {
+        let inner = self.read();
+        if inner.needing.is_empty() {
+            return Vec::new();
+        }
+        let api_version = resource.api_version();
+        let mut keys = inner
+            .needing
+            .get(&need(&api_version, &resource.kind, entry.namespace(), entry.name()));
+        keys.extend(
+            inner
+                .needing
+                .get(&need(&api_version, &resource.kind, entry.namespace(), "")),
+        );
+        keys
+    }
+
+    /// Attached bindings that a binding requires, by its permanent id.
+    pub(crate) fn attached(&self, binding_id: &str) -> Vec<Key> {
+        self.read().attached.get(binding_id)
+    }
+
+    /// Says anew what a template needs; answers what of it must be in a cluster before.
+    pub(crate) fn order(&self, template: &Key, needs: &[Key]) -> Vec<Key> {
+        let mut inner = self.write();
+        inner.order.set(template, needs);
+        inner.order.before(template)
+    }
+
+    /// Says anew which Works a binding waits for.
+    pub(crate) fn hold(&self, binding: &Key, works: &[Key]) {
+        let mut inner = self.write();
+        inner.held.set(binding, works.iter().map(Key::to_string).collect());
+    }
+
+    /// Bindings that wait for a Work.
+    pub(crate) fn held_by(&self, work: &Key) -> Vec<Key> {
+        let inner = self.read();
+        if inner.held.is_empty() {
+            return Vec::new();
+        }
+        inner.held.get(&work.to_string())
     }
 
     /// Bindings of a policy.
@@ -324,6 +436,11 @@ impl Index {
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The term for an object that others may depend on; without a name, for all of its kind in the namespace.
+fn need(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
+    format!("{api_version} {kind} {namespace}/{name}")
 }
 
 /// The permanent id of a binding.
