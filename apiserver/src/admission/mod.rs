@@ -47,6 +47,14 @@ pub(crate) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> 
     Ok(())
 }
 
+/// Completes what webhooks are about to see, as built-in admission does. What they leave out is completed again after them;
+/// permanent ids come then, as uids do.
+pub(crate) fn complete(call: &Call<'_>, subresource: &str, creating: bool, object: &mut Value) {
+    if call.api.config.profile == Profile::Hub && subresource.is_empty() {
+        federation::mutate(call, object, creating);
+    }
+}
+
 /// A new object needs a namespace that stays: said before anybody else is asked about it.
 pub(crate) fn expect_namespace(call: &Call<'_>, old: Option<&Value>, object: &Value) -> Result<(), Status> {
     match old {

@@ -200,6 +200,7 @@ impl Write<'_, '_> {
         }
         admission::expect_namespace(call, old, &object)?;
         typed::default(call, &mut object, false);
+        admission::complete(call, self.subresource, old.is_none(), &mut object);
         let hooks = hooks.with_name(meta_text(&object, "name"));
         let mut changed = hooks.mutate(old, object.clone()).await?;
         if changed == object {

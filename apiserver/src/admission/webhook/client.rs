@@ -72,8 +72,18 @@ pub(super) enum CallError {
     Transport(String, String),
     #[error("response body exceeds the limit of {ANSWER} bytes")]
     TooLong,
-    #[error("{0}")]
-    Refused(String),
+    #[error("{1}")]
+    Refused(u16, String),
+}
+
+impl CallError {
+    /// What counts as the code of the failure.
+    pub(super) fn code(&self) -> u16 {
+        match self {
+            Self::Refused(code, _) => *code,
+            _ => 503,
+        }
+    }
 }
 
 /// Calls one target.
@@ -160,7 +170,8 @@ impl Client {
         if parts.status.is_success() {
             return Ok(body);
         }
-        Err(CallError::Refused(refusal(parts.status.as_u16(), &body)))
+        let code = parts.status.as_u16();
+        Err(CallError::Refused(code, refusal(code, &body)))
     }
 }
 

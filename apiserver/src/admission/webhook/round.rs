@@ -5,6 +5,8 @@ use schema::status::{Reason, Status};
 use serde_json::Value;
 
 use super::Hooks;
+use super::client::CallError;
+use super::counts::Outcome;
 use super::index::Candidate;
 use super::matching::{question, wants};
 use super::review::{self, Decision};
@@ -12,14 +14,31 @@ use super::review::{self, Decision};
 /// Why a call did not end with a yes.
 enum Failure {
     /// The webhook could not be asked, or gave no answer: its failure policy says what that means.
-    Call(String),
-    /// The request ends here.
-    Final(Box<Status>),
+    Call(Called),
+    /// The webhook said no.
+    Denied(Box<Status>),
+    /// The request ends here, for what the server makes of the answer.
+    Broken(Box<Status>),
+}
+
+/// A failed call, in words and as a code of HTTP.
+struct Called {
+    text: String,
+    code: u16,
+}
+
+impl Failure {
+    fn call(code: u16, text: impl Into<String>) -> Self {
+        Self::Call(Called {
+            text: text.into(),
+            code,
+        })
+    }
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self::Final(Box::new(status))
+        Self::Broken(Box::new(status))
     }
 }
 
@@ -37,8 +56,11 @@ pub(super) async fn mutate(
             if (again && !missed[index]) || !wants(hooks, candidate, old, object.as_ref())? {
                 continue;
             }
-            let result = timed(hooks, candidate, true, old, object.as_ref()).await;
-            match result.and_then(|patch| change(hooks, candidate, object.as_ref(), &patch)) {
+            let asked = async {
+                let patch = ask(hooks, candidate, true, old, object.as_ref()).await?;
+                change(hooks, candidate, object.as_ref(), &patch)
+            };
+            match counted(hooks, candidate, true, asked).await {
                 Ok(None) => {}
                 Ok(Some(changed)) => {
                     object = Some(changed);
@@ -46,7 +68,7 @@ pub(super) async fn mutate(
                         *missed |= std::mem::take(called);
                     }
                 }
-                Err(failure) => settle_failure(hooks, candidate, true, failure)?,
+                Err(failure) => settle_failure(candidate, failure)?,
             }
             called[index] |= candidate.hook.terms.again;
         }
@@ -67,26 +89,25 @@ pub(super) async fn validate(hooks: &Hooks<'_>, old: Option<&Value>, object: Opt
     }
     let calls = relevant
         .iter()
-        .map(|candidate| timed(hooks, candidate, false, old, object));
+        .map(|candidate| counted(hooks, candidate, false, ask(hooks, candidate, false, old, object)));
     let results = futures::future::join_all(calls).await;
     for (candidate, result) in relevant.into_iter().zip(results) {
         if let Err(failure) = result {
-            settle_failure(hooks, candidate, false, failure)?;
+            settle_failure(candidate, failure)?;
         }
     }
     Ok(())
 }
 
 /// What a failure means for the request.
-fn settle_failure(hooks: &Hooks<'_>, candidate: &Candidate, mutating: bool, failure: Failure) -> Result<(), Status> {
+fn settle_failure(candidate: &Candidate, failure: Failure) -> Result<(), Status> {
     let terms = &candidate.hook.terms;
     match failure {
-        Failure::Final(status) => Err(*status),
+        Failure::Denied(status) | Failure::Broken(status) => Err(*status),
         Failure::Call(problem) => {
-            let text = format!("failed calling webhook {:?}: {problem}", terms.name);
+            let text = format!("failed calling webhook {:?}: {}", terms.name, problem.text);
             if terms.open {
                 tracing::warn!("{text}: going on without");
-                hooks.call.api.webhooks.counts.failed_open(&terms.name, mutating);
                 return Ok(());
             }
             tracing::warn!("{text}");
@@ -100,24 +121,25 @@ fn settle_failure(hooks: &Hooks<'_>, candidate: &Candidate, mutating: bool, fail
     }
 }
 
-/// Asks one webhook, and notes how long that took.
-async fn timed(
+/// Waits for what asking a webhook gives, and counts it.
+async fn counted<T>(
     hooks: &Hooks<'_>,
     candidate: &Candidate,
     mutating: bool,
-    old: Option<&Value>,
-    object: Option<&Value>,
-) -> Result<Vec<u8>, Failure> {
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let start = tokio::time::Instant::now();
-    let result = ask(hooks, candidate, mutating, old, object).await;
+    let result = asked.await;
     let terms = &candidate.hook.terms;
-    let rejected = match &result {
-        Ok(_) => false,
-        Err(Failure::Call(_)) => !terms.open,
-        Err(Failure::Final(_)) => true,
+    let outcome = match &result {
+        Ok(_) => Outcome::Passed,
+        Err(Failure::Call(problem)) if terms.open => Outcome::Ignored(problem.code),
+        Err(Failure::Call(problem)) => Outcome::Failed(problem.code),
+        Err(Failure::Denied(status)) => Outcome::Denied(status.code),
+        Err(Failure::Broken(_)) => Outcome::Broken,
     };
     let counts = &hooks.call.api.webhooks.counts;
-    counts.called(&terms.name, mutating, hooks.operation, rejected, start.elapsed());
+    counts.called(&terms.name, mutating, hooks.operation, outcome, start.elapsed());
     result
 }
 
@@ -136,25 +158,26 @@ async fn ask(
     }
     let version = terms
         .version
-        .ok_or_else(|| Failure::Call("could not create admission objects: no known review version".to_owned()))?;
+        .ok_or_else(|| Failure::call(400, "could not create admission objects: no known review version"))?;
     let client = candidate.hook.client.as_ref();
-    let client = client.map_err(|problem| Failure::Call(format!("could not get REST client: {problem}")))?;
+    let client = client.map_err(|problem| Failure::call(500, format!("could not get REST client: {problem}")))?;
     let uid = hooks.call.api.random.uuid();
     let seen = |object: Option<&Value>| object.map(|object| hooks.seen_as(&candidate.seen_as, object));
     let (old, object) = (seen(old), seen(object));
     let body = question(hooks, candidate, uid.clone(), old.as_ref(), object.as_ref())
         .encode(version)
-        .map_err(|problem| Failure::Call(format!("could not create admission objects: {problem}")))?;
+        .map_err(|problem| Failure::call(400, format!("could not create admission objects: {problem}")))?;
     let answer = client.post(body, terms.timeout).await;
-    let answer = answer.map_err(|problem| Failure::Call(format!("failed to call webhook: {problem}")))?;
-    let verdict =
-        review::read(&terms.name, version, &uid, mutating, &answer).map_err(|problem| Failure::Call(problem.text()))?;
+    let failed = |problem: CallError| Failure::call(problem.code(), format!("failed to call webhook: {problem}"));
+    let answer = answer.map_err(failed)?;
+    let verdict = review::read(&terms.name, version, &uid, mutating, &answer)
+        .map_err(|problem| Failure::call(503, problem.text()))?;
     for warning in verdict.warnings {
         hooks.call.warn(warning);
     }
     match verdict.decision {
         Decision::Allow(patch) => Ok(patch),
-        Decision::Deny(status) => Err(Failure::Final(status)),
+        Decision::Deny(status) => Err(Failure::Denied(status)),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use super::server::{Reply, Webhook, parameters};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, plain, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, plain, webhook};
 use crate::api::{Api, Config};
 use crate::bootstrap::system_user;
 use crate::local::LocalHub;
@@ -289,9 +289,48 @@ async fn calls_are_counted() {
     for line in [
         format!(r#"{duration}{{name="a.example.com",type="validating",operation="CREATE",rejected="false"}} 1"#),
         format!(r#"{duration}{{name="b.example.com",type="admit",operation="CREATE",rejected="false"}} 1"#),
-        r#"apiserver_admission_webhook_fail_open_total{name="b.example.com",type="admit"} 1"#.to_owned(),
+        r#"apiserver_admission_webhook_fail_open_count{name="b.example.com",type="admit"} 1"#.to_owned(),
+        r#"apiserver_admission_webhook_request_total{name="a.example.com",type="validating",operation="CREATE",code="200",rejected="false"} 1"#.to_owned(),
+        r#"apiserver_admission_webhook_request_total{name="b.example.com",type="admit",operation="CREATE",code="500",rejected="false"} 1"#.to_owned(),
     ] {
         assert!(text.contains(&line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_counted_with_their_reason() {
+    let server = plain().await;
+    let hook = Webhook::start(
+        |review| match review["request"]["object"]["metadata"]["name"].as_str() {
+            Some("denied") => Reply::answer(review, &json!({"allowed": false, "status": {"code": 422}})),
+            Some("failed") => Reply::Raw(503, Vec::new()),
+            _ => patched(review, &json!([{"op": "remove", "path": "/nowhere"}])),
+        },
+    )
+    .await;
+    configure(
+        &server,
+        MUTATING,
+        "c",
+        vec![webhook("x.example.com", &hook, &Value::Null)],
+    )
+    .await;
+    for (name, error, code) in [
+        ("denied", "no_error", 422),
+        ("failed", "calling_webhook_error", 503),
+        ("broken", "apiserver_internal_error", 0),
+    ] {
+        assert!(server.send(&format!("POST {MAPS}"), map(name)).await.is_err());
+        let text = server.api.metrics.encode();
+        let labels = r#"name="x.example.com",type="admit",operation="CREATE""#;
+        for line in [
+            format!(
+                r#"apiserver_admission_webhook_rejection_count{{{labels},error_type="{error}",rejection_code="{code}"}} 1"#
+            ),
+            format!(r#"apiserver_admission_webhook_request_total{{{labels},code="{code}",rejected="true"}} 1"#),
+        ] {
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, map, patched, plain, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, plain, webhook};
 
 /// A webhook that appends its letter to `data.a`, until the text is this long.
 async fn appending(letter: &'static str, longest: usize) -> Webhook {
@@ -293,4 +293,49 @@ async fn apply_and_patch_go_through_webhooks() {
         .ok(&format!("PATCH {MAPS}/m"), json!({"data": {"hook": null}}))
         .await;
     assert_eq!(merged["data"]["hook"], "was here");
+}
+
+#[tokio::test]
+async fn federation_kinds_have_their_defaults_before_webhooks_and_after() {
+    let server = hub().await;
+    let hook = Webhook::start(|review| {
+        let namespace = match review["request"]["object"]["metadata"]["name"].as_str() {
+            Some("bad") => json!("elsewhere"),
+            _ => json!(""),
+        };
+        patched(
+            review,
+            &json!([{"op": "add", "path": "/spec/resourceSelectors/-", "value": {"apiVersion": "v1", "kind": "Secret", "namespace": namespace}}]),
+        )
+    })
+    .await;
+    let rule = json!([{"operations": ["CREATE"], "apiGroups": ["policy.karmada.io"], "apiVersions": ["*"], "resources": ["*"]}]);
+    configure(
+        &server,
+        MUTATING,
+        "c",
+        vec![webhook("x.example.com", &hook, &json!({"rules": rule}))],
+    )
+    .await;
+    let policies = "POST /apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies";
+    let policy = |name: &str| {
+        json!({
+            "apiVersion": "policy.karmada.io/v1alpha1",
+            "kind": "PropagationPolicy",
+            "metadata": {"name": name},
+            "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}]},
+        })
+    };
+    let made = server.ok(policies, policy("p")).await;
+    let seen = hook.asked().remove(0);
+    assert_eq!(seen["object"]["spec"]["resourceSelectors"][0]["namespace"], "default");
+    assert_ne!(seen["object"]["metadata"]["finalizers"], Value::Null);
+    // What the webhook adds gets its defaults too, and is held to the same rules.
+    assert_eq!(made["spec"]["resourceSelectors"][1]["namespace"], "default");
+    let refused = server.send(policies, policy("bad")).await.unwrap_err();
+    assert_eq!(refused.code, 422, "{refused}");
+    assert!(
+        refused.message.contains("spec.resourceSelectors[1].namespace"),
+        "{refused}"
+    );
 }
