@@ -1,7 +1,7 @@
 # The commands of this project. `make help` lists them.
 CARGO ?= cargo
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench bench-apiserver doc
+.PHONY: help demo test lint fmt bench bench-apiserver bench-placement doc
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,3 +29,6 @@ bench: ## measure: start, memory, propagation rate (release build)
 bench-apiserver: ## measure requests of the hub, beside a kube-apiserver when KUBEBUILDER_ASSETS names one (release build)
 	$(CARGO) build --release --workspace --bins --benches
 	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --package e2e --bench apiserver
+
+bench-placement: ## measure placements per second, for 10 to 5,000 clusters and every strategy (release build)
+	$(CARGO) bench --package scheduler --bench placement
