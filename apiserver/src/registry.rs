@@ -168,7 +168,12 @@ impl ResourceDef {
 
     /// Whether stored objects have other fields than those of this version.
     pub fn converts(&self) -> bool {
-        self.custom.is_none() && schema::convert::differs(&self.kind, &self.storage_version, &self.api_version())
+        let differs = if self.custom.is_none() {
+            schema::convert::differs
+        } else {
+            crds::convert::differs
+        };
+        differs(&self.kind, &self.storage_version, &self.api_version())
     }
 
     /// The kind that objects are stored as.

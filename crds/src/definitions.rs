@@ -1,144 +1,12 @@
 //! The custom resource definitions that the hub owns. [`definitions`] makes them from the tables in `fields/`; `yaml/` holds the same
 //! for people and for other tools, and a test keeps both in step.
 
+mod kinds;
+
 use serde_json::{Value, json};
 
 use crate::fields::open_api_schema;
-
-/// What a kind's definition says: one row of [`KINDS`].
-struct Row {
-    group: &'static str,
-    version: &'static str,
-    kind: &'static str,
-    plural: &'static str,
-    namespaced: bool,
-    short: &'static [&'static str],
-    status: bool,
-    categories: &'static [&'static str],
-    /// Name, type, JSON path, priority.
-    columns: &'static [(&'static str, &'static str, &'static str, i32)],
-    table: &'static str,
-}
-
-const POLICY_COLUMNS: &[(&str, &str, &str, i32)] = &[
-    ("CONFLICT-RESOLUTION", "string", ".spec.conflictResolution", 0),
-    ("PRIORITY", "string", ".spec.priority", 0),
-    ("AGE", "date", ".metadata.creationTimestamp", 0),
-];
-const BINDING_COLUMNS: &[(&str, &str, &str, i32)] = &[
-    (
-        "SCHEDULED",
-        "string",
-        r#".status.conditions[?(@.type=="Scheduled")].status"#,
-        0,
-    ),
-    (
-        "FULLYAPPLIED",
-        "string",
-        r#".status.conditions[?(@.type=="FullyApplied")].status"#,
-        0,
-    ),
-    ("AGE", "date", ".metadata.creationTimestamp", 0),
-];
-const WORK_COLUMNS: &[(&str, &str, &str, i32)] = &[
-    ("WORKLOAD-KIND", "string", ".spec.workload.manifests[0].kind", 0),
-    (
-        "APPLIED",
-        "string",
-        r#".status.conditions[?(@.type=="Applied")].status"#,
-        0,
-    ),
-    ("AGE", "date", ".metadata.creationTimestamp", 0),
-];
-const CLUSTER_COLUMNS: &[(&str, &str, &str, i32)] = &[
-    ("VERSION", "string", ".status.kubernetesVersion", 0),
-    ("MODE", "string", ".spec.syncMode", 0),
-    ("READY", "string", r#".status.conditions[?(@.type=="Ready")].status"#, 0),
-    ("AGE", "date", ".metadata.creationTimestamp", 0),
-    ("ZONES", "string", ".spec.zones", 1),
-    ("REGION", "string", ".spec.region", 1),
-    ("PROVIDER", "string", ".spec.provider", 1),
-    ("API-ENDPOINT", "string", ".spec.apiEndpoint", 1),
-    ("PROXY-URL", "string", ".spec.proxyURL", 1),
-];
-const CATEGORY: &[&str] = &["karmada-io"];
-const POLICY: &str = include_str!("../fields/policy.fields");
-const BINDING: &str = include_str!("../fields/binding.fields");
-
-const KINDS: &[Row] = &[
-    Row {
-        group: "policy.karmada.io",
-        version: "v1alpha1",
-        kind: "PropagationPolicy",
-        plural: "propagationpolicies",
-        namespaced: true,
-        short: &["pp"],
-        status: false,
-        categories: CATEGORY,
-        columns: POLICY_COLUMNS,
-        table: POLICY,
-    },
-    Row {
-        group: "policy.karmada.io",
-        version: "v1alpha1",
-        kind: "ClusterPropagationPolicy",
-        plural: "clusterpropagationpolicies",
-        namespaced: false,
-        short: &["cpp"],
-        status: false,
-        categories: CATEGORY,
-        columns: POLICY_COLUMNS,
-        table: POLICY,
-    },
-    Row {
-        group: "work.karmada.io",
-        version: "v1alpha2",
-        kind: "ResourceBinding",
-        plural: "resourcebindings",
-        namespaced: true,
-        short: &["rb"],
-        status: true,
-        categories: CATEGORY,
-        columns: BINDING_COLUMNS,
-        table: BINDING,
-    },
-    Row {
-        group: "work.karmada.io",
-        version: "v1alpha2",
-        kind: "ClusterResourceBinding",
-        plural: "clusterresourcebindings",
-        namespaced: false,
-        short: &["crb"],
-        status: true,
-        categories: CATEGORY,
-        columns: BINDING_COLUMNS,
-        table: BINDING,
-    },
-    Row {
-        group: "work.karmada.io",
-        version: "v1alpha1",
-        kind: "Work",
-        plural: "works",
-        namespaced: true,
-        short: &["wk"],
-        status: true,
-        categories: CATEGORY,
-        columns: WORK_COLUMNS,
-        table: include_str!("../fields/work.fields"),
-    },
-    Row {
-        group: "cluster.karmada.io",
-        version: "v1alpha1",
-        kind: "Cluster",
-        plural: "clusters",
-        namespaced: false,
-        short: &[],
-        status: true,
-        categories: CATEGORY,
-        columns: CLUSTER_COLUMNS,
-        table: include_str!("../fields/cluster.fields"),
-    },
-];
+use kinds::{KINDS, Row, Version};
 
 /// Every definition that the hub restores at its start, as `apiextensions.k8s.io/v1` objects.
 pub fn definitions() -> Vec<Value> {
@@ -146,31 +14,18 @@ pub fn definitions() -> Vec<Value> {
 }
 
 fn definition(kind: &Row) -> Value {
-    let mut columns = Vec::new();
-    for (name, column_type, path, priority) in kind.columns {
-        let mut column = json!({"name": name, "type": column_type, "jsonPath": path});
-        if 0 < *priority {
-            column["priority"] = json!(priority);
-        }
-        columns.push(column);
-    }
-    let mut version = json!({
-        "name": kind.version,
-        "served": true,
-        "storage": true,
-        "schema": {"openAPIV3Schema": open_api_schema(kind.table)},
-        "additionalPrinterColumns": columns,
-    });
-    if kind.status {
-        version["subresources"] = json!({"status": {}});
-    }
+    let last = kind.versions.len().saturating_sub(1);
+    let versions = kind.versions.iter().enumerate();
+    let versions: Vec<Value> = versions.map(|(index, own)| version(kind, own, index == last)).collect();
     let mut names = json!({
         "kind": kind.kind,
         "listKind": format!("{}List", kind.kind),
         "plural": kind.plural,
         "singular": kind.kind.to_lowercase(),
-        "categories": kind.categories,
     });
+    if kind.category {
+        names["categories"] = json!(["karmada-io"]);
+    }
     if !kind.short.is_empty() {
         names["shortNames"] = json!(kind.short);
     }
@@ -182,9 +37,35 @@ fn definition(kind: &Row) -> Value {
             "group": kind.group,
             "names": names,
             "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
-            "versions": [version],
+            "versions": versions,
         },
     })
+}
+
+fn version(kind: &Row, own: &Version, stored: bool) -> Value {
+    let mut columns = Vec::new();
+    for (name, column_type, path, priority) in own.columns {
+        let mut column = json!({"name": name, "type": column_type, "jsonPath": path});
+        if 0 < *priority {
+            column["priority"] = json!(priority);
+        }
+        columns.push(column);
+    }
+    let mut schema = open_api_schema(own.table);
+    schema["description"] = json!(kind.about);
+    let mut version = json!({
+        "name": own.name,
+        "served": true,
+        "storage": stored,
+        "schema": {"openAPIV3Schema": schema},
+    });
+    if !columns.is_empty() {
+        version["additionalPrinterColumns"] = json!(columns);
+    }
+    if kind.status {
+        version["subresources"] = json!({"status": {}});
+    }
+    version
 }
 
 #[cfg(test)]
@@ -209,7 +90,8 @@ mod tests {
     #[track_caller]
     fn check_structural(schema: &Value, path: &str) {
         let int_or_string = schema["x-kubernetes-int-or-string"] == true;
-        assert_eq!(schema["type"].is_string(), !int_or_string, "{path} has a type");
+        let free = int_or_string || schema["x-kubernetes-preserve-unknown-fields"] == true;
+        assert!(schema["type"].is_string() != int_or_string || free, "{path} has a type");
         assert!(
             schema["properties"].is_null() || schema["additionalProperties"].is_null(),
             "{path}: a struct or a map"

@@ -1,7 +1,8 @@
 //! Reads a table of fields into the structural schema of a custom resource.
 //!
-//! One field a line: `PATH TYPE [required] [default=JSON] [enum=A|B] [minimum=…] …`. Types: `string bool int int32 int64 time quantity raw
-//! object`, `[T]` a list, `{T}` a map, `@part` a shared part of `fields/common.fields`. A further line below a part's path adds to it.
+//! One field a line: `PATH TYPE [required] [default=JSON] [enum=A|B] [minimum=…] [listType=map listKeys=A|B] … [// description]`.
+//! Types: `string bytes bool int int32 int64 time quantity raw any object`, `[T]` a list, `{T}` a map, `@part` a shared part of
+//! `fields/common.fields`. A further line below a part's path adds to it. `! PATH "message" RULE` is a rule in CEL, after its field.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 /// Shared parts, by name with their `@`.
 const COMMON: &str = include_str!("../fields/common.fields");
+/// How amounts of resources are written.
+const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 
 /// The `openAPIV3Schema` of a kind from its table. Tables are part of the program: a line that cannot be read is left out,
 /// and the tests notice.
@@ -30,6 +33,10 @@ pub(crate) fn open_api_schema(table: &'static str) -> Value {
         "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}},
     });
     for line in lines(table) {
+        if let Some(line) = line.strip_prefix("! ") {
+            rule(&mut root, line);
+            continue;
+        }
         let (path, rest) = line.split_once(' ').unwrap_or((line, ""));
         place(&mut root, path, Field::read(rest, &parts));
     }
@@ -50,6 +57,7 @@ struct Field {
 
 impl Field {
     fn read(text: &str, parts: &BTreeMap<&str, Value>) -> Self {
+        let (text, description) = text.split_once(" // ").unwrap_or((text, ""));
         let mut words = text.split(' ');
         let mut schema = shape(words.next().unwrap_or_default(), parts);
         let mut required = false;
@@ -58,8 +66,13 @@ impl Field {
                 None => required |= word == "required",
                 Some(("enum", values)) => schema["enum"] = values.split('|').collect(),
                 Some(("pattern", pattern)) => schema["pattern"] = json!(pattern),
+                Some(("listType", kind)) => schema["x-kubernetes-list-type"] = json!(kind),
+                Some(("listKeys", keys)) => schema["x-kubernetes-list-map-keys"] = keys.split('|').collect(),
                 Some((key, value)) => schema[key] = serde_json::from_str(value).unwrap_or_default(),
             }
+        }
+        if !description.is_empty() {
+            schema["description"] = json!(description);
         }
         Self { schema, required }
     }
@@ -79,25 +92,49 @@ fn shape(kind: &str, parts: &BTreeMap<&str, Value>) -> Value {
         "time" => json!({"type": "string", "format": "date-time"}),
         "quantity" => json!({
             "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": QUANTITY,
             "x-kubernetes-int-or-string": true,
         }),
         "raw" => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
+        "any" => json!({"x-kubernetes-preserve-unknown-fields": true}),
+        "bytes" => json!({"type": "string", "format": "byte"}),
         part if part.starts_with('@') => parts.get(part).cloned().unwrap_or_default(),
         other => json!({"type": other}),
     }
 }
 
-/// Puts a field where its path says.
-fn place(root: &mut Value, path: &str, field: Field) {
+/// Adds a rule in CEL to the field that it is about.
+fn rule(root: &mut Value, line: &str) {
+    let mut parts = line.splitn(3, '"');
+    let (Some(path), Some(message), Some(rule)) = (parts.next(), parts.next(), parts.next()) else {
+        return;
+    };
+    let at = &mut walk(root, path.trim())["x-kubernetes-validations"];
+    if !at.is_array() {
+        *at = json!([]);
+    }
+    if let Some(rules) = at.as_array_mut() {
+        rules.push(json!({"message": message, "rule": rule.trim()}));
+    }
+}
+
+/// The schema that a path leads to.
+fn walk<'a>(root: &'a mut Value, path: &str) -> &'a mut Value {
     let mut at = root;
-    let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
-    for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
-        let (name, is_list) = parent.strip_suffix("[]").map_or((parent, false), |name| (name, true));
+    for step in path.split('.').filter(|step| !step.is_empty()) {
+        let (name, is_list) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
         at = &mut at["properties"][name];
         if is_list {
             at = &mut at["items"];
         }
     }
+    at
+}
+
+/// Puts a field where its path says.
+fn place(root: &mut Value, path: &str, field: Field) {
+    let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
+    let at = walk(root, parents);
     if field.required {
         match at["required"].as_array_mut() {
             Some(required) => required.push(json!(last)),
@@ -134,19 +171,10 @@ mod tests {
 
     #[test]
     fn every_line_of_every_table_is_understood() {
-        for table in [
-            COMMON,
-            include_str!("../fields/policy.fields"),
-            include_str!("../fields/binding.fields"),
-            include_str!("../fields/work.fields"),
-            include_str!("../fields/cluster.fields"),
-        ] {
-            let schema = if table == COMMON {
-                open_api_schema("")
-            } else {
-                open_api_schema(table)
-            };
-            check(&schema, "");
+        for definition in crate::definitions() {
+            for version in definition["spec"]["versions"].as_array().unwrap() {
+                check(&version["schema"]["openAPIV3Schema"], "");
+            }
         }
     }
 
@@ -155,7 +183,9 @@ mod tests {
         let known = ["object", "array", "string", "boolean", "integer"];
         let typed = schema["type"].as_str().is_some_and(|kind| known.contains(&kind));
         assert!(
-            typed || schema["x-kubernetes-int-or-string"] == true,
+            typed
+                || schema["x-kubernetes-int-or-string"] == true
+                || schema["x-kubernetes-preserve-unknown-fields"] == true,
             "{path}: {schema}"
         );
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {

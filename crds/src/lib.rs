@@ -1,8 +1,9 @@
 //! The federation's API: names, labels, reasons and quantities, as Karmada writes them on the wire.
 //!
-//! Start with [`names`] for how objects are called, [`definitions`] for their schemas, [`validate`] for what they may say. Never here: I/O, clocks, decisions.
+//! Start with [`names`] for how objects are called, [`definitions`] for their schemas, [`validate`] for what they may say, [`convert`] for their versions. Never here: I/O, clocks, decisions.
 
 pub mod annotations;
+pub mod convert;
 mod definitions;
 pub mod features;
 mod fields;

@@ -157,3 +157,6 @@ fn field_error(problem: Problem) -> FieldError {
         detail: problem.detail,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,9 @@ pub(crate) fn set_type(object: &mut Value, kind: &GroupVersionKind) {
     let version = kind.api_version();
     if let Some(before) = object["apiVersion"].as_str().filter(|before| *before != version) {
         let before = before.to_owned();
-        if schema::convert::convert(&kind.kind, &before, &version, object) {
+        if schema::convert::convert(&kind.kind, &before, &version, object)
+            || crds::convert::convert(&kind.kind, &before, &version, object)
+        {
             return;
         }
     }
