@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Run a hub, members and agents, and show a first workload propagated.
     Demo(DemoArgs),
+    /// Say where a workload is, why there, why not elsewhere, and what it waits for.
+    Explain(ExplainArgs),
     /// Print a kubeconfig for an agent, made with the hub's own keys.
     Kubeconfig(KubeconfigArgs),
     /// Print the version.
@@ -148,6 +150,37 @@ pub(crate) struct KubeconfigArgs {
     /// The hub's data directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The workload, for example `deployment/hello`.
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) workload: String,
+    /// Namespace of the workload; the kubeconfig's when left out.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Speak of this cluster only.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// Print everything in this form.
+    #[arg(long, short, value_name = "FORM")]
+    pub(crate) output: Option<ExplainFormat>,
+    /// The hub's kubeconfig; KUBECONFIG or ~/.kube/config when left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
+
+/// Forms of an explanation for programs.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
 }
 
 fn namespace_pattern(text: &str) -> Result<Regex, String> {

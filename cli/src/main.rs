@@ -6,6 +6,7 @@ mod agent;
 mod args;
 mod data_dir;
 mod demo;
+mod explain;
 mod hub;
 mod kubeconfig;
 mod lifecycle;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             Command::Agent(args) => agent::run(args).await,
             Command::Simulate(args) => simulate::run(args).await,
             Command::Demo(args) => demo::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
             Command::Kubeconfig(args) => kubeconfig::run(&args),
             Command::Version => lifecycle::print(&format!("flotilla {}", env!("CARGO_PKG_VERSION"))),
             Command::Completion { shell } => {

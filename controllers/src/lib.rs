@@ -25,6 +25,7 @@ pub mod depend;
 pub mod detect;
 mod dispatch;
 pub mod events;
+pub mod explain;
 mod index;
 mod interpret;
 mod kinds;
@@ -33,8 +34,11 @@ pub mod metrics;
 pub mod names;
 pub mod namespaces;
 pub mod place;
+pub mod rebalance;
+pub mod remedies;
 pub mod render;
 pub mod revisions;
+pub mod taints;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,6 +160,30 @@ pub async fn run(
         &context,
         &cancel,
         depend::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "rebalance",
+        &queues.rebalance,
+        &context,
+        &cancel,
+        rebalance::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "taints",
+        &queues.taints,
+        &context,
+        &cancel,
+        taints::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "remedies",
+        &queues.remedies,
+        &context,
+        &cancel,
+        remedies::reconcile::reconcile,
     );
     start(
         &mut tasks,
