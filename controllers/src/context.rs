@@ -56,6 +56,9 @@ pub(crate) struct Queues {
     pub(crate) templates: Arc<Queue<Key>>,
     pub(crate) policies: Arc<Queue<Key>>,
     pub(crate) depend: Arc<Queue<Key>>,
+    pub(crate) rebalance: Arc<Queue<Key>>,
+    pub(crate) taints: Arc<Queue<Key>>,
+    pub(crate) remedies: Arc<Queue<Key>>,
     pub(crate) place: Arc<Queue<Key>>,
     pub(crate) render: Arc<Queue<Key>>,
     pub(crate) aggregate: Arc<Queue<Key>>,
@@ -213,10 +216,30 @@ impl Context {
 
     /// Deletes an object if it is still the one that was read; what is gone already counts as done.
     pub(crate) async fn delete(&self, manager: &str, resource: &Resource, entry: &Entry) -> Result<(), Status> {
+        self.remove(manager, resource, entry, None).await
+    }
+
+    /// Deletes an object unless somebody has changed it since it was read.
+    pub(crate) async fn delete_unchanged(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        entry: &Entry,
+    ) -> Result<(), Status> {
+        self.remove(manager, resource, entry, Some(entry.revision())).await
+    }
+
+    async fn remove(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        entry: &Entry,
+        revision: Option<u64>,
+    ) -> Result<(), Status> {
         let key = entry.key();
         let action = Action::Delete {
             uid: Some(entry.meta().uid.clone()),
-            revision: None,
+            revision,
             propagation: Propagation::Background,
         };
         let (namespace, name) = (key.namespace.clone(), key.name.clone());

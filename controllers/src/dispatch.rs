@@ -52,6 +52,9 @@ impl Dispatcher {
             &kinds::BINDING,
             &kinds::CLUSTER_BINDING,
             &kinds::WORK,
+            &kinds::REBALANCER,
+            &kinds::TAINT_POLICY,
+            &kinds::REMEDY,
             &kinds::NAMESPACE,
             &kinds::CRD,
         ]
@@ -162,6 +165,24 @@ impl Dispatcher {
         if *resource == kinds::CLUSTER.group_resource {
             self.cluster(change, initial);
             return;
+        }
+        let queues = &self.context.queues;
+        if *resource == kinds::REBALANCER.group_resource {
+            if !change.deleted && respecified(change) {
+                queues.rebalance.add(change.entry.key().clone());
+            }
+            return;
+        }
+        for (kind, queue) in [
+            (&kinds::TAINT_POLICY, &queues.taints),
+            (&kinds::REMEDY, &queues.remedies),
+        ] {
+            if *resource == kind.group_resource {
+                for cluster in self.context.hub.list(&kinds::CLUSTER.group_resource, None) {
+                    queue.add(cluster.key().clone());
+                }
+                return;
+            }
         }
         if *resource == kinds::NAMESPACE.group_resource {
             self.namespace(change);
@@ -328,7 +349,9 @@ impl Dispatcher {
         let Context { index, queues, hub, .. } = &*self.context;
         let entry = &change.entry;
         let matters = index.cluster_seen(entry, change.deleted);
-        queues.clusters.add(entry.key().clone());
+        for queue in [&queues.clusters, &queues.taints, &queues.remedies] {
+            queue.add(entry.key().clone());
+        }
         if initial {
             return;
         }
@@ -366,6 +389,13 @@ impl Dispatcher {
             queues.namespaces.add(entry.key().clone());
         }
     }
+}
+
+/// It is new, or its spec is.
+fn respecified(change: &Change) -> bool {
+    let generation = |entry: &Entry| entry.meta().generation;
+    let previous = change.previous.as_ref();
+    previous.is_none_or(|previous| generation(previous) != generation(&change.entry))
 }
 
 /// The binding that a Work belongs to.

@@ -418,6 +418,11 @@ impl Index {
         self.read().clusters.values().map(|(entry, _)| entry.clone()).collect()
     }
 
+    /// A cluster as the scheduler reads it.
+    pub(crate) fn view(&self, name: &str) -> Option<Arc<ClusterView>> {
+        self.read().clusters.get(name).map(|(_, view)| view.clone())
+    }
+
     /// All clusters as the scheduler reads them.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         if let Some(snapshot) = &self.read().snapshot {

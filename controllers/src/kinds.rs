@@ -40,6 +40,16 @@ kinds! {
     CLUSTER_BINDING = "work.karmada.io" "v1alpha2" "clusterresourcebindings" "ClusterResourceBinding" false;
     /// What one member gets.
     WORK = "work.karmada.io" "v1alpha1" "works" "Work" true;
+    /// A request to place workloads afresh.
+    REBALANCER = "apps.karmada.io" "v1alpha1" "workloadrebalancers" "WorkloadRebalancer" false;
+    /// Taints tied to conditions of clusters.
+    TAINT_POLICY = "policy.karmada.io" "v1alpha1" "clustertaintpolicies" "ClusterTaintPolicy" false;
+    /// Actions tied to conditions of clusters.
+    REMEDY = "remedy.karmada.io" "v1alpha1" "remedies" "Remedy" false;
+    /// Limits of a namespace over all clusters.
+    QUOTA = "policy.karmada.io" "v1alpha1" "federatedresourcequotas" "FederatedResourceQuota" true;
+    /// Limits of a namespace in one cluster.
+    RESOURCE_QUOTA = "" "v1" "resourcequotas" "ResourceQuota" true;
     /// Namespaces.
     NAMESPACE = "" "v1" "namespaces" "Namespace" false;
     /// Workloads whose templates are recorded.

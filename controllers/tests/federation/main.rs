@@ -5,6 +5,7 @@
 
 mod clusters;
 mod dependencies;
+mod governance;
 mod harness;
 mod policies;
 mod propagation;
