@@ -68,6 +68,12 @@ const CLUSTER_COLUMNS: &[Column] = &[
     ("API-ENDPOINT", "string", ".spec.apiEndpoint", 1),
     ("PROXY-URL", "string", ".spec.proxyURL", 1),
 ];
+const EXPLANATION_COLUMNS: &[Column] = &[
+    ("STRATEGY", "string", ".strategy", 0),
+    ("REASON", "string", ".reason", 0),
+    ("MESSAGE", "string", ".message", 0),
+    AGE,
+];
 const QUOTA_COLUMNS: &[Column] = &[
     ("OVERALL", "string", ".spec.overall", 0),
     ("OVERALL_USED", "string", ".status.overallUsed", 0),
@@ -337,6 +343,25 @@ pub(super) const KINDS: &[Row] = &[
         status: true,
         category: false,
         versions: only!(IMPORT_COLUMNS, "import"),
+        ..PLAIN
+    },
+    Row {
+        group: "placement.flotilla.dev",
+        kind: "Explanation",
+        plural: "explanations",
+        about: "Why an object of a namespace is where it is: what the scheduler found for every cluster.",
+        namespaced: true,
+        category: false,
+        versions: only!(EXPLANATION_COLUMNS, "explanation"),
+        ..PLAIN
+    },
+    Row {
+        group: "placement.flotilla.dev",
+        kind: "ClusterExplanation",
+        plural: "clusterexplanations",
+        about: "Why an object of no namespace is where it is: what the scheduler found for every cluster.",
+        category: false,
+        versions: only!(EXPLANATION_COLUMNS, "explanation"),
         ..PLAIN
     },
 ];
