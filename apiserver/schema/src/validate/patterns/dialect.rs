@@ -113,14 +113,14 @@ impl Reader<'_> {
                     self.out.push(c);
                     repeats = true;
                 }
-                '{' => match self.count()? {
-                    true => repeats = true,
-                    false => {
+                '{' => {
+                    repeats = self.count()?;
+                    if !repeats {
                         self.at += 1;
                         self.literal('{');
                         operand = true;
                     }
-                },
+                }
                 '^' | '$' | '.' => {
                     self.at += 1;
                     self.out.push(c);
@@ -472,7 +472,7 @@ mod tests {
             let pattern = parts.concat();
             if let Ok(text) = translate(&pattern) {
                 // What the engine still refuses are names: of groups, of scripts.
-                if !pattern.contains("<") && !pattern.contains('p') {
+                if !pattern.contains('<') && !pattern.contains('p') {
                     prop_assert!(Regex::new(&text).is_ok(), "{pattern} -> {text}: {:?}", Regex::new(&text));
                 }
             }
