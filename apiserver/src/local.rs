@@ -82,6 +82,16 @@ impl Hub for LocalHub {
         }
     }
 
+    async fn write_together(&self, manager: &str, requests: Vec<Request>) -> Result<Vec<Arc<Entry>>, Status> {
+        let calls = requests.into_iter().map(|request| self.call(manager, request));
+        let answers = self.api.run_together(calls.collect()).await?;
+        let entry = |answer: Answer| match answer.body {
+            AnswerBody::Entry(_, entry) => Ok(entry),
+            _ => Err(Status::internal("a write answered without an object")),
+        };
+        answers.into_iter().map(entry).collect()
+    }
+
     async fn read(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {
         Ok(self
             .api

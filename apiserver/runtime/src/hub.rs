@@ -136,6 +136,17 @@ pub trait Hub: Send + Sync + 'static {
     /// field manager.
     async fn write(&self, manager: &str, request: Request) -> Result<Arc<Entry>, Status>;
 
+    /// Does several writes of different objects (no deletions). In process all of them are stored in one transaction, or none; when another
+    /// writer was faster with one of them all end in a conflict. A remote server knows no transactions: there they are done in order, and the
+    /// first failure ends it; put first what does no harm alone.
+    async fn write_together(&self, manager: &str, requests: Vec<Request>) -> Result<Vec<Arc<Entry>>, Status> {
+        let mut done = Vec::with_capacity(requests.len());
+        for request in requests {
+            done.push(self.write(manager, request).await?);
+        }
+        Ok(done)
+    }
+
     /// Reads an object from the server itself, past any cache that may lag; `Ok(None)` when there is none.
     async fn read(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status>;
 

@@ -186,3 +186,49 @@ async fn a_namespace_takes_its_content_along() {
     assert!(hub.list(&GroupResource::new("", "configmaps"), Some("n")).is_empty());
     stop.cancel();
 }
+
+#[tokio::test]
+async fn what_is_written_together_is_stored_together_or_not_at_all() {
+    let hub = hub().await;
+    let create = |name: &str, data: Value| request(&hub, name, Action::Create(map(name, &data)));
+    let patch = |name: &str, patch: Value| request(&hub, name, Action::Merge(patch));
+    let key = |name: &str| Key::new(GroupResource::new("", "configmaps"), "default", name);
+    let both = vec![create("a", json!({"k": "1"})), create("b", json!({"k": "1"}))];
+    let made = hub.write_together("loop", both).await.unwrap();
+    assert_eq!(made[0].name(), "a");
+    assert_eq!(
+        made[0].revision() + 1,
+        made[1].revision(),
+        "one after the other in one transaction"
+    );
+
+    // One is refused by validation: the other does not happen.
+    let refused = vec![
+        patch("a", json!({"data": {"k": "2"}})),
+        patch("b", json!({"data": {"bad key": "2"}})),
+    ];
+    let status = hub.write_together("loop", refused).await.unwrap_err();
+    assert_eq!(status.code, 422, "{status}");
+    assert_eq!(hub.get(&key("a")).unwrap().value()["data"]["k"], "1");
+
+    // A name that is taken, or an older revision: nothing happens either, and the answer says why.
+    let taken = vec![patch("a", json!({"data": {"k": "2"}})), create("b", json!({}))];
+    let status = hub.write_together("loop", taken).await.unwrap_err();
+    assert_eq!(status.code, 409, "{status}");
+    let stale = vec![
+        create("c", json!({})),
+        patch("a", json!({"metadata": {"resourceVersion": "1"}, "data": {"k": "2"}})),
+    ];
+    let status = hub.write_together("loop", stale).await.unwrap_err();
+    assert_eq!(status.code, 409, "{status}");
+    assert!(hub.get(&key("c")).is_none());
+    assert_eq!(hub.get(&key("a")).unwrap().value()["data"]["k"], "1");
+
+    // What changes nothing does not hinder the others.
+    let same = vec![
+        patch("a", json!({"data": {"k": "1"}})),
+        patch("b", json!({"data": {"k": "2"}})),
+    ];
+    hub.write_together("loop", same).await.unwrap();
+    assert_eq!(hub.get(&key("b")).unwrap().value()["data"]["k"], "2");
+}

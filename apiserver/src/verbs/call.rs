@@ -11,6 +11,7 @@ use crate::api::Api;
 use crate::registry::{Registry, ResourceDef};
 use crate::request::{Answer, AnswerBody, ApiRequest};
 use crate::strategy;
+use crate::verbs::batch::Batch;
 
 /// The body of a request.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a ApiRequest,
     /// Its body.
     pub(crate) payload: Payload,
+    /// What it is stored together with.
+    pub(crate) batch: Option<&'a Batch>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -54,6 +57,7 @@ impl<'a> Call<'a> {
             def,
             request,
             payload,
+            batch: None,
             warnings: Mutex::new(deprecation.into_iter().collect()),
         }
     }

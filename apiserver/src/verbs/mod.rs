@@ -7,6 +7,7 @@
 //! Never here: HTTP, authorisation, forms of an answer, watches (the front streams those).
 
 mod accounts;
+pub(crate) mod batch;
 mod body;
 pub(crate) mod call;
 pub(crate) mod delete;
@@ -30,6 +31,7 @@ use schema::status::{Reason, Status};
 
 use crate::api::Api;
 use crate::request::{Answer, ApiRequest, Verb};
+use batch::Batch;
 use call::{Call, Payload, method_not_allowed};
 use options::{OptionsKind, WriteOptions};
 use write::{Step, Write};
@@ -47,6 +49,18 @@ impl Api {
         self.run_telling(request, payload, &mut Vec::new()).await
     }
 
+    /// Serves several writes of different objects: all are stored in one transaction, or none. When another writer was faster with one of
+    /// them, all end in a conflict.
+    pub(crate) async fn run_together(&self, requests: Vec<(ApiRequest, Payload)>) -> Result<Vec<Answer>, Status> {
+        let batch = Batch::new(requests.len());
+        let calls = requests
+            .into_iter()
+            .map(|(request, payload)| self.run_in(&batch, request, payload));
+        let answers: Result<Vec<Answer>, Status> = futures::future::join_all(calls).await.into_iter().collect();
+        // The one that failed by itself says why; the others only that it did.
+        answers.map_err(|first| batch.cause().unwrap_or(first))
+    }
+
     /// As [`Api::run`]; what is said to the client beside a refusal goes into `warnings`.
     pub(crate) async fn run_telling(
         &self,
@@ -54,6 +68,27 @@ impl Api {
         payload: Payload,
         warnings: &mut Vec<String>,
     ) -> Result<Answer, Status> {
+        let call = self.call(request, payload)?;
+        let result = answer(&call).await;
+        if result.is_err() {
+            *warnings = call.take_warnings();
+        }
+        result
+    }
+
+    async fn run_in(&self, batch: &Batch, request: ApiRequest, payload: Payload) -> Result<Answer, Status> {
+        let result = match self.call(&request, payload) {
+            Ok(mut call) => {
+                call.batch = Some(batch);
+                answer(&call).await
+            }
+            Err(status) => Err(status),
+        };
+        batch.leave(&self.store, result.as_ref().err()).await;
+        result
+    }
+
+    fn call<'a>(&'a self, request: &'a ApiRequest, payload: Payload) -> Result<Call<'a>, Status> {
         let registry = self.registry.load_full();
         let target = &request.target;
         let def = registry
@@ -65,11 +100,7 @@ impl Api {
         }
         let call = Call::new(self, registry, def, request, payload);
         check_verb(&call)?;
-        let result = answer(&call).await;
-        if result.is_err() {
-            *warnings = call.take_warnings();
-        }
-        result
+        Ok(call)
     }
 }
 

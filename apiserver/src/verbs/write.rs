@@ -398,6 +398,7 @@ impl Write<'_, '_> {
 }
 
 /// Why a commit did nothing.
+#[derive(Debug)]
 pub(crate) enum Lost {
     /// The object is not what it was; begin again.
     Race,
@@ -407,25 +408,38 @@ pub(crate) enum Lost {
 
 /// Stores one change, and what it means for what is served.
 pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
-    match call.api.store.commit(vec![op]).await {
-        Ok(outcomes) => {
-            let outcome = outcomes.into_iter().next();
-            let outcome = outcome.ok_or_else(|| Lost::Failed(Status::internal("storage gave no answer")))?;
-            if strategy::is_definition(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
-                call.api.refresh_registry();
-            }
-            if webhook::is_configuration(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
-                call.api.webhooks.refresh(&call.api.store);
-            }
-            Ok(outcome)
+    let outcome = match call.batch {
+        Some(batch) => batch.commit(&call.api.store, op).await,
+        None => match call.api.store.commit(vec![op]).await {
+            Ok(outcomes) => outcomes.into_iter().next().ok_or_else(no_answer),
+            Err(error) => Err(Lost::from(error)),
+        },
+    }?;
+    if strategy::is_definition(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
+        call.api.refresh_registry();
+    }
+    if webhook::is_configuration(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
+        call.api.webhooks.refresh(&call.api.store);
+    }
+    Ok(outcome)
+}
+
+/// The store broke its promise of one outcome for each operation.
+pub(super) fn no_answer() -> Lost {
+    Lost::Failed(Status::internal("storage gave no answer"))
+}
+
+impl From<CommitError> for Lost {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Precondition { .. } => Self::Race,
+            problem @ CommitError::Storage(_) => Self::Failed(Status::internal(problem.to_string())),
+            CommitError::Closed => Self::Failed(Status::failure(
+                503,
+                Reason::ServiceUnavailable,
+                "the server is shutting down",
+            )),
         }
-        Err(CommitError::Precondition { .. }) => Err(Lost::Race),
-        Err(problem @ CommitError::Storage(_)) => Err(Lost::Failed(Status::internal(problem.to_string()))),
-        Err(CommitError::Closed) => Err(Lost::Failed(Status::failure(
-            503,
-            Reason::ServiceUnavailable,
-            "the server is shutting down",
-        ))),
     }
 }
 
