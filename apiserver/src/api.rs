@@ -137,7 +137,8 @@ impl Api {
         let readiness = Arc::new(Readiness::default());
         let stored = store.clone();
         readiness.register("storage", move || !stored.is_closed());
-        let fixed = bootstrap::fixed_resources(config.profile);
+        let definitions = bootstrap::definitions(config.profile);
+        let fixed = bootstrap::fixed_resources(&definitions);
         let rbac = Arc::new(Rbac::new(store.clone()));
         let mut authorizers = Chain::default();
         authorizers.push(Box::new(rbac.clone()));
@@ -164,7 +165,7 @@ impl Api {
             built_from: Mutex::default(),
         });
         api.refresh_registry();
-        bootstrap::ensure(&api).await?;
+        bootstrap::ensure(&api, definitions).await?;
         // Not before: what the server must have, it makes without asking anybody.
         api.webhooks.register(&api.metrics);
         api.webhooks.refresh(&api.store);

@@ -38,13 +38,18 @@ pub fn system_user() -> User {
     }
 }
 
-/// Resources that no stored CRD stands for.
-pub(crate) fn fixed_resources(profile: Profile) -> Vec<Arc<ResourceDef>> {
-    if profile == Profile::Kubernetes {
-        return Vec::new();
+/// The CRDs that the server owns. Making them takes a good part of a start: they are made once.
+pub(crate) fn definitions(profile: Profile) -> Vec<Value> {
+    match profile {
+        Profile::Hub => crds::definitions(),
+        Profile::Kubernetes => Vec::new(),
     }
-    let clusters = crds::definitions().into_iter().filter(is_clusters);
-    let versions = clusters.flat_map(|definition| custom::resources(&definition).unwrap_or_default());
+}
+
+/// Resources that no stored CRD stands for.
+pub(crate) fn fixed_resources(definitions: &[Value]) -> Vec<Arc<ResourceDef>> {
+    let clusters = definitions.iter().filter(|definition| is_clusters(definition));
+    let versions = clusters.flat_map(|definition| custom::resources(definition).unwrap_or_default());
     versions
         .map(|mut def| {
             def.subresources.push(SubresourceDef {
@@ -66,8 +71,8 @@ fn is_clusters(definition: &Value) -> bool {
     definition["spec"]["group"] == CLUSTERS.0 && definition["spec"]["names"]["plural"] == CLUSTERS.1
 }
 
-/// Stores what must be there.
-pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
+/// Stores what must be there, these definitions among it.
+pub(crate) async fn ensure(api: &Api, definitions: Vec<Value>) -> Result<(), OpenError> {
     let hub = api.config.profile == Profile::Hub;
     let extra = if hub { HUB_NAMESPACES.as_slice() } else { &[] };
     for name in SYSTEM_NAMESPACES.iter().chain(extra) {
@@ -101,10 +106,7 @@ pub(crate) async fn ensure(api: &Api) -> Result<(), OpenError> {
     }
     if hub {
         announce_server(api).await?;
-        for definition in crds::definitions()
-            .into_iter()
-            .filter(|definition| !is_clusters(definition))
-        {
+        for definition in definitions.into_iter().filter(|definition| !is_clusters(definition)) {
             restore(api, definition).await?;
         }
         announce_clusters(api).await?;

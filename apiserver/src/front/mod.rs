@@ -43,6 +43,7 @@ use crate::metrics::OperationLabels;
 use crate::request::{ApiRequest, Query, Target, User, Verb};
 use crate::verbs::call::Payload;
 use crate::views;
+use negotiate::Content;
 use parse::Route;
 
 pub use health::Readiness;
@@ -178,6 +179,7 @@ impl Front {
         if verb == Verb::Watch {
             return watch::start(&self.api, &self.shutdown, (&target, &query), accept).await;
         }
+        self.expect_acceptable(verb, &target, accept)?;
         let request = ApiRequest {
             user,
             verb,
@@ -194,6 +196,21 @@ impl Front {
             Ok(answer) => render::answer(answer, accept, &query, self.api.clock.now()),
             Err(status) => Ok(render::refusal(&status, accept, &warnings)),
         }
+    }
+
+    /// 406 for a write whose answer the client could not take: before anything has changed.
+    fn expect_acceptable(&self, verb: Verb, target: &Target, accept: &str) -> Result<(), Status> {
+        if matches!(verb, Verb::Get | Verb::List | Verb::Watch) {
+            // These find out when they answer.
+            return Ok(());
+        }
+        let registry = self.api.registry.load();
+        let Some(def) = registry.resource(&target.group, &target.version, &target.resource) else {
+            return Ok(());
+        };
+        // Deletions may be answered by a Status and scales by a Scale, which are built in.
+        let own = matches!(verb, Verb::Create | Verb::Update | Verb::Patch) && target.subresource != "scale";
+        negotiate::choose_encoded(accept, Content::One, own && def.custom.is_some(), true).map(drop)
     }
 
     /// What goes on to somebody else.

@@ -26,7 +26,9 @@ use crate::pki::Pki;
 
 mod access;
 mod connections;
+mod documents;
 mod errors;
+mod protobuf;
 mod requests;
 mod tokens;
 mod watching;

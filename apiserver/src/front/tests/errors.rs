@@ -421,3 +421,45 @@ async fn a_504_is_for_a_revision_that_does_not_come() {
     let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
     assert_eq!(status["details"], json!({"causes": [cause], "retryAfterSeconds": 1}));
 }
+
+#[tokio::test]
+async fn what_cannot_be_answered_changes_nothing() {
+    let server = Server::start().await;
+    let mut admin = server.admin().await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let kept = config_map("kept", &json!({}));
+    let made = admin.ok(&format!("POST {maps}"), &kept).await;
+    let policies = "/apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies";
+    let policy = json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": "p"},
+        "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}]}});
+    let patch = json!({"data": {"c": "d"}});
+    for (line, accept, body) in [
+        (format!("POST {maps}"), "text/html", config_map("other", &json!({}))),
+        (
+            format!("PUT {maps}/kept"),
+            "application/cbor",
+            config_map("kept", &json!({"a": "b"})),
+        ),
+        (format!("PATCH {maps}/kept"), "application/json;as=Other", patch),
+        (format!("DELETE {maps}/kept"), "text/html", Value::Null),
+        (format!("DELETE {maps}"), "text/html", Value::Null),
+        (
+            format!("POST {policies}"),
+            "application/vnd.kubernetes.protobuf",
+            policy,
+        ),
+    ] {
+        let headers = [("accept", accept), ("content-type", "application/merge-patch+json")];
+        let headers = if line.starts_with("PATCH") {
+            &headers[..]
+        } else {
+            &headers[..1]
+        };
+        let response = admin.send(&line, headers, &body.to_string().replace("null", "")).await;
+        assert_eq!(response.status(), 406, "{line}");
+        response.into_body().collect().await.unwrap();
+    }
+    assert_eq!(admin.ok(&format!("GET {maps}/kept"), &Value::Null).await, made);
+    assert_eq!(admin.json(&format!("GET {maps}/other"), &[], &Value::Null).await.0, 404);
+    assert_eq!(admin.json(&format!("GET {policies}/p"), &[], &Value::Null).await.0, 404);
+}
