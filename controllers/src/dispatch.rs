@@ -9,6 +9,7 @@ use crds::features::Gate;
 use runtime::hub::{Change, Resource, Signal, Subscription};
 use schema::entry::{Entry, GroupResource, Key};
 use schema::status::Status;
+use serde::Deserialize;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -22,10 +23,26 @@ use crate::kinds;
 use crate::names;
 use crate::namespaces;
 use crate::revisions;
+use crate::render::plan::Reference;
 
 /// How often the hub is asked what it serves, besides after each change of a custom resource definition.
 const REDISCOVER: Duration = Duration::from_secs(30);
 
+/// How long changes of bindings are gathered before the quotas of their namespace are counted anew.
+const RECOUNT: Duration = Duration::from_millis(200);
+
+/// What is read of a binding to find the object that it is about.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Bound {
+    spec: BoundSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BoundSpec {
+    resource: Reference,
+}
 /// Follows the hub.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
@@ -50,6 +67,8 @@ impl Dispatcher {
             &kinds::POLICY,
             &kinds::CLUSTER_POLICY,
             &kinds::BINDING,
+            &kinds::OVERRIDE,
+            &kinds::CLUSTER_OVERRIDE,
             &kinds::CLUSTER_BINDING,
             &kinds::WORK,
             &kinds::REBALANCER,
@@ -169,6 +188,10 @@ impl Dispatcher {
         let queues = &self.context.queues;
         if *resource == kinds::REBALANCER.group_resource {
             if !change.deleted && respecified(change) {
+        if *resource == kinds::OVERRIDE.group_resource || *resource == kinds::CLUSTER_OVERRIDE.group_resource {
+            self.overrides(change, initial);
+            return;
+        }
                 queues.rebalance.add(change.entry.key().clone());
             }
             return;
@@ -402,6 +425,11 @@ fn respecified(change: &Change) -> bool {
 fn binding_of(work: &Entry) -> Option<Key> {
     let annotations = &work.meta().annotations;
     if let (Some(namespace), Some(name)) = (
+        if news == ClusterNews::Other && index.overrides.look_at_clusters() {
+            for binding in index.bindings_on(entry.name()) {
+                queues.render.add(binding);
+            }
+        }
         annotations.get(names::BINDING_NAMESPACE),
         annotations.get(names::BINDING_NAME),
     ) {
@@ -409,4 +437,42 @@ fn binding_of(work: &Entry) -> Option<Key> {
     }
     let name = annotations.get(names::CLUSTER_BINDING_NAME)?;
     Some(kinds::key(&kinds::CLUSTER_BINDING, "", name))
+            for quota in hub.list(&kinds::QUOTA.group_resource, None) {
+                // Its execution namespace comes a moment later.
+                queues.quota.add_after(quota.key().clone(), RECOUNT);
+            }
+        }
+    }
+
+    /// Asks for everything that an override policy concerns, or did before the change.
+    fn overrides(&self, change: &Change, initial: bool) {
+        let Context { index, queues, hub, .. } = &*self.context;
+        let (before, now) = index.overrides.seen(&change.entry, change.deleted);
+        if initial || change.previous.as_ref().is_some_and(|previous| !change.deleted && previous.meta().generation == change.entry.meta().generation) {
+            return;
+        }
+        let policies: Vec<_> = before.into_iter().chain(now).collect();
+        let namespace = Some(change.entry.namespace()).filter(|namespace| !namespace.is_empty());
+        let scopes: &[&Resource] = if namespace.is_some() {
+            &[&kinds::BINDING]
+        } else {
+            &[&kinds::BINDING, &kinds::CLUSTER_BINDING]
+        };
+        for resource in scopes {
+            for binding in hub.list(&resource.group_resource, namespace) {
+                let Ok(bound) = binding.typed::<Bound>() else { continue };
+                if policies.iter().any(|policy| policy.may_concern(&bound.spec.resource)) {
+                    queues.render.add(binding.key().clone());
+                }
+            }
+        }
+        let any_namespace = Reference {
+            api_version: "v1".to_owned(),
+            kind: "Namespace".to_owned(),
+            ..Reference::default()
+        };
+        if namespace.is_none() && policies.iter().any(|policy| policy.may_concern(&any_namespace)) {
+            for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
+                queues.namespaces.add(namespace.key().clone());
+            }
 }

@@ -16,6 +16,7 @@ use crate::depend::plan::listed;
 use crate::detect::plan::{Claim, Policy, Template, claim_of};
 use crate::kinds;
 use crate::names;
+use crate::overrides::index::Overrides;
 use crate::place::plan::cluster_view;
 
 /// The indexes behind one lock, which is never held across an await.
@@ -33,6 +34,8 @@ struct Inner {
     selecting: HashMap<(String, String), BTreeSet<Key>>,
     /// Templates by the id of the policy that has them.
     claimed: Postings,
+    /// Override policies by what they select.
+    pub(crate) overrides: Overrides,
     /// Templates that no policy takes, by resource.
     waiting: HashMap<GroupResource, HashSet<Key>>,
     /// Bindings by the id of their policy.

@@ -34,6 +34,10 @@ kinds! {
     POLICY = "policy.karmada.io" "v1alpha1" "propagationpolicies" "PropagationPolicy" true;
     /// A policy for templates anywhere.
     CLUSTER_POLICY = "policy.karmada.io" "v1alpha1" "clusterpropagationpolicies" "ClusterPropagationPolicy" false;
+    /// How templates of its namespace differ between clusters.
+    OVERRIDE = "policy.karmada.io" "v1alpha1" "overridepolicies" "OverridePolicy" true;
+    /// How templates anywhere differ between clusters.
+    CLUSTER_OVERRIDE = "policy.karmada.io" "v1alpha1" "clusteroverridepolicies" "ClusterOverridePolicy" false;
     /// Where a namespaced template goes.
     BINDING = "work.karmada.io" "v1alpha2" "resourcebindings" "ResourceBinding" true;
     /// Where a cluster-scoped template goes.

@@ -33,6 +33,7 @@ pub mod merge;
 pub mod metrics;
 pub mod names;
 pub mod namespaces;
+pub mod overrides;
 pub mod place;
 pub mod rebalance;
 pub mod remedies;

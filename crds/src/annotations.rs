@@ -30,3 +30,7 @@ pub const MANAGED_ANNOTATIONS: &str = "resourcetemplate.karmada.io/managed-annot
 pub const APPLIED_PLACEMENT: &str = "policy.karmada.io/applied-placement";
 /// JSON list of what a bound template depends on.
 pub const DEPENDENCIES: &str = "resourcebinding.karmada.io/dependencies";
+/// On a Work: JSON of the rules of `OverridePolicies` that its manifest went through.
+pub const APPLIED_OVERRIDES: &str = "policy.karmada.io/applied-overrides";
+/// On a Work: JSON of the rules of `ClusterOverridePolicies` that its manifest went through.
+pub const APPLIED_CLUSTER_OVERRIDES: &str = "policy.karmada.io/applied-cluster-overrides";

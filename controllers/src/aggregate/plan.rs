@@ -127,8 +127,18 @@ pub fn sorted(mut items: Vec<Item>) -> Vec<Item> {
     items
 }
 
-/// Whether every cluster that should have the object has it.
-pub fn fully_applied(clusters: &BTreeSet<String>, items: &[Item]) -> Condition {
+/// Whether every cluster that should have the object has it. `stopped` is the condition of clusters that an override stops: what
+/// they have is not what they should.
+pub fn fully_applied(clusters: &BTreeSet<String>, items: &[Item], stopped: Option<&Value>) -> Condition {
+    if let Some(stopped) = stopped {
+        let why = stopped["message"].as_str().unwrap_or_default();
+        return Condition {
+            kind: "FullyApplied",
+            status: "False",
+            reason: "FullyAppliedFailed",
+            message: format!("Failed to apply all works: {why}"),
+        };
+    }
     let all = !clusters.is_empty()
         && clusters.len() == items.len()
         && items

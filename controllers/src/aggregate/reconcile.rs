@@ -13,6 +13,7 @@ use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::index::binding_id;
 use crate::interpret;
 use crate::kinds;
+use crate::overrides::report;
 use crate::render::plan::{Reference, Spec, kept_clusters};
 
 #[derive(Deserialize)]
@@ -53,11 +54,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     {
         status.remove("aggregatedStatus");
     }
-    conditions::set(
-        &mut want,
-        &plan::fully_applied(&kept_clusters(&binding.spec), &items),
-        context.clock.now(),
-    );
+    let stopped = conditions::find(&have, report::CONDITION).filter(|known| known["status"] == "False");
+    let applied = plan::fully_applied(&kept_clusters(&binding.spec), &items, stopped);
+    conditions::set(&mut want, &applied, context.clock.now());
     let wrote = context
         .write_status(MANAGER, resource, &entry, &have, &want)
         .await?

@@ -231,7 +231,8 @@ pub struct Template<'a> {
 }
 
 impl Selector {
-    fn closeness(&self, template: &Template<'_>) -> u8 {
+    /// How closely it selects a template: 3 by name, 2 by labels, 1 by kind alone, 0 not at all.
+    pub(crate) fn closeness(&self, template: &Template<'_>) -> u8 {
         let meta = template.meta;
         if self.api_version != template.api_version
             || self.kind != template.kind

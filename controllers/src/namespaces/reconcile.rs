@@ -10,9 +10,13 @@ use tokio::time::Instant;
 
 use super::plan;
 use crate::context::{Context, Error, MANAGER};
+use crate::detect::plan::Template;
 use crate::interpret;
 use crate::kinds;
 use crate::names;
+use crate::overrides;
+use crate::overrides::plan::{Applied, Override};
+use crate::overrides::report::{self, Stopped};
 
 /// Works on one namespace.
 pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -> Result<Action, Error> {
@@ -27,7 +31,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let living = clusters
         .iter()
         .filter(|cluster| cluster.meta().deletion_timestamp.is_none());
-    let writes = living.map(|cluster| sync(&context, &entry, &pruned, cluster.name()));
+    let overrides = context.index.overrides.matching(&Template {
+        api_version: "v1",
+        kind: "Namespace",
+        meta: entry.meta(),
+    });
+    let writes = living.map(|cluster| sync(&context, &entry, &pruned, &overrides, cluster.name()));
     let mut wrote = false;
     let mut failure = None;
     for outcome in join_all(writes).await {
@@ -42,11 +51,34 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     failure.map_or(Ok(Action::Done), Err)
 }
 
-async fn sync(context: &Context, namespace: &Entry, pruned: &Value, cluster: &str) -> Result<bool, Error> {
+async fn sync(
+    context: &Context,
+    namespace: &Entry,
+    pruned: &Value,
+    overrides: &[Arc<Override>],
+    cluster: &str,
+) -> Result<bool, Error> {
+    let mut manifest = pruned.clone();
+    let mut applied = Applied::default();
+    if !overrides.is_empty() {
+        let snapshot = context.index.snapshot();
+        let Some(view) = snapshot.get(cluster) else {
+            return Ok(false);
+        };
+        match overrides::plan::apply(overrides, view, &mut manifest) {
+            Ok(done) => applied = done,
+            Err(refused) => {
+                let cluster = cluster.to_owned();
+                report::refused(context, (&kinds::NAMESPACE, namespace), &[Stopped { cluster, refused }]);
+                return Ok(false);
+            }
+        }
+    }
     let name = names::work_name("Namespace", namespace.name(), "");
     let existing = context.get(&kinds::WORK, &names::execution_namespace(cluster), &name);
     let Some(entry) = existing else {
-        let work = plan::work(None, namespace, pruned.clone(), cluster, || context.random.uuid());
+        let mut work = plan::work(None, namespace, manifest, cluster, || context.random.uuid());
+        overrides::plan::record(&mut work, &applied);
         context.create(MANAGER, &kinds::WORK, work).await?;
         return Ok(true);
     };
@@ -54,9 +86,8 @@ async fn sync(context: &Context, namespace: &Entry, pruned: &Value, cluster: &st
         return Err(Error::Waiting(format!("the deletion of {}", entry.key())));
     }
     let have = entry.value();
-    let want = plan::work(Some(&have), namespace, pruned.clone(), cluster, || {
-        context.random.uuid()
-    });
+    let mut want = plan::work(Some(&have), namespace, manifest, cluster, || context.random.uuid());
+    overrides::plan::record(&mut want, &applied);
     Ok(context
         .write(MANAGER, &kinds::WORK, &entry, &have, &want)
         .await?

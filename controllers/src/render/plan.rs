@@ -173,6 +173,8 @@ pub struct Renderer<'a> {
     owner_label: (&'static str, &'a str),
     owner_annotations: Vec<(&'static str, &'a str)>,
     spec: &'a Spec,
+    generation: i64,
+    template_uid: String,
     manifest: Value,
 }
 
@@ -193,32 +195,41 @@ impl<'a> Renderer<'a> {
             )
         };
         let id = binding.meta().labels.get(label).map_or("", String::as_str);
-        let mut manifest = pruned;
         let meta = template.meta();
-        let overwrites = spec.conflict_resolution == "Overwrite";
-        let resolution = match meta.annotations.get(names::CONFLICT_RESOLUTION).map(String::as_str) {
-            Some(wish @ ("overwrite" | "abort")) => wish,
-            _ if overwrites => "overwrite",
-            _ => "abort",
-        };
-        let metadata = &mut manifest["metadata"];
-        metadata["labels"][label] = id.into();
-        metadata["annotations"][names::CONFLICT_RESOLUTION] = resolution.into();
-        for (key, value) in &owner_annotations {
-            metadata["annotations"][*key] = (*value).into();
-        }
-        if meta.generation > 0 {
-            metadata["annotations"][names::TEMPLATE_GENERATION] = meta.generation.to_string().into();
-        }
-        let name = names::work_name(&spec.resource.kind, &spec.resource.name, &spec.resource.namespace);
-        stamp(&mut manifest, &meta.uid);
-        Self {
-            name,
+        let mut renderer = Self {
+            name: names::work_name(&spec.resource.kind, &spec.resource.name, &spec.resource.namespace),
             owner_label: (label, id),
             owner_annotations,
             spec,
-            manifest,
+            generation: meta.generation,
+            template_uid: meta.uid.clone(),
+            manifest: Value::Null,
+        };
+        let mut manifest = pruned;
+        renderer.mark(&mut manifest);
+        renderer.manifest = manifest;
+        renderer
+    }
+
+    /// Says in a manifest whose it is; once more after overrides, which must not take that away.
+    pub fn mark(&self, manifest: &mut Value) {
+        let overwrites = self.spec.conflict_resolution == "Overwrite";
+        let metadata = &mut manifest["metadata"];
+        let resolution = match metadata["annotations"][names::CONFLICT_RESOLUTION].as_str() {
+            Some("overwrite") => "overwrite",
+            Some("abort") => "abort",
+            _ if overwrites => "overwrite",
+            _ => "abort",
+        };
+        metadata["labels"][self.owner_label.0] = self.owner_label.1.into();
+        metadata["annotations"][names::CONFLICT_RESOLUTION] = resolution.into();
+        for (key, value) in &self.owner_annotations {
+            metadata["annotations"][*key] = (*value).into();
         }
+        if self.generation > 0 {
+            metadata["annotations"][names::TEMPLATE_GENERATION] = self.generation.to_string().into();
+        }
+        stamp(manifest, &self.template_uid);
     }
 
     /// The Work for a cluster in the store.

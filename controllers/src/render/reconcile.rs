@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crds::features::Gate;
 use futures::future::join_all;
+use runtime::hub::Resource;
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
@@ -14,10 +15,14 @@ use tokio::time::Instant;
 use super::plan::{self, Renderer, Spec, Target};
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::depend::order;
+use crate::detect::plan::Template;
 use crate::index::binding_id;
 use crate::interpret;
 use crate::kinds;
 use crate::names;
+use crate::overrides;
+use crate::overrides::plan::{Applied, Override};
+use crate::overrides::report::{self, Stopped};
 
 /// How long to wait for clusters that must be empty first.
 const PURGE_POLL: Duration = Duration::from_secs(5);
@@ -26,6 +31,31 @@ const PURGE_POLL: Duration = Duration::from_secs(5);
 struct Binding {
     #[serde(default)]
     spec: Spec,
+    #[serde(default)]
+    status: BindingStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BindingStatus {
+    conditions: Vec<ConditionName>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConditionName {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// What became of one cluster.
+enum Done {
+    /// Its Work was as it should be.
+    Same,
+    /// Its Work was written.
+    Wrote,
+    /// An override cannot be applied: its Work stays as it is.
+    Stopped(Stopped),
 }
 
 /// Works on one binding.
@@ -62,8 +92,21 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     };
     let started = Instant::now();
-    let outcome = sync(&context, &entry, spec, &template).await;
-    context.metrics.rendered(outcome.is_ok(), started.elapsed());
+    let mut stopped = Vec::new();
+    let outcome = sync(&context, &entry, spec, (&template_resource, &template), &mut stopped).await;
+    context
+        .metrics
+        .rendered(outcome.is_ok() && stopped.is_empty(), started.elapsed());
+    let was_stopped = || {
+        binding
+            .status
+            .conditions
+            .iter()
+            .any(|known| known.kind == report::CONDITION)
+    };
+    if !stopped.is_empty() || was_stopped() {
+        report::stopped(&context, &entry, (&template_resource, &template), &stopped).await?;
+    }
     let source = if resource.namespaced {
         "binding-controller"
     } else {
@@ -75,6 +118,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         format!("ClusterResourceBinding({})", entry.name())
     };
     let (outcome, news) = match outcome {
+        // Trying again changes nothing: a change of the policy, the template or the cluster brings the binding back.
+        Ok(_) if !stopped.is_empty() => {
+            let text = format!("Failed to sync work of {subject}: {}", report::message(&stopped));
+            (Ok(Action::Done), (Outcome::warning("SyncWorkFailed"), text))
+        }
         Ok(false) => return Ok(Action::Done),
         Ok(true) => {
             context.metrics.lag("render", since.elapsed());
@@ -132,7 +180,13 @@ async fn remove_orphans(context: &Context, binding: &Entry, spec: &Spec) -> Resu
 }
 
 /// Writes the Works of all targets; answers whether any was written.
-async fn sync(context: &Context, binding: &Entry, spec: &Spec, template: &Entry) -> Result<bool, Error> {
+async fn sync(
+    context: &Context,
+    binding: &Entry,
+    spec: &Spec,
+    (resource, template): (&Resource, &Entry),
+    stopped: &mut Vec<Stopped>,
+) -> Result<bool, Error> {
     let targets = plan::targets(spec);
     if targets.is_empty() {
         return Ok(false);
@@ -145,6 +199,11 @@ async fn sync(context: &Context, binding: &Entry, spec: &Spec, template: &Entry)
     } else {
         None
     };
+    let overrides = context.index.overrides.matching(&Template {
+        api_version: &spec.resource.api_version,
+        kind: &spec.resource.kind,
+        meta: template.meta(),
+    });
     let held = hold_back(context, binding, spec, template, &renderer, &targets);
     let writes = targets
         .iter()
@@ -154,14 +213,24 @@ async fn sync(context: &Context, binding: &Entry, spec: &Spec, template: &Entry)
                 .as_ref()
                 .and_then(|shares| shares.get(&target.name))
                 .copied();
-            sync_one(context, &renderer, target, workload, completions)
+            sync_one(
+                context,
+                &renderer,
+                (resource, template),
+                &overrides,
+                target,
+                workload,
+                completions,
+            )
         });
     // Every target gets its turn even when one of them fails.
     let mut wrote = false;
     let mut failure = None;
     for outcome in join_all(writes).await {
         match outcome {
-            Ok(written) => wrote |= written,
+            Ok(Done::Same) => {}
+            Ok(Done::Wrote) => wrote = true,
+            Ok(Done::Stopped(stop)) => stopped.push(stop),
             Err(error) => failure = Some(error),
         }
     }
@@ -204,14 +273,16 @@ fn hold_back<'a>(
 async fn sync_one(
     context: &Context,
     renderer: &Renderer<'_>,
+    (resource, template): (&Resource, &Entry),
+    overrides: &[Arc<Override>],
     target: &Target,
     workload: bool,
     completions: Option<i64>,
-) -> Result<bool, Error> {
+) -> Result<Done, Error> {
     // A cluster that is gone or going gets nothing; the scheduler is about to leave it.
     let cluster = context.get(&kinds::CLUSTER, "", &target.name);
     if cluster.is_none_or(|cluster| cluster.meta().deletion_timestamp.is_some()) {
-        return Ok(false);
+        return Ok(Done::Same);
     }
     let mut manifest = renderer.manifest().clone();
     if workload {
@@ -220,27 +291,46 @@ async fn sync_one(
     if let Some(completions) = completions {
         manifest["spec"]["completions"] = completions.into();
     }
+    let mut applied = Applied::default();
+    if !overrides.is_empty() {
+        let snapshot = context.index.snapshot();
+        let Some(cluster) = snapshot.get(&target.name) else {
+            return Ok(Done::Same);
+        };
+        match overrides::plan::apply(overrides, cluster, &mut manifest) {
+            Ok(done) => applied = done,
+            Err(refused) => {
+                let cluster = target.name.clone();
+                return Ok(Done::Stopped(Stopped { cluster, refused }));
+            }
+        }
+        renderer.mark(&mut manifest);
+    }
     let existing = context.hub.get(&renderer.key(&target.name));
     let Some(entry) = existing else {
         let namespace = names::execution_namespace(&target.name);
         if context.get(&kinds::NAMESPACE, "", &namespace).is_none() {
             return Err(Error::Waiting(format!("namespace {namespace}")));
         }
-        let work = renderer.work(None, &target.name, manifest, || context.random.uuid());
+        let mut work = renderer.work(None, &target.name, manifest, || context.random.uuid());
+        overrides::plan::record(&mut work, &applied);
         let stored = context.create(MANAGER, &kinds::WORK, work).await?;
         context.index.work_seen(&stored, false);
-        return Ok(true);
+        report::applied(context, (resource, template), &target.name, &applied);
+        return Ok(Done::Wrote);
     };
     if entry.meta().deletion_timestamp.is_some() {
         return Err(Error::Waiting(format!("the deletion of {}", entry.key())));
     }
     let have = entry.value();
-    let want = renderer.work(Some(&have), &target.name, manifest, || context.random.uuid());
+    let mut want = renderer.work(Some(&have), &target.name, manifest, || context.random.uuid());
+    overrides::plan::record(&mut want, &applied);
     match context.write(MANAGER, &kinds::WORK, &entry, &have, &want).await? {
         Some(stored) => {
             context.index.work_seen(&stored, false);
-            Ok(true)
+            report::applied(context, (resource, template), &target.name, &applied);
+            Ok(Done::Wrote)
         }
-        None => Ok(false),
+        None => Ok(Done::Same),
     }
 }

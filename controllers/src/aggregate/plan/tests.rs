@@ -47,7 +47,7 @@ fn fully_applied_means_every_cluster_and_no_other() {
     let check = |clusters: &[&str], items: &[Item], expected: &str| {
         let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(
-            fully_applied(&clusters, items).status,
+            fully_applied(&clusters, items, None).status,
             expected,
             "{clusters:?} {items:?}"
         );
