@@ -1,7 +1,8 @@
 //! What every controller shares: the hub, the time, the indexes, the queues and the ways to write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use runtime::hub::{Action, Hub, Propagation, Request, Resource};
 use runtime::queue::Queue;
@@ -16,11 +17,15 @@ use crate::events::{Involved, Note, Recorder};
 use crate::index::Index;
 use crate::merge;
 use crate::metrics::Metrics;
+use crate::quota::charge;
 
 /// Field manager of everything but the scheduler.
 pub(crate) const MANAGER: &str = "karmada-controller-manager";
 /// Field manager of placements.
 pub(crate) const SCHEDULER: &str = "karmada-scheduler";
+
+/// How often at most a binding that waits for room is looked at because a cluster has more.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a reconcile failed. Every failure is retried with backoff.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +64,17 @@ pub(crate) struct Queues {
     pub(crate) rebalance: Arc<Queue<Key>>,
     pub(crate) taints: Arc<Queue<Key>>,
     pub(crate) remedies: Arc<Queue<Key>>,
+    pub(crate) quota: Arc<Queue<Key>>,
+    /// Bindings that a quota of their namespace keeps from where they should be, by namespace.
+    over_quota: Mutex<HashMap<Arc<str>, HashSet<Key>>>,
     pub(crate) place: Arc<Queue<Key>>,
     pub(crate) render: Arc<Queue<Key>>,
     pub(crate) aggregate: Arc<Queue<Key>>,
     pub(crate) clusters: Arc<Queue<Key>>,
     pub(crate) namespaces: Arc<Queue<Key>>,
     pub(crate) revisions: Arc<Queue<Key>>,
+    /// Bindings that wait for room in clusters.
+    pub(crate) roomless: Mutex<HashSet<Key>>,
     /// Why the waiting templates are looked at.
     triggers: Mutex<HashMap<Key, Trigger>>,
 }
@@ -74,6 +84,45 @@ impl Queues {
     pub(crate) fn template(&self, key: Key, trigger: Trigger) {
         self.note_trigger(&key, trigger);
         self.templates.add(key);
+    }
+
+    /// Whether a quota keeps a binding from where it should be from now on.
+    pub(crate) fn set_over_quota(&self, key: &Key, over: bool) {
+        let mut all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        if over {
+            all.entry(key.namespace.clone()).or_default().insert(key.clone());
+        } else if let Some(keys) = all.get_mut(&key.namespace)
+            && keys.remove(key)
+            && keys.is_empty()
+        {
+            all.remove(&key.namespace);
+        }
+    }
+
+    /// A quota of this namespace leaves more: those that it held back are looked at again.
+    pub(crate) fn look_for_quota(&self, namespace: &str) {
+        let all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in all.get(namespace).into_iter().flatten() {
+            self.place.add(key.clone());
+        }
+    }
+
+    /// Whether a binding waits for room from now on.
+    pub(crate) fn set_roomless(&self, key: &Key, waits: bool) {
+        let mut roomless = self.roomless.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits {
+            roomless.insert(key.clone());
+        } else {
+            roomless.remove(key);
+        }
+    }
+
+    /// There is more room somewhere: those that wait for it are looked at, soon and not once for every report.
+    pub(crate) fn look_for_room(&self) {
+        let roomless = self.roomless.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in roomless.iter() {
+            self.place.add_after(key.clone(), ROOM_INTERVAL);
+        }
     }
 
     /// Remembers why a template is looked at; the strongest reason stays.
@@ -149,27 +198,11 @@ impl Context {
         resource: &Resource,
         current: &Entry,
         subresource: Option<&'static str>,
-        mut patch: Value,
+        patch: Value,
         guarded: bool,
     ) -> Result<Arc<Entry>, Status> {
-        if guarded {
-            patch["metadata"]["resourceVersion"] = current.revision().to_string().into();
-        }
-        let key = current.key();
-        let (namespace, name) = (key.namespace.clone(), key.name.clone());
-        let action = Action::Merge(patch);
-        self.hub
-            .write(
-                manager,
-                Request {
-                    resource: resource.clone(),
-                    namespace,
-                    name,
-                    subresource,
-                    action,
-                },
-            )
-            .await
+        let request = patching(resource, current, subresource, patch, guarded);
+        self.hub.write(manager, request).await
     }
 
     /// Writes the difference between an object as it was read and as it should be; `None` when there is none.
@@ -181,12 +214,37 @@ impl Context {
         have: &Value,
         want: &Value,
     ) -> Result<Option<Arc<Entry>>, Status> {
-        let Some(patch) = merge::difference(have, want) else {
-            return Ok(None);
+        let nothing = Vec::new();
+        self.write_with(manager, resource, current, have, want, nothing).await
+    }
+
+    /// The same together with other writes: all of it is stored, or none. Without a difference only the others are.
+    pub(crate) async fn write_with(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        current: &Entry,
+        have: &Value,
+        want: &Value,
+        others: Vec<Request>,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        let mut requests = others;
+        let patch = merge::difference(have, want);
+        let changes = patch.is_some();
+        if let Some(patch) = patch {
+            requests.extend(charge::charge(self, current, have, want)?);
+            requests.push(patching(resource, current, None, patch, true));
+        }
+        // One write needs no transaction to share.
+        let last = match requests.pop() {
+            Some(only) if requests.is_empty() => Some(self.hub.write(manager, only).await?),
+            Some(last) => {
+                requests.push(last);
+                self.hub.write_together(manager, requests).await?.pop()
+            }
+            None => None,
         };
-        self.patch(manager, resource, current, None, patch, true)
-            .await
-            .map(Some)
+        Ok(last.filter(|_| changes))
     }
 
     /// The same for `status`.
@@ -330,6 +388,27 @@ impl Context {
             source,
             once: outcome.once,
         });
+    }
+}
+
+/// A merge patch as a request. With `guarded`, only onto the revision that was read.
+pub(crate) fn patching(
+    resource: &Resource,
+    current: &Entry,
+    subresource: Option<&'static str>,
+    mut patch: Value,
+    guarded: bool,
+) -> Request {
+    if guarded {
+        patch["metadata"]["resourceVersion"] = current.revision().to_string().into();
+    }
+    let key = current.key();
+    Request {
+        resource: resource.clone(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        subresource,
+        action: Action::Merge(patch),
     }
 }
 

@@ -19,15 +19,15 @@ use crate::context::Context;
 use crate::detect::plan::{changed_by_federation, content_changed};
 use crate::detect::reconcile::Trigger;
 use crate::detect::skip::skipped_group;
+use crate::index::ClusterNews;
 use crate::kinds;
 use crate::names;
 use crate::namespaces;
-use crate::revisions;
 use crate::render::plan::Reference;
+use crate::revisions;
 
 /// How often the hub is asked what it serves, besides after each change of a custom resource definition.
 const REDISCOVER: Duration = Duration::from_secs(30);
-
 /// How long changes of bindings are gathered before the quotas of their namespace are counted anew.
 const RECOUNT: Duration = Duration::from_millis(200);
 
@@ -43,6 +43,7 @@ struct Bound {
 struct BoundSpec {
     resource: Reference,
 }
+
 /// Follows the hub.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
@@ -66,14 +67,15 @@ impl Dispatcher {
             &kinds::CLUSTER,
             &kinds::POLICY,
             &kinds::CLUSTER_POLICY,
-            &kinds::BINDING,
             &kinds::OVERRIDE,
             &kinds::CLUSTER_OVERRIDE,
+            &kinds::BINDING,
             &kinds::CLUSTER_BINDING,
             &kinds::WORK,
             &kinds::REBALANCER,
             &kinds::TAINT_POLICY,
             &kinds::REMEDY,
+            &kinds::QUOTA,
             &kinds::NAMESPACE,
             &kinds::CRD,
         ]
@@ -87,7 +89,12 @@ impl Dispatcher {
                 .filter(|resource| own.iter().all(|known| known.group_resource != resource.group_resource)),
         );
         let mut cached = all.clone();
-        cached.extend([kinds::LEASE.clone(), kinds::EVENT.clone()]);
+        cached.extend([
+            kinds::LEASE.clone(),
+            kinds::EVENT.clone(),
+            kinds::EXPLANATION.clone(),
+            kinds::CLUSTER_EXPLANATION.clone(),
+        ]);
         self.context.hub.follow(&cached).await?;
         self.pump(&all, tasks).await;
         let dispatcher = self.clone();
@@ -181,6 +188,10 @@ impl Dispatcher {
             self.policy(change);
             return;
         }
+        if *resource == kinds::OVERRIDE.group_resource || *resource == kinds::CLUSTER_OVERRIDE.group_resource {
+            self.overrides(change, initial);
+            return;
+        }
         if *resource == kinds::CLUSTER.group_resource {
             self.cluster(change, initial);
             return;
@@ -188,12 +199,15 @@ impl Dispatcher {
         let queues = &self.context.queues;
         if *resource == kinds::REBALANCER.group_resource {
             if !change.deleted && respecified(change) {
-        if *resource == kinds::OVERRIDE.group_resource || *resource == kinds::CLUSTER_OVERRIDE.group_resource {
-            self.overrides(change, initial);
-            return;
-        }
                 queues.rebalance.add(change.entry.key().clone());
             }
+            return;
+        }
+        if *resource == kinds::QUOTA.group_resource {
+            if change.deleted || respecified(change) {
+                queues.quota.add(change.entry.key().clone());
+            }
+            queues.look_for_quota(change.entry.namespace());
             return;
         }
         for (kind, queue) in [
@@ -309,6 +323,9 @@ impl Dispatcher {
         let key = entry.key().clone();
         if change.deleted {
             index.binding_seen(entry, true);
+            queues.set_over_quota(&key, false);
+            self.recount(entry);
+            queues.set_roomless(&key, false);
             // Deleted by hand, or the way is free for a new template of the same name.
             if let Some(template) = self.owner(entry) {
                 queues.template(template, Trigger::User);
@@ -319,6 +336,9 @@ impl Dispatcher {
         let respecified = previous.is_none_or(|previous| {
             previous.generation != meta.generation || previous.deletion_timestamp != meta.deletion_timestamp
         });
+        if respecified {
+            self.recount(entry);
+        }
         if respecified || previous.is_some_and(|previous| previous.labels != meta.labels) {
             if index.binding_seen(entry, false) {
                 queues.depend.add(key.clone());
@@ -328,6 +348,19 @@ impl Dispatcher {
         }
         if respecified && !index.works(crate::index::binding_id(entry)).is_empty() || previous.is_none() {
             queues.aggregate.add(key);
+        }
+    }
+
+    /// Asks for the quotas of a binding's namespace to be counted anew, soon and not once for every binding.
+    fn recount(&self, binding: &Entry) {
+        let Context {
+            queues, hub, config, ..
+        } = &*self.context;
+        if !config.features.on(Gate::FederatedQuotaEnforcement) || binding.namespace().is_empty() {
+            return;
+        }
+        for quota in hub.list(&kinds::QUOTA.group_resource, Some(binding.namespace())) {
+            queues.quota.add_after(quota.key().clone(), RECOUNT);
         }
     }
 
@@ -357,6 +390,10 @@ impl Dispatcher {
             if change.deleted || status_only {
                 queues.aggregate.add(binding);
             }
+        } else if let Some(quota) = quota_of(entry) {
+            if change.deleted || status_only || change.previous.is_none() {
+                queues.quota.add(quota);
+            }
         } else if change.deleted
             && let Some(owner) = entry
                 .meta()
@@ -371,24 +408,75 @@ impl Dispatcher {
     fn cluster(&self, change: &Change, initial: bool) {
         let Context { index, queues, hub, .. } = &*self.context;
         let entry = &change.entry;
-        let matters = index.cluster_seen(entry, change.deleted);
+        let news = index.cluster_seen(entry, change.deleted);
         for queue in [&queues.clusters, &queues.taints, &queues.remedies] {
             queue.add(entry.key().clone());
         }
         if initial {
             return;
         }
-        if matters {
+        if news == ClusterNews::Room {
+            queues.look_for_room();
+        }
+        if news == ClusterNews::Other {
             for resource in [&kinds::BINDING, &kinds::CLUSTER_BINDING] {
                 for binding in hub.list(&resource.group_resource, None) {
                     queues.place.add(binding.key().clone());
                 }
             }
         }
+        if news == ClusterNews::Other && index.overrides.look_at_clusters() {
+            for binding in index.bindings_on(entry.name()) {
+                queues.render.add(binding);
+            }
+        }
         if change.previous.is_none() && !change.deleted {
             for binding in index.bindings_on(entry.name()) {
                 queues.render.add(binding);
             }
+            for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
+                queues.namespaces.add(namespace.key().clone());
+            }
+            for quota in hub.list(&kinds::QUOTA.group_resource, None) {
+                // Its execution namespace comes a moment later.
+                queues.quota.add_after(quota.key().clone(), RECOUNT);
+            }
+        }
+    }
+
+    /// Asks for everything that an override policy concerns, or did before the change.
+    fn overrides(&self, change: &Change, initial: bool) {
+        let Context { index, queues, hub, .. } = &*self.context;
+        let (before, now) = index.overrides.seen(&change.entry, change.deleted);
+        if initial
+            || change
+                .previous
+                .as_ref()
+                .is_some_and(|previous| !change.deleted && previous.meta().generation == change.entry.meta().generation)
+        {
+            return;
+        }
+        let policies: Vec<_> = before.into_iter().chain(now).collect();
+        let namespace = Some(change.entry.namespace()).filter(|namespace| !namespace.is_empty());
+        let scopes: &[&Resource] = if namespace.is_some() {
+            &[&kinds::BINDING]
+        } else {
+            &[&kinds::BINDING, &kinds::CLUSTER_BINDING]
+        };
+        for resource in scopes {
+            for binding in hub.list(&resource.group_resource, namespace) {
+                let Ok(bound) = binding.typed::<Bound>() else { continue };
+                if policies.iter().any(|policy| policy.may_concern(&bound.spec.resource)) {
+                    queues.render.add(binding.key().clone());
+                }
+            }
+        }
+        let any_namespace = Reference {
+            api_version: "v1".to_owned(),
+            kind: "Namespace".to_owned(),
+            ..Reference::default()
+        };
+        if namespace.is_none() && policies.iter().any(|policy| policy.may_concern(&any_namespace)) {
             for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
                 queues.namespaces.add(namespace.key().clone());
             }
@@ -421,15 +509,17 @@ fn respecified(change: &Change) -> bool {
     previous.is_none_or(|previous| generation(previous) != generation(&change.entry))
 }
 
+/// The quota that a Work is a part of.
+fn quota_of(work: &Entry) -> Option<Key> {
+    let labels = &work.meta().labels;
+    let (namespace, name) = (labels.get(names::QUOTA_NAMESPACE)?, labels.get(names::QUOTA_NAME)?);
+    Some(kinds::key(&kinds::QUOTA, namespace, name))
+}
+
 /// The binding that a Work belongs to.
 fn binding_of(work: &Entry) -> Option<Key> {
     let annotations = &work.meta().annotations;
     if let (Some(namespace), Some(name)) = (
-        if news == ClusterNews::Other && index.overrides.look_at_clusters() {
-            for binding in index.bindings_on(entry.name()) {
-                queues.render.add(binding);
-            }
-        }
         annotations.get(names::BINDING_NAMESPACE),
         annotations.get(names::BINDING_NAME),
     ) {
@@ -437,42 +527,4 @@ fn binding_of(work: &Entry) -> Option<Key> {
     }
     let name = annotations.get(names::CLUSTER_BINDING_NAME)?;
     Some(kinds::key(&kinds::CLUSTER_BINDING, "", name))
-            for quota in hub.list(&kinds::QUOTA.group_resource, None) {
-                // Its execution namespace comes a moment later.
-                queues.quota.add_after(quota.key().clone(), RECOUNT);
-            }
-        }
-    }
-
-    /// Asks for everything that an override policy concerns, or did before the change.
-    fn overrides(&self, change: &Change, initial: bool) {
-        let Context { index, queues, hub, .. } = &*self.context;
-        let (before, now) = index.overrides.seen(&change.entry, change.deleted);
-        if initial || change.previous.as_ref().is_some_and(|previous| !change.deleted && previous.meta().generation == change.entry.meta().generation) {
-            return;
-        }
-        let policies: Vec<_> = before.into_iter().chain(now).collect();
-        let namespace = Some(change.entry.namespace()).filter(|namespace| !namespace.is_empty());
-        let scopes: &[&Resource] = if namespace.is_some() {
-            &[&kinds::BINDING]
-        } else {
-            &[&kinds::BINDING, &kinds::CLUSTER_BINDING]
-        };
-        for resource in scopes {
-            for binding in hub.list(&resource.group_resource, namespace) {
-                let Ok(bound) = binding.typed::<Bound>() else { continue };
-                if policies.iter().any(|policy| policy.may_concern(&bound.spec.resource)) {
-                    queues.render.add(binding.key().clone());
-                }
-            }
-        }
-        let any_namespace = Reference {
-            api_version: "v1".to_owned(),
-            kind: "Namespace".to_owned(),
-            ..Reference::default()
-        };
-        if namespace.is_none() && policies.iter().any(|policy| policy.may_concern(&any_namespace)) {
-            for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
-                queues.namespaces.add(namespace.key().clone());
-            }
 }

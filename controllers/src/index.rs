@@ -19,10 +19,23 @@ use crate::names;
 use crate::overrides::index::Overrides;
 use crate::place::plan::cluster_view;
 
+/// What a change of a cluster means for placement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClusterNews {
+    /// Nothing.
+    None,
+    /// It has another amount of room.
+    Room,
+    /// Whatever is placed may be placed differently.
+    Other,
+}
+
 /// The indexes behind one lock, which is never held across an await.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     inner: RwLock<Inner>,
+    /// Override policies by what they select.
+    pub(crate) overrides: Overrides,
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +47,6 @@ struct Inner {
     selecting: HashMap<(String, String), BTreeSet<Key>>,
     /// Templates by the id of the policy that has them.
     claimed: Postings,
-    /// Override policies by what they select.
-    pub(crate) overrides: Overrides,
     /// Templates that no policy takes, by resource.
     waiting: HashMap<GroupResource, HashSet<Key>>,
     /// Bindings by the id of their policy.
@@ -352,11 +363,17 @@ impl Index {
             .iter()
             .filter_map(|label| labels.get(*label))
             .cloned();
-        let terms = if deleted { Vec::new() } else { ids.collect() };
+        let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
+        let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
+        let terms = if deleted {
+            Vec::new()
+        } else {
+            ids.chain(quota).collect()
+        };
         self.write().works.set(entry.key(), terms);
     }
 
-    /// Works of a binding, by its permanent id.
+    /// Works of a binding, by its permanent id, or of a quota, by its [`quota_term`].
     pub(crate) fn works(&self, binding_id: &str) -> Vec<Key> {
         self.read().works.get(binding_id)
     }
@@ -375,21 +392,21 @@ impl Index {
         self.read().records.get(uid)
     }
 
-    /// A cluster was seen; answers whether placement may come out differently because of it.
-    pub(crate) fn cluster_seen(&self, entry: &Arc<Entry>, deleted: bool) -> bool {
+    /// A cluster was seen; answers what that means for placement.
+    pub(crate) fn cluster_seen(&self, entry: &Arc<Entry>, deleted: bool) -> ClusterNews {
         let view = (!deleted).then(|| cluster_view(entry));
         let mut inner = self.write();
         let Some(mut view) = view else {
             let known = inner.clusters.remove(entry.name()).is_some();
             inner.snapshot = None;
-            return known;
+            return if known { ClusterNews::Other } else { ClusterNews::None };
         };
         let before = inner.clusters.get(entry.name()).map(|(_, before)| before.clone());
         if before.as_deref() == Some(&view) {
             if let Some((known, _)) = inner.clusters.get_mut(entry.name()) {
                 *known = entry.clone();
             }
-            return false;
+            return ClusterNews::None;
         }
         // Most clusters serve the same: they share one set.
         let alike = before
@@ -401,7 +418,7 @@ impl Index {
         {
             view.enablements = alike.clone();
         }
-        // Room alone moves nothing that is placed; whoever waits for it is asked when it is seen.
+        // Room alone moves nothing that is placed.
         let only_room = before.is_some_and(|before| {
             let without = |view: &ClusterView| ClusterView {
                 capacity: None,
@@ -413,7 +430,11 @@ impl Index {
             .clusters
             .insert(entry.name().to_owned(), (entry.clone(), Arc::new(view)));
         inner.snapshot = None;
-        !only_room
+        if only_room {
+            ClusterNews::Room
+        } else {
+            ClusterNews::Other
+        }
     }
 
     /// All clusters by name.
@@ -449,6 +470,11 @@ impl Index {
 /// The term for an object that others may depend on; without a name, for all of its kind in the namespace.
 fn need(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
     format!("{api_version} {kind} {namespace}/{name}")
+}
+
+/// The term for the Works of a quota; no permanent id has a slash.
+pub(crate) fn quota_term(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
 }
 
 /// The permanent id of a binding.

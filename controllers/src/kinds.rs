@@ -52,8 +52,10 @@ kinds! {
     REMEDY = "remedy.karmada.io" "v1alpha1" "remedies" "Remedy" false;
     /// Limits of a namespace over all clusters.
     QUOTA = "policy.karmada.io" "v1alpha1" "federatedresourcequotas" "FederatedResourceQuota" true;
-    /// Limits of a namespace in one cluster.
-    RESOURCE_QUOTA = "" "v1" "resourcequotas" "ResourceQuota" true;
+    /// Why a namespaced template is where it is.
+    EXPLANATION = "placement.flotilla.dev" "v1alpha1" "explanations" "Explanation" true;
+    /// Why a cluster-scoped template is where it is.
+    CLUSTER_EXPLANATION = "placement.flotilla.dev" "v1alpha1" "clusterexplanations" "ClusterExplanation" false;
     /// Namespaces.
     NAMESPACE = "" "v1" "namespaces" "Namespace" false;
     /// Workloads whose templates are recorded.

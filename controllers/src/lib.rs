@@ -35,6 +35,7 @@ pub mod names;
 pub mod namespaces;
 pub mod overrides;
 pub mod place;
+pub mod quota;
 pub mod rebalance;
 pub mod remedies;
 pub mod render;
@@ -161,6 +162,14 @@ pub async fn run(
         &context,
         &cancel,
         depend::reconcile::reconcile,
+    );
+    start(
+        &mut tasks,
+        "quota",
+        &queues.quota,
+        &context,
+        &cancel,
+        quota::reconcile::reconcile,
     );
     start(
         &mut tasks,

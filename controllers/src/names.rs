@@ -13,7 +13,7 @@ pub use crds::finalizers::{
 };
 pub use crds::labels::{
     BINDING_ID, BINDING_MANAGED_BY, CLAIMED_BY, CLUSTER_BINDING_ID, CLUSTER_POLICY_ID, DEPENDED_BY_PREFIX, MANAGED,
-    POLICY_ID, SKIP_AUTO_PROPAGATION, WORK_ID, depended_by,
+    POLICY_ID, QUOTA_NAME, QUOTA_NAMESPACE, SKIP_AUTO_PROPAGATION, WORK_ID, depended_by,
 };
 pub use crds::names::{binding as binding_name, work as work_name};
 pub use crds::namespaces::{

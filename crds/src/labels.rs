@@ -24,6 +24,10 @@ pub const RETAIN_REPLICAS: &str = "resourcetemplate.karmada.io/retain-replicas";
 pub const CLAIMED_BY: &str = "resourcetemplate.karmada.io/claimed-by";
 /// On a binding that something else than a policy owns.
 pub const BINDING_MANAGED_BY: &str = "binding.karmada.io/managed-by";
+/// On a Work and a member's `ResourceQuota`: namespace of the `FederatedResourceQuota` that it is a part of.
+pub const QUOTA_NAMESPACE: &str = "federatedresourcequota.karmada.io/namespace";
+/// On a Work and a member's `ResourceQuota`: name of the `FederatedResourceQuota` that it is a part of.
+pub const QUOTA_NAME: &str = "federatedresourcequota.karmada.io/name";
 /// What the labels on an attached binding begin with that name its dependents; see [`depended_by`].
 pub const DEPENDED_BY_PREFIX: &str = "resourcebinding.karmada.io/depended-by-";
 

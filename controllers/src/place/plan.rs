@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crds::placement::{Placement, Taint, TargetCluster};
 use jiff::Timestamp;
+use runtime::hub::Resource;
 use scheduler::view::{Component, Enablements, Grade, NodeClass, Requirements};
-use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Snapshot};
+use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Explanation, Snapshot};
 use schema::entry::{Entry, Meta};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -300,6 +301,21 @@ fn target(target: &TargetCluster) -> Value {
             .collect();
     }
     value
+}
+
+/// The object that keeps why a binding is where it is; it goes when the binding goes. `None` is for what cannot be written as JSON.
+pub fn explanation(resource: &Resource, binding: &Meta, explanation: &Explanation) -> Option<Value> {
+    let mut object = serde_json::to_value(explanation).ok()?;
+    object["metadata"] = json!({
+        "name": binding.name,
+        "ownerReferences": [{
+            "apiVersion": resource.api_version(), "kind": &*resource.kind, "name": binding.name, "uid": binding.uid,
+        }],
+    });
+    if !binding.namespace.is_empty() {
+        object["metadata"]["namespace"] = json!(binding.namespace);
+    }
+    Some(object)
 }
 
 /// The condition that says how placing went.

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::hub::{self, Request};
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
-use scheduler::{Decision, ErrorClass};
-use schema::entry::Key;
+use scheduler::{Decision, ErrorClass, Explanation, ScheduleError};
+use schema::entry::{Entry, Key};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::plan::{self, Binding};
-use crate::context::{Context, Error, Outcome, SCHEDULER};
+use crate::conditions::{self, Condition};
+use crate::context::{Context, Error, Outcome, SCHEDULER, patching};
 use crate::kinds;
+use crate::merge;
+use crate::quota::charge;
 use crate::render::plan::Reference;
 
 /// How long a binding without room waits for its next look.
@@ -56,12 +60,33 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let have = entry.value();
     let mut current = entry;
     let mut moved = false;
-    if let Some(want) = plan::placed(&have, &decision)
-        && let Some(stored) = context.write(SCHEDULER, resource, &current, &have, &want).await?
-    {
-        current = stored;
-        moved = true;
+    let placed = plan::placed(&have, &decision);
+    let charges = match &placed {
+        Some(want) => charge::charge(&context, &current, &have, want),
+        None => Ok(Vec::new()),
+    };
+    let charges = match charges {
+        Ok(charges) => charges,
+        Err(status) if charge::is_exceeded(&status) => {
+            let want = placed.unwrap_or_default();
+            return over_quota(&context, &current, (&have, &want), &status.message).await;
+        }
+        Err(status) => return Err(status.into()),
+    };
+    context.queues.set_over_quota(&key, false);
+    let change = placed.and_then(|want| merge::difference(&have, &want));
+    let explanation = explanation(&context, &current, &decision);
+    if change.is_some() || explanation.is_some() {
+        let change = change.map(|patch| patching(resource, &current, None, patch, true));
+        moved = change.is_some();
+        let requests: Vec<Request> = explanation.into_iter().chain(charges).chain(change).collect();
+        let stored = context.hub.write_together(SCHEDULER, requests).await?;
+        if moved && let Some(stored) = stored.into_iter().next_back() {
+            current = stored;
+        }
     }
+    let waits = decision.error.as_ref().map(ScheduleError::class) == Some(ErrorClass::AwaitRoom);
+    context.queues.set_roomless(&key, waits);
     let have = current.value();
     let want = plan::status(&have, current.meta().generation, &decision, moved, context.clock.now());
     let told = context
@@ -75,7 +100,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         context.metrics.lag("place", since.elapsed());
         tell(&context, &current, &decision);
     }
-    Ok(match decision.error.as_ref().map(scheduler::ScheduleError::class) {
+    Ok(match decision.error.as_ref().map(ScheduleError::class) {
         // Room comes and goes without a change that anybody is told of.
         Some(ErrorClass::AwaitRoom) => Action::After(RETRY_UNSCHEDULABLE),
         // A change of a cluster, the policy or the binding brings it back; time alone changes nothing.
@@ -83,7 +108,68 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     })
 }
 
-fn tell(context: &Context, binding: &schema::entry::Entry, decision: &Decision) {
+/// A quota of the namespace does not allow the placement: the binding stays as it is and says why, until the quota changes.
+async fn over_quota(
+    context: &Context,
+    binding: &Entry,
+    (have, placed): (&Value, &Value),
+    message: &str,
+) -> Result<Action, Error> {
+    let (key, resource) = (binding.key(), kinds::binding_of(binding.key()));
+    context.queues.set_over_quota(key, true);
+    // What was freed before anybody knew that it is waited for.
+    if charge::charge(context, binding, have, placed).is_ok() {
+        context.queues.place.add(key.clone());
+    }
+    let mut want = have.clone();
+    let condition = Condition {
+        kind: "Scheduled",
+        status: "False",
+        reason: charge::EXCEEDED,
+        message: message.to_owned(),
+    };
+    conditions::set(&mut want, &condition, context.clock.now());
+    let stored = context.write_status(SCHEDULER, resource, binding, have, &want).await?;
+    if stored.is_some() {
+        let outcome = Outcome::warning("ScheduleBindingFailed");
+        context.tell(plan::SCHEDULER_NAME, resource, binding, outcome, message);
+    }
+    Ok(Action::Done)
+}
+
+/// The request that stores why, beside the binding and gone with it; `None` when that is stored already.
+fn explanation(context: &Context, binding: &Entry, decision: &Decision) -> Option<Request> {
+    let resource = if binding.namespace().is_empty() {
+        &kinds::CLUSTER_EXPLANATION
+    } else {
+        &kinds::EXPLANATION
+    };
+    let present = context.get(resource, binding.namespace(), binding.name());
+    let owned = |entry: &Entry| {
+        let owners = &entry.meta().owner_references;
+        owners.iter().any(|owner| owner.uid == binding.meta().uid)
+    };
+    if let Some(present) = &present
+        && owned(present)
+        && present.typed::<Explanation>().ok().as_ref() == Some(&decision.explanation)
+    {
+        return None;
+    }
+    let object = plan::explanation(kinds::binding_of(binding.key()), binding.meta(), &decision.explanation)?;
+    Some(Request {
+        resource: (**resource).clone(),
+        namespace: binding.key().namespace.clone(),
+        name: binding.key().name.clone(),
+        subresource: None,
+        action: if present.is_some() {
+            hub::Action::Update(object)
+        } else {
+            hub::Action::Create(object)
+        },
+    })
+}
+
+fn tell(context: &Context, binding: &Entry, decision: &Decision) {
     let resource = kinds::binding_of(binding.key());
     let outcome = if decision.error.is_none() {
         Outcome::normal("ScheduleBindingSucceed")

@@ -146,3 +146,83 @@ async fn section_3_11_and_3_14_conditions_taint_and_remedy() {
     assert_eq!(taints(&federation, "us"), "dns");
     assert_eq!(taints(&federation, "ap"), "");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_6_11_quota_exhausted_and_freed() {
+    let federation = three_members().await;
+    let quota = |cpu: &str| {
+        json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "FederatedResourceQuota", "metadata": {"name": "all", "namespace": "default"},
+            "spec": {"overall": {"cpu": cpu}, "staticAssignments": [{"clusterName": "eu", "hard": {"cpu": "2"}}]}})
+    };
+    let used = || federation.now(&quota("1")).unwrap_or_default()["status"]["overallUsed"]["cpu"].clone();
+    federation.apply(quota("4")).await;
+    federation.until("nothing is used", || used() == "0").await;
+    federation
+        .until("eu has its part", || federation.spread("ResourceQuota", "all") == "eu")
+        .await;
+    federation.apply(groups(&[&["eu", "us"]])).await;
+    let demanding = |name: &str, replicas: i64| {
+        let mut object = deployment(name, replicas);
+        object["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "500m"}});
+        object
+    };
+    federation.apply(demanding("hello", 3)).await;
+    spreads(&federation, "eu:3 us:3").await;
+    federation.until("it is counted", || used() == "3").await;
+
+    // A second one does not fit beside it; it says so and waits.
+    let other = demanding("other", 2);
+    federation.apply(other.clone()).await;
+    let binding = json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding",
+        "metadata": {"name": "other-deployment", "namespace": "default"}});
+    let scheduled = || {
+        let now = federation.now(&binding).unwrap_or_default();
+        let conditions = now["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions
+            .into_iter()
+            .find(|condition| condition["type"] == "Scheduled")
+            .unwrap_or_default()
+    };
+    federation
+        .until("it says why it waits", || scheduled()["reason"] == "QuotaExceeded")
+        .await;
+    assert_eq!(
+        scheduled()["message"],
+        "FederatedResourceQuota(default/all) exceeded for resource cpu: requested sum 5, limit 4."
+    );
+    federation.settle().await;
+    assert_eq!(
+        (federation.spread("Deployment", "other").as_str(), used()),
+        ("", json!("3"))
+    );
+    federation
+        .merge(&demanding("hello", 3), json!({"spec": {"replicas": 2}}))
+        .await;
+    federation
+        .until("it fits now", || {
+            federation.spread("Deployment", "other") == "eu:2 us:2"
+        })
+        .await;
+    federation.until("both are counted", || used() == "4").await;
+
+    // One that needs more than there is keeps what it has, until there is more.
+    federation.merge(&other, json!({"spec": {"replicas": 3}})).await;
+    federation
+        .until("it says so", || scheduled()["reason"] == "QuotaExceeded")
+        .await;
+    federation.settle().await;
+    assert_eq!(federation.spread("Deployment", "other"), "eu:2 us:2");
+    federation.apply(quota("5")).await;
+    federation
+        .until("it grows", || federation.spread("Deployment", "other") == "eu:3 us:3")
+        .await;
+    federation.until("all is counted", || used() == "5").await;
+    federation.delete(&other).await;
+    federation.until("what goes is free", || used() == "2").await;
+    federation.delete(&quota("5")).await;
+    federation
+        .until("eu loses its part", || {
+            federation.spread("ResourceQuota", "all").is_empty()
+        })
+        .await;
+}

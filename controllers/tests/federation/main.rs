@@ -7,5 +7,6 @@ mod clusters;
 mod dependencies;
 mod governance;
 mod harness;
+mod placement;
 mod policies;
 mod propagation;

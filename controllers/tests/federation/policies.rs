@@ -104,6 +104,8 @@ async fn section_2_4_lazy_policies_wait_for_the_user() {
     let federation = three_members().await;
     let hello = deployment("hello", 2);
     federation.apply(hello.clone()).await;
+    let alone = || federation.told(&hello, "ApplyPolicyFailed", "No policy match");
+    federation.until("it is seen without a policy", alone).await;
     federation
         .apply(policy("p", "eu", json!({"activationPreference": "Lazy"})))
         .await;
