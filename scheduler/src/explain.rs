@@ -49,7 +49,7 @@ pub struct Explanation {
     /// The affinity group that was used, or the last that was tried.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub affinity_name: String,
-    /// Affinity groups that were tried before, in order.
+    /// Affinity groups before it, in order: why they did not do, or would do now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<Tried>,
     /// Groups of the spread constraint, chosen ones first.
@@ -69,7 +69,7 @@ pub struct Explanation {
     pub rejected: Vec<Reason>,
 }
 
-/// An affinity group that did not do.
+/// An affinity group that is not used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tried {

@@ -25,7 +25,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crds::placement::{ClusterAffinity, TargetCluster, TargetComponent};
+use crds::placement::{ClusterAffinity, ClusterAffinityTerm, TargetCluster, TargetComponent};
 
 pub use amounts::Amounts;
 pub use error::{ErrorClass, ScheduleError, SpreadError};
@@ -71,25 +71,39 @@ pub fn place(snapshot: &Snapshot, binding: &BindingView) -> Decision {
     let groups = &placement.cluster_affinities;
     let in_use = |name: &String| !binding.fresh && *name == binding.observed_affinity;
     let start = groups.iter().position(|group| in_use(&group.affinity_name));
-    let mut tried = Vec::new();
-    let mut first: Option<Decision> = None;
-    for group in &groups[start.unwrap_or_default()..] {
+    let start = start.unwrap_or_default();
+    let attempt = |group: &ClusterAffinityTerm| {
         let tiers = Tiers::term(group, binding.is_workload());
-        let mut decision = run.attempt(&tiers, &group.affinity_name);
-        let Some(error) = &decision.error else {
+        run.attempt(&tiers, &group.affinity_name)
+    };
+    // Groups before the one in use decide nothing; they are asked so that the explanation can say what a return would meet.
+    let mut tried: Vec<Tried> = groups[..start].iter().map(|group| tell(&attempt(group))).collect();
+    let mut first: Option<Decision> = None;
+    for group in &groups[start..] {
+        let mut decision = attempt(group);
+        if decision.error.is_none() {
             decision.explanation.tried = tried;
             return decision;
-        };
-        tried.push(Tried {
-            affinity_name: group.affinity_name.clone(),
-            reason: error.reason().to_owned(),
-            message: error.to_string(),
-        });
+        }
+        tried.push(tell(&decision));
         first.get_or_insert(decision);
     }
     let mut decision = first.unwrap_or_else(|| run.attempt(&Tiers::single(&ClusterAffinity::default()), ""));
     decision.explanation.tried = tried;
     decision
+}
+
+/// A group that is not used, in a line.
+fn tell(decision: &Decision) -> Tried {
+    let again = "it would hold the workload now; a rebalancing returns to it";
+    Tried {
+        affinity_name: decision.affinity.clone(),
+        reason: decision.explanation.reason.clone(),
+        message: decision
+            .error
+            .as_ref()
+            .map_or_else(|| again.to_owned(), ToString::to_string),
+    }
 }
 
 /// One call of [`place`], with what all attempts share.

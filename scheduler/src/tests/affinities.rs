@@ -30,6 +30,16 @@ fn s3_8_groups_are_tried_forwards_only() {
     assert_eq!(chosen("a b", &wanted), "first: a=1");
     // A rebalancing goes back to the first.
     wanted.observed_affinity = "second".to_owned();
+    let tried = place(&snapshot(clusters("a b")), &wanted).explanation.tried;
+    let told: Vec<(&str, &str)> = tried
+        .iter()
+        .map(|group| (&*group.affinity_name, &*group.reason))
+        .collect();
+    assert_eq!(
+        told,
+        [("gone", "NoClusterFit"), ("first", "Success")],
+        "what a return would meet"
+    );
     wanted.fresh = true;
     assert_eq!(chosen("a b", &wanted), "first: a=1");
 }
