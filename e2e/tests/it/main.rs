@@ -15,6 +15,7 @@ mod demo;
 mod differential;
 mod hub_faults;
 mod members;
+mod policies;
 mod support;
 mod tidy;
 mod tutorial;
