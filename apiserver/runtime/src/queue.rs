@@ -1,11 +1,14 @@
 //! A keyed work queue: a key is queued at most once, is worked on by one worker at a time, comes back after a delay when
 //! asked to, and with growing delay after failures.
 //!
+//! Keys may have priorities: of those that wait the highest comes first, and among equals the one that has waited longest.
+//!
 //! It also remembers since when a key waits, which is the lag of a stage. Start with [`run`].
 //!
 //! Never here: what the keys mean. Time is tokio's, so that tests can pause it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,10 +64,17 @@ pub struct Queue<K> {
     changed: Notify,
 }
 
+/// The higher priority first, then the earlier request.
+type Place = (Reverse<i32>, u64);
+
 #[derive(Debug)]
 struct State<K> {
-    /// In the order of their requests.
-    ready: VecDeque<K>,
+    /// By priority, then in the order of their requests.
+    ready: BTreeMap<Place, K>,
+    /// Where a key stands in `ready`.
+    places: HashMap<K, Place>,
+    /// Priorities other than 0.
+    priorities: HashMap<K, i32>,
     /// Every key of `ready`, and every active key that must run again, with the time of its first request.
     waiting: HashMap<K, Instant>,
     active: HashSet<K>,
@@ -72,7 +82,7 @@ struct State<K> {
     /// Where a key stands in `delayed`.
     slots: HashMap<K, (Instant, u64)>,
     failures: HashMap<K, u32>,
-    /// Makes slots of the same instant different.
+    /// Makes slots of the same instant different, and keeps the order of requests.
     sequence: u64,
 }
 
@@ -86,7 +96,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// An empty queue.
     pub fn new(backoff: Backoff) -> Self {
         let state = State {
-            ready: VecDeque::new(),
+            ready: BTreeMap::new(),
+            places: HashMap::new(),
+            priorities: HashMap::new(),
             waiting: HashMap::new(),
             active: HashSet::new(),
             delayed: BTreeMap::new(),
@@ -106,6 +118,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn add(&self, key: K) {
         self.lock().add(key, Instant::now());
         self.changed.notify_one();
+    }
+
+    /// Sets the priority of a key from now on; 0 unless told.
+    pub fn prioritize(&self, key: &K, priority: i32) {
+        self.lock().prioritize(key, priority);
     }
 
     /// Asks for a key after a delay; an earlier request for it stands.
@@ -142,7 +159,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 let mut state = self.lock();
                 let now = Instant::now();
                 state.promote(now);
-                if let Some(key) = state.ready.pop_front() {
+                if let Some((_, key)) = state.ready.pop_first() {
+                    state.places.remove(&key);
                     let since = state.waiting.remove(&key).unwrap_or(now);
                     state.active.insert(key.clone());
                     return (key, since);
@@ -164,7 +182,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let mut state = self.lock();
         state.active.remove(&key);
         if state.waiting.contains_key(&key) {
-            state.ready.push_back(key.clone());
+            state.enter(key.clone());
         }
         let delay = if let Some(action) = outcome {
             state.failures.remove(&key);
@@ -201,7 +219,30 @@ impl<K: Clone + Eq + Hash> State<K> {
         }
         self.waiting.insert(key.clone(), now);
         if !self.active.contains(&key) {
-            self.ready.push_back(key);
+            self.enter(key);
+        }
+    }
+
+    fn enter(&mut self, key: K) {
+        self.sequence += 1;
+        let priority = self.priorities.get(&key).copied().unwrap_or_default();
+        let place = (Reverse(priority), self.sequence);
+        self.places.insert(key.clone(), place);
+        self.ready.insert(place, key);
+    }
+
+    fn prioritize(&mut self, key: &K, priority: i32) {
+        if priority == 0 {
+            self.priorities.remove(key);
+        } else {
+            self.priorities.insert(key.clone(), priority);
+        }
+        // It keeps its turn among its new equals.
+        if let Some(place) = self.places.get_mut(key)
+            && let Some(key) = self.ready.remove(place)
+        {
+            place.0 = Reverse(priority);
+            self.ready.insert(*place, key);
         }
     }
 

@@ -26,6 +26,31 @@ async fn a_key_waits_once_and_is_worked_on_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_highest_priority_comes_first_then_the_longest_wait() {
+    let queue = Queue::default();
+    queue.prioritize(&"c", 7);
+    queue.prioritize(&"d", -1);
+    for key in ["d", "a", "b", "c"] {
+        queue.add(key);
+    }
+    // A priority that changes while the key waits counts at once, and it keeps its turn among its equals.
+    queue.prioritize(&"e", 7);
+    queue.add("e");
+    queue.prioritize(&"b", 7);
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        let (key, _) = queue.next().await;
+        order.push(key);
+        queue.done(key, Some(Action::Done));
+    }
+    assert_eq!(order, ["b", "c", "e", "a", "d"]);
+    queue.prioritize(&"c", 0);
+    queue.add("a");
+    queue.add("c");
+    assert_eq!(queue.next().await.0, "a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_come_back_later_and_later_and_success_forgets() {
     let backoff = Backoff {
         first: SECOND,
