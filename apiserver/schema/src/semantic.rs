@@ -6,8 +6,10 @@
 
 mod access;
 mod addresses;
+mod clusters;
 mod cron;
 mod data;
+mod flow;
 mod limits;
 mod machinery;
 mod network;
@@ -44,6 +46,8 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "apiextensions.v1.CustomResourceDefinition" => {
             find.errors.extend(crate::structural::check_definition(object));
         }
+        "apiregistration.v1.APIService" => clusters::extension_server(find, spec),
+        "apps.v1.ControllerRevision" => machinery::revision(find, object),
         "apps.v1.DaemonSet" => workloads::daemon_set(find, spec),
         "apps.v1.Deployment" => workloads::deployment(find, spec),
         "apps.v1.ReplicaSet" => workloads::replica_set(find, spec),
@@ -58,24 +62,26 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "core.v1.Endpoints" => network::endpoints(find, object),
         "core.v1.Event" => machinery::event(find, object, "involvedObject"),
         "core.v1.LimitRange" => limits::limit_range(find, spec),
+        "core.v1.Namespace" => clusters::namespace(find, spec),
+        "core.v1.Node" => clusters::node(find, spec),
         "core.v1.PersistentVolume" => volumes::volume(find, spec),
         "core.v1.PersistentVolumeClaim" => volumes::claim(find, "spec", spec),
-        "core.v1.Pod" => pods::spec(find, "spec", spec, &[]),
+        "core.v1.Pod" => pods::pod(find, spec),
         "core.v1.PodTemplate" => pods::template(find, "template", &object["template"], &[]),
         "core.v1.ReplicationController" => workloads::replication_controller(find, spec),
         "core.v1.ResourceQuota" => limits::quota(find, spec),
         "core.v1.Secret" => data::secret(find, object),
         "core.v1.Service" => services::service(find, spec),
         "discovery.v1.EndpointSlice" => network::endpoint_slice(find, object),
-        "events.v1.Event" => machinery::event(find, object, "regarding"),
-        "flowcontrol.v1.FlowSchema" => machinery::flow_schema(find, object),
-        "flowcontrol.v1.PriorityLevelConfiguration" => machinery::priority_level(find, spec),
+        "events.v1.Event" => machinery::full_event(find, object),
+        "flowcontrol.v1.FlowSchema" => flow::schema(find, object),
+        "flowcontrol.v1.PriorityLevelConfiguration" => flow::level(find, spec),
         "networking.v1.IPAddress" => network::ip_address(find, spec),
         "networking.v1.Ingress" => network::ingress(find, object),
         "networking.v1.IngressClass" => network::ingress_class(find, spec),
         "networking.v1.NetworkPolicy" => network::network_policy(find, spec),
         "networking.v1.ServiceCIDR" => network::service_range(find, spec),
-        "node.v1.RuntimeClass" => machinery::runtime_class(find, object),
+        "node.v1.RuntimeClass" => clusters::runtime_class(find, object),
         "policy.v1.PodDisruptionBudget" => scaling::disruption_budget(find, spec),
         "rbac.v1.ClusterRole" => {
             access::role(find, object, false);
@@ -85,6 +91,8 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "rbac.v1.Role" => access::role(find, object, true),
         "rbac.v1.RoleBinding" => access::binding(find, object, true),
         "scheduling.v1.PriorityClass" => limits::priority_class(find, object),
+        "storage.v1.CSIDriver" => volumes::driver(find, object),
+        "storage.v1.CSINode" => volumes::drivers_of_node(find, spec),
         "storage.v1.CSIStorageCapacity" => volumes::capacity(find, object),
         "storage.v1.StorageClass" => volumes::class(find, object),
         "storage.v1.VolumeAttachment" => volumes::attachment(find, spec),
@@ -158,7 +166,12 @@ impl Found {
     fn not_negative(&mut self, path: &str, object: &Value, keys: &[&str]) {
         for key in keys {
             if let Some(number) = object.get(*key).and_then(Value::as_i64).filter(|number| *number < 0) {
-                self.invalid(format!("{path}.{key}"), number, "must be greater than or equal to 0");
+                let dot = if path.is_empty() { "" } else { "." };
+                self.invalid(
+                    format!("{path}{dot}{key}"),
+                    number,
+                    "must be greater than or equal to 0",
+                );
             }
         }
     }

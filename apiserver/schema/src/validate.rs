@@ -317,16 +317,17 @@ impl<'v> Walk<'v> {
         self.below(&field.json, self.old_entry(&field.json), |walk| {
             walk.value(place.at(&field.shape), child);
             if !field.allowed.is_empty() && !walk.status {
-                walk.allowed(&field.allowed, child);
+                walk.allowed(&field.allowed, child, field.ptr);
             }
         });
         self.status = outer;
     }
 
-    /// The closed sets of built-in kinds; of a list or map each element is meant.
-    fn allowed(&mut self, allowed: &[String], value: &Value) {
+    /// The closed sets of built-in kinds; of a list or map each element is meant. An empty text that is not told from
+    /// none (`given`) is none.
+    fn allowed(&mut self, allowed: &[String], value: &Value, given: bool) {
         match value {
-            Value::String(text) if !text.is_empty() && !allowed.contains(text) => {
+            Value::String(text) if (given || !text.is_empty()) && !allowed.contains(text) => {
                 let list: Vec<String> = allowed.iter().map(|item| format!("{item:?}")).collect();
                 self.push(FieldError {
                     path: self.path.clone(),
@@ -340,12 +341,12 @@ impl<'v> Walk<'v> {
                     // Kubernetes names the list when it is about access modes.
                     let step = format!("[{index}]");
                     let step = if self.path.ends_with("accessModes") { "" } else { &step };
-                    self.under_raw(step, |walk| walk.allowed(allowed, item));
+                    self.under_raw(step, |walk| walk.allowed(allowed, item, true));
                 }
             }
             Value::Object(entries) => {
                 for (key, item) in entries {
-                    self.under(key, |walk| walk.allowed(allowed, item));
+                    self.under(key, |walk| walk.allowed(allowed, item, true));
                 }
             }
             _ => {}
@@ -404,6 +405,9 @@ impl<'v> Walk<'v> {
 
     /// Two elements of a set or of a keyed list of a custom kind may not be the same.
     fn duplicates(&mut self, place: TypeRef<'_>, kind: &ListKind, items: &[Value]) {
+        if std::ptr::eq(place.types, crate::facts::builtin_types()) {
+            return;
+        }
         let element = TypeRef {
             types: place.types,
             shape: place.element().map_or(place.shape, |element| element.shape),

@@ -59,7 +59,10 @@ fn literals_and_operators() {
     ] {
         check_true(source);
     }
-    check_error("timestamp('2024-01-01T00:00:00Z').getHours('europe/berlin')", "unknown time zone europe/berlin");
+    check_error(
+        "timestamp('2024-01-01T00:00:00Z').getHours('europe/berlin')",
+        "unknown time zone europe/berlin",
+    );
     check_error("1 / 0", "division by zero");
     check_error("9223372036854775807 + 1", "integer overflow");
     check_error("[1][3]", "index out of bounds: 3");

@@ -142,5 +142,7 @@ pub(super) fn time_zone_problem(zone: &str) -> Option<String> {
         let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         return Some(detail.to_owned());
     }
-    facts::time_zone(zone).is_none().then(|| format!("unknown time zone {zone}"))
+    facts::time_zone(zone)
+        .is_none()
+        .then(|| format!("unknown time zone {zone}"))
 }

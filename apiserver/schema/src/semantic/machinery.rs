@@ -1,9 +1,9 @@
-//! Kinds of the machinery: leases, events, runtime classes, flow control, admission policies.
+//! Kinds of the machinery: leases, events, revisions, admission policies.
 
 use serde_json::Value;
 
 use super::{Found, list, text};
-use crate::validate::{label_problem, path_problem, subdomain_problem};
+use crate::validate::{path_problem, qualified_name_problem, subdomain_problem};
 
 pub(super) fn lease(found: &mut Found, spec: &Value) {
     if let Some(seconds) = spec["leaseDurationSeconds"].as_i64().filter(|seconds| *seconds <= 0) {
@@ -34,75 +34,46 @@ pub(super) fn event(found: &mut Found, object: &Value, about: &str) {
     }
 }
 
-pub(super) fn runtime_class(found: &mut Found, object: &Value) {
-    let handler = text(object, "handler");
-    if let Some(problem) = label_problem(handler) {
-        found.invalid("handler".to_owned(), handler, problem);
+const MAX_NOTE: usize = 1024;
+const MAX_WORD: usize = 128;
+
+/// What events of `events.k8s.io` must say besides.
+pub(super) fn full_event(found: &mut Found, object: &Value) {
+    event(found, object, "regarding");
+    if object["eventTime"].is_null() {
+        found.required("eventTime".to_owned(), "");
+    }
+    let kind = text(object, "type");
+    if !matches!(kind, "Normal" | "Warning") {
+        found.invalid("type".to_owned(), "", format!("has invalid value: {kind}"));
+    }
+    let controller = text(object, "reportingController");
+    if controller.is_empty() {
+        found.required("reportingController".to_owned(), "");
+    }
+    if let Some(problem) = qualified_name_problem(controller) {
+        found.invalid("reportingController".to_owned(), controller, problem);
+    }
+    for field in ["reportingInstance", "action", "reason"] {
+        let word = text(object, field);
+        if word.is_empty() {
+            found.required(field.to_owned(), "");
+        } else if word.len() > MAX_WORD {
+            let detail = format!("can have at most {MAX_WORD} characters");
+            found.invalid(field.to_owned(), "", detail);
+        }
+    }
+    if text(object, "note").len() > MAX_NOTE {
+        let detail = format!("can have at most {MAX_NOTE} characters");
+        found.invalid("message".to_owned(), "", detail);
     }
 }
 
-const MAX_PRECEDENCE: i64 = 10_000;
-
-pub(super) fn flow_schema(found: &mut Found, object: &Value) {
-    let (name, spec) = (text(&object["metadata"], "name"), &object["spec"]);
-    let precedence = spec["matchingPrecedence"].as_i64().unwrap_or(0);
-    let path = || "spec.matchingPrecedence".to_owned();
-    if !(1..=MAX_PRECEDENCE).contains(&precedence) {
-        let detail = format!("must be a value between 1 and {MAX_PRECEDENCE}, inclusive");
-        found.invalid(path(), precedence, detail);
+pub(super) fn revision(found: &mut Found, object: &Value) {
+    if object["data"].is_null() {
+        found.required("data".to_owned(), "data is mandatory");
     }
-    if precedence == 1 && name != "exempt" {
-        let detail = "only the schema named 'exempt' may have matchingPrecedence 1";
-        found.invalid(path(), precedence, detail);
-    }
-    let level = text(&spec["priorityLevelConfiguration"], "name");
-    if !level.is_empty()
-        && let Some(problem) = subdomain_problem(level)
-    {
-        found.invalid("spec.priorityLevelConfiguration.name".to_owned(), level, problem);
-    }
-    for (index, rule) in list(spec, "rules").iter().enumerate() {
-        let path = format!("spec.rules[{index}]");
-        if list(rule, "subjects").is_empty() {
-            found.required(format!("{path}.subjects"), "subjects must contain at least one value");
-        }
-        if list(rule, "resourceRules").is_empty() && list(rule, "nonResourceRules").is_empty() {
-            let detail = "at least one of resourceRules and nonResourceRules has to be non-empty";
-            found.required(path, detail);
-        }
-    }
-}
-
-pub(super) fn priority_level(found: &mut Found, spec: &Value) {
-    let limited = &spec["limited"];
-    match (text(spec, "type"), limited.is_null()) {
-        ("Limited", true) => {
-            found.required("spec.limited".to_owned(), "must not be empty when type is Limited");
-        }
-        ("Exempt", false) => {
-            found.forbidden("spec.limited".to_owned(), "must be nil if the type is not Limited");
-        }
-        _ => {}
-    }
-    if let Some(shares) = limited["nominalConcurrencyShares"]
-        .as_i64()
-        .filter(|shares| *shares < 0)
-    {
-        let path = "spec.limited.nominalConcurrencyShares".to_owned();
-        found.invalid(path, shares, "must be a non-negative integer");
-    }
-    let response = &limited["limitResponse"];
-    match (text(response, "type"), response["queuing"].is_null()) {
-        ("Reject", false) => {
-            let path = "spec.limited.limitResponse.queuing".to_owned();
-            found.forbidden(path, "must be nil if limited.limitResponse.type is not Limited");
-        }
-        ("Queue", true) => {
-            let path = "spec.limited.limitResponse.queuing".to_owned();
-            found.required(path, "must not be empty if limited.limitResponse.type is Limited");
-        }
-        _ => {}
-    }
+    found.not_negative("", object, &["revision"]);
 }
 
 pub(super) fn admission_policy(found: &mut Found, spec: &Value) {
@@ -162,6 +133,11 @@ pub(super) fn policy_binding(found: &mut Found, spec: &Value, validating: bool) 
     let path = || "spec.validationActions".to_owned();
     if actions.is_empty() {
         found.required(path(), "at least one validation action is required");
+    }
+    for (index, action) in actions.iter().enumerate() {
+        if actions[..index].contains(action) {
+            found.duplicate(format!("{}[{index}]", path()), action.clone());
+        }
     }
     let has = |name: &str| actions.iter().any(|action| action == name);
     if has("Deny") && has("Warn") {

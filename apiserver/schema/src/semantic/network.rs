@@ -304,6 +304,11 @@ pub(super) fn endpoints(found: &mut Found, object: &Value) {
                 {
                     found.invalid(format!("{path}.hostname"), name, problem);
                 }
+                if let Some(node) = endpoint["nodeName"].as_str()
+                    && let Some(problem) = subdomain_problem(node)
+                {
+                    found.invalid(format!("{path}.nodeName"), node, problem);
+                }
             }
         }
         let ports = list(subset, "ports");

@@ -13,11 +13,27 @@ use crate::validate::{
     check_annotations, check_labels, label_problem, label_value_problem, qualified_name_problem, subdomain_problem,
 };
 
+pub(super) use placement::{node_terms, toleration};
+
 /// A pod template. `claims` are volumes that the owner adds.
 pub(super) fn template(found: &mut Found, path: &str, template: &Value, claims: &[&str]) {
     check_labels(&template["metadata"], &format!("{path}.labels"), &mut found.errors);
     check_annotations(&template["metadata"], &format!("{path}.annotations"), &mut found.errors);
     spec(found, &format!("{path}.spec"), &template["spec"], claims);
+}
+
+/// The spec of a pod itself, which templates may break in places.
+pub(super) fn pod(found: &mut Found, spec: &Value) {
+    for field in ["initContainers", "containers", "ephemeralContainers"] {
+        for (index, container) in list(spec, field).iter().enumerate() {
+            let image = text(container, "image");
+            if image.trim() != image {
+                let path = format!("spec.{field}[{index}].image");
+                found.invalid(path, image, "must not have leading or trailing whitespace");
+            }
+        }
+    }
+    self::spec(found, "spec", spec, &[]);
 }
 
 /// A pod's spec.
@@ -104,6 +120,20 @@ fn id(found: &mut Found, path: String, value: &Value) {
     }
 }
 
+const KERNEL_SETTING: &str = "must have at most 253 characters and match regex \
+    ([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+
+fn is_kernel_setting(name: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let fits = |part: &str| {
+        let inner = part.trim_matches(['-', '_']);
+        inner.len() == part.len()
+            && !part.is_empty()
+            && part.bytes().all(|byte| is_known(byte) || b"-_".contains(&byte))
+    };
+    name.len() <= 253 && name.split(['.', '/']).all(fits)
+}
+
 fn security(found: &mut Found, path: &str, context: &Value) {
     let path = format!("{path}.securityContext");
     for field in ["fsGroup", "runAsUser", "runAsGroup"] {
@@ -115,8 +145,12 @@ fn security(found: &mut Found, path: &str, context: &Value) {
     let mut seen = HashSet::new();
     for (index, setting) in list(context, "sysctls").iter().enumerate() {
         let name = text(setting, "name");
+        let at = || format!("{path}.sysctls[{index}].name");
         if !seen.insert(name) {
-            found.duplicate(format!("{path}.sysctls[{index}].name"), name);
+            found.duplicate(at(), name);
+        }
+        if !name.is_empty() && !is_kernel_setting(name) {
+            found.invalid(at(), name, KERNEL_SETTING);
         }
     }
 }
@@ -171,7 +205,7 @@ fn resolution(found: &mut Found, path: &str, spec: &Value) {
 }
 
 /// Labels that nodes must have.
-fn node_selector(found: &mut Found, path: &str, spec: &Value) {
+pub(super) fn node_selector(found: &mut Found, path: &str, spec: &Value) {
     for (key, value) in map(spec, "nodeSelector") {
         let path = || format!("{path}.nodeSelector");
         if let Some(problem) = qualified_name_problem(key) {

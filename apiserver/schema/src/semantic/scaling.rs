@@ -28,6 +28,14 @@ pub(super) fn autoscaler(found: &mut Found, spec: &Value) {
         );
     }
     reference(found, "spec.scaleTargetRef", &spec["scaleTargetRef"]);
+    if let Some(percent) = spec["targetCPUUtilizationPercentage"]
+        .as_i64()
+        .filter(|percent| *percent < 1)
+    {
+        // The older form of a metric, which Kubernetes names by the newer one.
+        let path = "spec.metrics[0].resource.target.averageUtilization".to_owned();
+        found.invalid(path, percent, "must be greater than 0");
+    }
     for (index, metric) in list(spec, "metrics").iter().enumerate() {
         self::metric(found, &format!("spec.metrics[{index}]"), metric);
     }

@@ -66,6 +66,33 @@ fn objects_that_kubernetes_refuses() {
     assert!(count > 150);
 }
 
+#[test]
+fn what_kubernetes_lets_pass() {
+    for object in [
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "system:node.17A", "namespace": "default"}, "involvedObject": {}}),
+        json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "My_Budget"}, "spec": {"minAvailable": 1}}),
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "e"}, "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.0.0.1", "10.0.0.1"]}]}),
+        json!({"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "t"}, "template": {"spec": {"containers": [{"name": "c", "image": " "}],
+            "volumes": [{"name": "v", "secret": {"secretName": "s", "items": [{"key": "no key!", "path": "p"}]}},
+                {"name": "d", "downwardAPI": {"items": [{"path": "p", "fieldRef": {"fieldPath": "metadata.labels['a']"}}]}}]}}}),
+        json!({"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "FlowSchema", "metadata": {"name": "f"}, "spec": {
+            "priorityLevelConfiguration": {"name": "p"}, "rules": [{"subjects": [{"kind": "ServiceAccount", "serviceAccount": {"name": "*", "namespace": "n"}}],
+                "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true, "namespaces": ["*"]}],
+                "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["/", "/a/*"]}]}]}}),
+    ] {
+        let text = |key: &str| object[key].as_str().unwrap().to_owned();
+        let (group, version) = match text("apiVersion").split_once('/') {
+            Some((group, version)) => (group.to_owned(), version.to_owned()),
+            None => (String::new(), text("apiVersion")),
+        };
+        let kind = text("kind");
+        let gvk = GroupVersionKind { group, version, kind };
+        assert_eq!(validate_metadata(&gvk, &object), [], "{object}");
+        check((&gvk.group, &gvk.version, &gvk.kind), object, &[]);
+    }
+}
+
 const DEPLOYMENT: (&str, &str, &str) = ("apps", "v1", "Deployment");
 const POD: (&str, &str, &str) = ("", "v1", "Pod");
 const SERVICE: (&str, &str, &str) = ("", "v1", "Service");

@@ -1,12 +1,15 @@
 //! Volumes, claims and classes of storage.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
+use super::pods::node_terms;
 use super::selectors::label_selector;
 use super::{Found, amount, list, map, text};
 use crate::facts;
 use crate::quantity::Quantity;
-use crate::validate::{path_problem, qualified_name_problem, subdomain_problem};
+use crate::validate::{qualified_name_problem, subdomain_problem};
 
 const MAX_PARAMETERS: usize = 512;
 const MAX_PARAMETERS_SIZE: usize = 256 * 1024;
@@ -51,7 +54,144 @@ pub(super) fn volume(found: &mut Found, spec: &Value) {
         }
     }
     sources(found, spec);
+    remote(found, spec);
+    let affinity = &spec["nodeAffinity"];
+    if !affinity.is_null() {
+        let required = &affinity["required"];
+        if required.is_null() {
+            let detail = "must specify required node constraints";
+            found.required("spec.nodeAffinity.required".to_owned(), detail);
+        } else {
+            node_terms(found, "spec.nodeAffinity.required", required);
+        }
+    }
     class_name(found, "spec.storageClassName", text(spec, "storageClassName"));
+}
+
+/// How volumes of other machines are found.
+fn remote(found: &mut Found, spec: &Value) {
+    let path = text(&spec["nfs"], "path");
+    if !path.is_empty() && !path.starts_with('/') {
+        found.invalid("spec.nfs.path".to_owned(), path, "must be an absolute path");
+    }
+    let path = text(&spec["local"], "path");
+    if path.split('/').any(|part| part == "..") {
+        found.invalid("spec.local.path".to_owned(), path, "must not contain '..'");
+    }
+    let csi = &spec["csi"];
+    driver_name(found, "spec.csi.driver", text(csi, "driver"));
+    for field in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeStageSecretRef",
+        "nodeExpandSecretRef",
+    ] {
+        for part in ["name", "namespace"] {
+            if !csi[field].is_null() && text(&csi[field], part).is_empty() {
+                found.required(format!("spec.csi.{field}.{part}"), "");
+            }
+        }
+    }
+    let iscsi = &spec["iscsi"];
+    let name = text(iscsi, "iqn");
+    if !name.is_empty() && !["iqn", "eui", "naa"].iter().any(|start| name.starts_with(start)) {
+        let detail = "must be valid format starting with iqn, eui, or naa";
+        found.invalid("spec.iscsi.iqn".to_owned(), name, detail);
+    }
+    let channel = &spec["fc"];
+    if !channel.is_null() {
+        let (names, ids) = (list(channel, "targetWWNs"), list(channel, "wwids"));
+        let path = || "spec.fc.targetWWNs".to_owned();
+        match (names.is_empty(), ids.is_empty()) {
+            (true, true) => found.required(path(), "must specify either targetWWNs or wwids, but not both"),
+            (false, false) => {
+                let detail = "targetWWNs and wwids can not be specified simultaneously";
+                found.invalid(path(), names.to_vec(), detail);
+            }
+            (false, true) if channel["lun"].is_null() => {
+                found.required("spec.fc.lun".to_owned(), "lun is required if targetWWNs is specified");
+            }
+            _ => {}
+        }
+    }
+    for kind in ["iscsi", "fc"] {
+        if let Some(lun) = spec[kind]["lun"].as_i64().filter(|lun| !(0..=255).contains(lun)) {
+            found.invalid(format!("spec.{kind}.lun"), lun, "must be between 0 and 255, inclusive");
+        }
+    }
+    for kind in ["rbd", "cephfs"] {
+        if !spec[kind].is_null() && list(&spec[kind], "monitors").is_empty() {
+            found.required(format!("spec.{kind}.monitors"), "");
+        }
+    }
+}
+
+const MAX_DRIVER: usize = 63;
+const POLICIES: [&str; 3] = ["File", "None", "ReadWriteOnceWithFSType"];
+
+fn driver_name(found: &mut Found, path: &str, name: &str) {
+    if name.len() > MAX_DRIVER {
+        found.too_long(path.to_owned(), MAX_DRIVER);
+    }
+    if !name.is_empty()
+        && let Some(problem) = subdomain_problem(&name.to_lowercase())
+    {
+        found.invalid(path.to_owned(), name, problem);
+    }
+}
+
+pub(super) fn driver(found: &mut Found, object: &Value) {
+    let (name, spec) = (text(&object["metadata"], "name"), &object["spec"]);
+    if name.len() > MAX_DRIVER {
+        found.too_long("metadata.name".to_owned(), MAX_DRIVER);
+    }
+    for mode in list(spec, "volumeLifecycleModes") {
+        let mode = mode.as_str().unwrap_or_default();
+        if !matches!(mode, "Persistent" | "Ephemeral") {
+            let path = "spec.volumeLifecycleModes".to_owned();
+            found.not_supported(path, mode, &["Ephemeral", "Persistent"]);
+        }
+    }
+    if let Some(policy) = spec["fsGroupPolicy"]
+        .as_str()
+        .filter(|policy| !POLICIES.contains(policy))
+    {
+        found.not_supported("spec.fsGroupPolicy".to_owned(), policy, &POLICIES);
+    }
+}
+
+const MAX_NODE_ID: usize = 192;
+
+/// The drivers that a node has.
+pub(super) fn drivers_of_node(found: &mut Found, spec: &Value) {
+    let mut names = HashSet::new();
+    for (index, driver) in list(spec, "drivers").iter().enumerate() {
+        let path = format!("spec.drivers[{index}]");
+        let (name, id) = (text(driver, "name"), text(driver, "nodeID"));
+        driver_name(found, &format!("{path}.name"), name);
+        if id.len() > MAX_NODE_ID {
+            let detail = format!("must be {MAX_NODE_ID} characters or less");
+            found.invalid(format!("{path}.nodeID"), id, detail);
+        }
+        found.not_negative(&format!("{path}.allocatable"), &driver["allocatable"], &["count"]);
+        let mut keys = HashSet::new();
+        for key in list(driver, "topologyKeys") {
+            let key = key.as_str().unwrap_or_default();
+            if !keys.insert(key) {
+                found.duplicate(path.clone(), key);
+            }
+            if key.is_empty() {
+                found.required(path.clone(), "");
+            }
+            if let Some(problem) = qualified_name_problem(key) {
+                found.invalid(path.clone(), driver["topologyKeys"].clone(), problem);
+            }
+        }
+        if !names.insert(name) {
+            found.duplicate(format!("{path}.name"), name);
+        }
+    }
 }
 
 /// A volume comes from one place.
@@ -80,7 +220,7 @@ fn sources(found: &mut Found, spec: &Value) {
         let detail = "may not be 'recycle' for a hostPath mount of '/'";
         found.forbidden("spec.persistentVolumeReclaimPolicy".to_owned(), detail);
     }
-    if !spec["local"].is_null() && spec["nodeAffinity"]["required"].is_null() {
+    if !spec["local"].is_null() && spec["nodeAffinity"].is_null() {
         let detail = "Local volume requires node affinity";
         found.required("spec.nodeAffinity".to_owned(), detail);
     }
@@ -116,6 +256,42 @@ pub(super) fn class(found: &mut Found, object: &Value) {
         found.invalid("provisioner".to_owned(), provisioner, problem);
     }
     parameters(found, object, true);
+    let terms = list(object, "allowedTopologies");
+    for (index, term) in terms.iter().enumerate() {
+        let path = format!("allowedTopologies[{index}].matchLabelExpressions");
+        topology(found, &path, list(term, "matchLabelExpressions"));
+        if terms[..index].contains(term) {
+            found.duplicate(path, "");
+        }
+    }
+}
+
+/// Where volumes may be: values of labels.
+fn topology(found: &mut Found, path: &str, requirements: &[Value]) {
+    let mut keys = HashSet::new();
+    for (index, requirement) in requirements.iter().enumerate() {
+        let (path, key, values) = (
+            format!("{path}[{index}]"),
+            text(requirement, "key"),
+            list(requirement, "values"),
+        );
+        if values.is_empty() {
+            found.required(format!("{path}.values"), "");
+        }
+        for (index, value) in values.iter().enumerate() {
+            if values[..index].contains(value) {
+                found.duplicate(format!("{path}.values[{index}]"), value.clone());
+            }
+        }
+        if !key.is_empty()
+            && let Some(problem) = qualified_name_problem(key)
+        {
+            found.invalid(format!("{path}.key"), key, problem);
+        }
+        if !keys.insert(key) {
+            found.duplicate(format!("{path}.key"), key);
+        }
+    }
 }
 
 /// Free parameters of a driver.
@@ -142,6 +318,13 @@ pub(super) fn parameters(found: &mut Found, object: &Value, may_be_empty: bool) 
 }
 
 pub(super) fn attachment(found: &mut Found, spec: &Value) {
+    driver_name(found, "spec.attacher", text(spec, "attacher"));
+    let node = text(spec, "nodeName");
+    if !node.is_empty()
+        && let Some(problem) = subdomain_problem(node)
+    {
+        found.invalid("spec.nodeName".to_owned(), node, problem);
+    }
     let source = &spec["source"];
     let (name, inline) = (text(source, "persistentVolumeName"), &source["inlineVolumeSpec"]);
     let path = || "spec.source".to_owned();
@@ -160,7 +343,7 @@ pub(super) fn attachment(found: &mut Found, spec: &Value) {
                     format!("{}.persistentVolumeName", path()),
                     "must specify non empty persistentVolumeName",
                 );
-            } else if let Some(problem) = path_problem(name) {
+            } else if let Some(problem) = subdomain_problem(name) {
                 found.invalid(format!("{}.persistentVolumeName", path()), name, problem);
             }
         }

@@ -13,16 +13,12 @@ use crate::validate::{data_key_problem, subdomain_problem};
 const ENVIRONMENT_NAME: &str =
     "a valid environment variable name must consist only of printable ASCII characters other than '='";
 
+const HEADER_NAME: &str = "a valid HTTP header must consist of alphanumeric characters or '-' \
+    (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
+
 pub(super) fn container(found: &mut Found, path: &str, container: &Value, volumes: &HashSet<&str>, host_network: bool) {
-    let image = text(container, "image");
-    if image.is_empty() {
+    if text(container, "image").is_empty() {
         found.required(format!("{path}.image"), "");
-    } else if image.trim() != image {
-        found.invalid(
-            format!("{path}.image"),
-            image,
-            "must not have leading or trailing whitespace",
-        );
     }
     let policy = text(container, "terminationMessagePolicy");
     if !matches!(policy, "File" | "FallbackToLogsOnError" | "") {
@@ -203,9 +199,8 @@ fn reference(found: &mut Found, path: &str, kind: &str, source: &Value) {
             let place = text(source, "fieldPath");
             let (field, key) = place.split_once("['").unwrap_or((place, ""));
             let keyed = matches!(field, "metadata.labels" | "metadata.annotations");
-            if !place.is_empty() && (!FIELDS.contains(&field) || keyed == key.is_empty()) {
-                let detail = format!("error converting fieldPath: field label not supported: {place}");
-                found.invalid(format!("{path}.fieldPath"), place, detail);
+            if !FIELDS.contains(&field) || keyed == key.is_empty() {
+                not_a_field(found, path, place);
             }
         }
         "resourceFieldRef" => {
@@ -227,6 +222,14 @@ fn reference(found: &mut Found, path: &str, kind: &str, source: &Value) {
             }
         }
         _ => {}
+    }
+}
+
+/// Says that a path names no field of pods, unless it is not there at all.
+pub(super) fn not_a_field(found: &mut Found, path: &str, place: &str) {
+    if !place.is_empty() {
+        let detail = format!("error converting fieldPath: field label not supported: {place}");
+        found.invalid(format!("{path}.fieldPath"), place, detail);
     }
 }
 
@@ -301,6 +304,12 @@ fn handler(found: &mut Found, path: &str, handler: &Value) {
                     found.invalid(format!("{path}.{key}.port"), number, PORT_RANGE);
                 }
             }
+        }
+    }
+    for header in list(&handler["httpGet"], "httpHeaders") {
+        let name = text(header, "name");
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            found.invalid(format!("{path}.httpGet.httpHeaders"), name, HEADER_NAME);
         }
     }
     if let Some(port) = handler["grpc"]["port"].as_i64().filter(|port| !is_port(*port)) {

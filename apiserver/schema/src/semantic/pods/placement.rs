@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::selectors::label_selector;
 use super::super::{Found, list, text};
-use crate::validate::{label_problem, label_value_problem, qualified_name_problem};
+use crate::validate::{label_problem, label_value_problem, qualified_name_problem, subdomain_problem};
 
 pub(super) fn placement(found: &mut Found, path: &str, spec: &Value) {
     super::node_selector(found, path, spec);
@@ -37,7 +37,7 @@ pub(super) fn placement(found: &mut Found, path: &str, spec: &Value) {
     }
 }
 
-fn toleration(found: &mut Found, path: &str, toleration: &Value) {
+pub(in super::super) fn toleration(found: &mut Found, path: &str, toleration: &Value) {
     let (key, operator) = (text(toleration, "key"), text(toleration, "operator"));
     let at = |field: &str| format!("{path}.{field}");
     if !key.is_empty()
@@ -71,19 +71,26 @@ fn toleration(found: &mut Found, path: &str, toleration: &Value) {
 fn nodes(found: &mut Found, path: &str, affinity: &Value) {
     let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"];
     let at = format!("{path}.requiredDuringSchedulingIgnoredDuringExecution");
-    let terms = list(required, "nodeSelectorTerms");
-    if !required.is_null() && terms.is_empty() {
-        let detail = "must have at least one node selector term";
-        found.required(format!("{at}.nodeSelectorTerms"), detail);
-    }
-    for (index, term) in terms.iter().enumerate() {
-        node_term(found, &format!("{at}.nodeSelectorTerms[{index}]"), term);
+    if !required.is_null() {
+        node_terms(found, &at, required);
     }
     let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
     for (index, term) in list(affinity, preferred).iter().enumerate() {
         let path = format!("{path}.{preferred}[{index}]");
         weight(found, &path, term);
         node_term(found, &format!("{path}.preference"), &term["preference"]);
+    }
+}
+
+/// A selector of nodes.
+pub(in super::super) fn node_terms(found: &mut Found, path: &str, selector: &Value) {
+    let terms = list(selector, "nodeSelectorTerms");
+    if terms.is_empty() {
+        let detail = "must have at least one node selector term";
+        found.required(format!("{path}.nodeSelectorTerms"), detail);
+    }
+    for (index, term) in terms.iter().enumerate() {
+        node_term(found, &format!("{path}.nodeSelectorTerms[{index}]"), term);
     }
 }
 
@@ -119,6 +126,33 @@ fn node_term(found: &mut Found, path: &str, term: &Value) {
             && let Some(problem) = qualified_name_problem(key)
         {
             found.invalid(format!("{path}.key"), key, problem);
+        }
+    }
+    for (index, requirement) in list(term, "matchFields").iter().enumerate() {
+        node_field(found, &format!("{path}.matchFields[{index}]"), requirement);
+    }
+}
+
+/// A field of nodes to select by: only the name is known.
+fn node_field(found: &mut Found, path: &str, requirement: &Value) {
+    let (operator, values) = (text(requirement, "operator"), list(requirement, "values"));
+    match operator {
+        "In" | "NotIn" if values.len() != 1 => {
+            let detail = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector";
+            found.required(format!("{path}.values"), detail);
+        }
+        "In" | "NotIn" => {}
+        _ => found.invalid(format!("{path}.operator"), operator, "not a valid selector operator"),
+    }
+    let key = text(requirement, "key");
+    if key != "metadata.name" {
+        found.invalid(format!("{path}.key"), key, "not a valid field selector key");
+        return;
+    }
+    for (index, value) in values.iter().enumerate() {
+        let value = value.as_str().unwrap_or_default();
+        if let Some(problem) = subdomain_problem(value) {
+            found.invalid(format!("{path}.values[{index}]"), value, problem);
         }
     }
 }

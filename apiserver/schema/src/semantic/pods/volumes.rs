@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::{Found, amount, list, text, volumes as claims_of};
 use crate::quantity::Quantity;
-use crate::validate::{data_key_problem, subdomain_problem};
+use crate::validate::subdomain_problem;
 
 const MAX_MODE: i64 = 0o777;
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
@@ -58,7 +58,7 @@ fn source(found: &mut Found, path: &str, kind: &str, source: &Value) {
             }
             files(found, path, source);
         }
-        "downwardAPI" => files(found, path, source),
+        "downwardAPI" => fields(found, path, source),
         "nfs" => {
             let path = text(source, "path");
             if !path.is_empty() && !path.starts_with('/') {
@@ -99,9 +99,79 @@ fn projected(found: &mut Found, path: &str, volume: &Value) {
             if matches!(kind.as_str(), "secret" | "configMap") && text(value, "name").is_empty() {
                 found.required(format!("{path}.name"), "");
             }
-            files(found, &path, value);
+            match kind.as_str() {
+                "downwardAPI" => fields(found, &path, value),
+                "serviceAccountToken" => token(found, &path, value),
+                _ => files(found, &path, value),
+            }
         }
     }
+}
+
+/// Files made of fields of the pod. Kubernetes' paths do not say which.
+fn fields(found: &mut Found, path: &str, source: &Value) {
+    mode(found, format!("{path}.defaultMode"), &source["defaultMode"]);
+    for item in list(source, "items") {
+        inside(found, &format!("{path}.path"), text(item, "path"));
+        let (field, resource) = (&item["fieldRef"], &item["resourceFieldRef"]);
+        if !field.is_null() {
+            field_path(found, &format!("{path}.fieldRef"), text(field, "fieldPath"));
+            if !resource.is_null() {
+                let detail = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                found.invalid(path.to_owned(), "resource", detail);
+            }
+        } else if resource.is_null() {
+            found.required(path.to_owned(), "one of fieldRef and resourceFieldRef is required");
+        }
+        mode(found, format!("{path}.mode"), &item["mode"]);
+    }
+}
+
+/// What files may be made of.
+const FIELDS: [&str; 5] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+];
+/// What is a field of pods too.
+const OTHER_FIELDS: [&str; 9] = [
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.phase",
+    "status.podIP",
+    "status.podIPs",
+];
+
+fn field_path(found: &mut Found, path: &str, place: &str) {
+    let (name, key) = place.split_once("['").unwrap_or((place, ""));
+    let keyed = matches!(name, "metadata.labels" | "metadata.annotations");
+    if OTHER_FIELDS.contains(&place) {
+        found.not_supported(format!("{path}.fieldPath"), place, &FIELDS);
+    } else if !FIELDS.contains(&name) || !(keyed || key.is_empty()) {
+        super::containers::not_a_field(found, path, place);
+    }
+}
+
+const MIN_TOKEN: i64 = 600;
+const MAX_TOKEN: i64 = 1 << 32;
+
+/// A token of the pod's service account.
+fn token(found: &mut Found, path: &str, source: &Value) {
+    if let Some(seconds) = source["expirationSeconds"].as_i64() {
+        let path = format!("{path}.expirationSeconds");
+        if seconds < MIN_TOKEN {
+            found.invalid(path, seconds, "may not specify a duration less than 10 minutes");
+        } else if seconds > MAX_TOKEN {
+            found.invalid(path, seconds, "may not specify a duration larger than 2^32 seconds");
+        }
+    }
+    inside(found, &format!("{path}.path"), text(source, "path"));
 }
 
 /// Files made of the entries of something.
@@ -109,12 +179,6 @@ fn files(found: &mut Found, path: &str, source: &Value) {
     mode(found, format!("{path}.defaultMode"), &source["defaultMode"]);
     for (index, item) in list(source, "items").iter().enumerate() {
         let path = format!("{path}.items[{index}]");
-        let key = text(item, "key");
-        if !key.is_empty()
-            && let Some(problem) = data_key_problem(key)
-        {
-            found.invalid(format!("{path}.key"), key, problem);
-        }
         inside(found, &format!("{path}.path"), text(item, "path"));
         mode(found, format!("{path}.mode"), &item["mode"]);
     }
