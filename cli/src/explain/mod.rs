@@ -88,7 +88,7 @@ async fn report(hub_client: &Client, hub_namespace: &str, workload: &str) -> Res
     let hub_namespace = if resource.namespaced { hub_namespace } else { "" };
     let template = get(hub_client, &resource.api, hub_namespace, name)
         .await?
-        .with_context(|| format!("there is no {} {name:?}{}", resource.api.plural, place(hub_namespace)))?;
+        .with_context(|| format!("there is no {} {name:?}{}", resource.singular, place(hub_namespace)))?;
     let binding_kind = if resource.namespaced {
         "ResourceBinding"
     } else {

@@ -13,6 +13,7 @@ mod bad_input;
 mod clients;
 mod demo;
 mod differential;
+mod explain;
 mod hub_faults;
 mod members;
 mod policies;
