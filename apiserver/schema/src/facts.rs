@@ -119,7 +119,7 @@ pub fn update_rules(gvk: &GroupVersionKind) -> &'static [UpdateRule] {
 }
 
 /// A time zone by its name in the IANA database, in the letters of the database.
-pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
+pub fn time_zone(name: &str) -> Option<TimeZone> {
     static DATABASE: OnceLock<TimeZoneDatabase> = OnceLock::new();
     let found = DATABASE.get_or_init(TimeZoneDatabase::bundled).get(name).ok()?;
     (found.iana_name() == Some(name)).then_some(found)

@@ -26,6 +26,8 @@ mod tests;
 
 use serde_json::{Map, Value};
 
+pub use cron::schedule_problem;
+
 use crate::quantity::Quantity;
 use crate::status::{FieldError, FieldErrorKind};
 use crate::validate::subdomain_problem;

@@ -23,6 +23,7 @@ use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_fiel
 use crate::semantic;
 use crate::status::{FieldError, FieldErrorKind};
 
+pub use crate::semantic::schedule_problem;
 pub(crate) use formats::holds as has_format;
 pub(crate) use metadata::{check_annotations, check_labels};
 pub use metadata::{check_name, validate_metadata, validate_metadata_update};

@@ -40,7 +40,7 @@ const FIELDS: [Range; 5] = [
 ];
 
 /// What is wrong with a schedule.
-pub(super) fn schedule_problem(schedule: &str) -> Option<String> {
+pub fn schedule_problem(schedule: &str) -> Option<String> {
     if schedule.contains("TZ") {
         return Some("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".to_owned());
     }

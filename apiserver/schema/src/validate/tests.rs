@@ -397,6 +397,9 @@ fn updates_follow_the_rules_of_their_kinds() {
         |image: &str, command: &str| json!({"spec": {"containers": [{"image": image, "command": [command]}]}});
     assert!(check(pod, containers("a", "c"), containers("b", "c")).is_empty());
     assert_eq!(check(pod, containers("a", "c"), containers("a", "d")), ["spec"]);
+    let tolerating = |seconds: u32| json!({"spec": {"tolerations": [{"key": "k", "tolerationSeconds": seconds}]}});
+    assert!(check(pod, tolerating(1), tolerating(2)).is_empty());
+    assert_eq!(check(pod, tolerating(1), json!({"spec": {}})), ["spec.tolerations"]);
     let service = ("", "v1", "Service");
     let classed = |class: &str| json!({"spec": {"type": "LoadBalancer", "loadBalancerClass": class}});
     assert!(check(service, classed("a"), classed("a")).is_empty());

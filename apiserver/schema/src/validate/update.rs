@@ -225,6 +225,23 @@ fn note(word: &str, old: &Value, new: &Value) -> Option<FieldError> {
                 FieldError::invalid("spec.completions", spec(new, "completions"), detail)
             })
         }
+        "pod-tolerations" => {
+            let bare = |toleration: &Value| {
+                let mut toleration = toleration.clone();
+                if let Some(fields) = toleration.as_object_mut() {
+                    fields.remove("tolerationSeconds");
+                }
+                toleration
+            };
+            let tolerations = |object: &Value| -> Vec<Value> {
+                let list = find(object, &["spec", "tolerations"]).as_array();
+                list.into_iter().flatten().map(bare).collect()
+            };
+            let after = tolerations(new);
+            let kept = tolerations(old).iter().all(|toleration| after.contains(toleration));
+            let detail = "existing toleration can not be modified except its tolerationSeconds";
+            (!kept).then(|| FieldError::forbidden("spec.tolerations", detail))
+        }
         "pod-grace" => {
             let path = &["spec", "terminationGracePeriodSeconds"];
             let (before, after) = (find(old, path), find(new, path));
