@@ -11,7 +11,7 @@ use crate::view::{Capacity, Component, Grade, NodeClaim, NodeClass, Requirements
 /// More than any workload asks for: the answer for what needs nothing.
 pub(crate) const BOUNDLESS: i64 = i32::MAX as i64;
 
-/// Pods that a node of unknown size takes (the default of a kubelet).
+/// Pods that a node of which only the grade is known takes (the default of a kubelet).
 const PODS_PER_NODE: i64 = 110;
 
 /// Replicas that fit. A cluster that has not told has no room.
@@ -80,7 +80,8 @@ fn by_grade(grades: &[Grade], request: &Amounts) -> Option<i64> {
 fn on_nodes(nodes: &[NodeClass], claim: &NodeClaim, request: &Amounts) -> i64 {
     nodes.iter().filter(|class| admits(class, claim)).fold(0, |sum, class| {
         class.free.iter().fold(sum, |sum: i64, free| {
-            let pods = free.resources.get("pods").map_or(PODS_PER_NODE, |pods| pods / 1000);
+            // What is not named is used up.
+            let pods = free.resources.get("pods").unwrap_or_default() / 1000;
             let fit = request.times(&free.resources).unwrap_or(BOUNDLESS).min(pods).max(0);
             sum.saturating_add(fit.saturating_mul(free.count.max(0)))
         })

@@ -153,7 +153,7 @@ impl Heart {
         let now = self.clock.now();
         let believed = memory.belief.observe(seen, now, self.threshold);
         let facts = if believed == Observation::Healthy && seen == Observation::Healthy {
-            self.facts().await
+            self.facts(&cluster["spec"]["resourceModels"]).await
         } else {
             None
         };
@@ -235,7 +235,7 @@ impl Heart {
     }
 
     /// What the member tells about itself; `None` when it would not say, which leaves the status as it was.
-    async fn facts(&self) -> Option<Facts> {
+    async fn facts(&self, models: &Value) -> Option<Facts> {
         let version = self.probe.version().await?;
         self.member.discover().await.ok()?;
         let resources = self
@@ -258,7 +258,7 @@ impl Heart {
                 .collect()
         };
         let (nodes, pods) = (values("nodes"), values("pods"));
-        let capacity = capacity::sum(nodes.iter(), pods.iter());
+        let capacity = capacity::sum(nodes.iter(), pods.iter(), models);
         Some(Facts {
             version,
             resources,
