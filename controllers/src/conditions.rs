@@ -39,6 +39,14 @@ pub fn set(object: &mut Value, condition: &Condition, now: Timestamp) {
     object["status"]["conditions"] = list.into();
 }
 
+/// Says which generation of the object a condition speaks of: `kubectl wait` waits for the present one.
+pub fn observe(object: &mut Value, kind: &str, generation: i64) {
+    let list = object["status"]["conditions"].as_array_mut().into_iter().flatten();
+    for entry in list.filter(|entry| entry["type"] == kind) {
+        entry["observedGeneration"] = generation.into();
+    }
+}
+
 /// The condition of this type in an object's `status.conditions`.
 pub fn find<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     object["status"]["conditions"]
@@ -75,5 +83,16 @@ mod tests {
         );
         assert_eq!(object["status"]["conditions"].as_array().unwrap().len(), 2);
         assert!(find(&object, "Other").is_some());
+    }
+
+    #[test]
+    fn a_condition_says_which_generation_it_means() {
+        let mut object = json!({"status": {"conditions": [{"type": "A"}, {"type": "B"}]}});
+        observe(&mut object, "B", 3);
+        observe(&mut object, "C", 3);
+        assert_eq!(
+            object,
+            json!({"status": {"conditions": [{"type": "A"}, {"type": "B", "observedGeneration": 3}]}})
+        );
     }
 }

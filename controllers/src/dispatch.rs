@@ -21,6 +21,7 @@ use crate::detect::reconcile::Trigger;
 use crate::detect::skip::skipped_group;
 use crate::index::ClusterNews;
 use crate::kinds;
+use crate::lag::Lag;
 use crate::names;
 use crate::namespaces;
 use crate::render::plan::Reference;
@@ -49,6 +50,7 @@ struct BoundSpec {
 pub(crate) struct Dispatcher {
     context: Arc<Context>,
     definitions_changed: Arc<Notify>,
+    lag: Arc<Lag>,
     cancel: CancellationToken,
 }
 
@@ -57,6 +59,7 @@ impl Dispatcher {
         Self {
             context,
             definitions_changed: Arc::default(),
+            lag: Arc::default(),
             cancel,
         }
     }
@@ -177,7 +180,7 @@ impl Dispatcher {
     fn handle(&self, change: &Change, initial: bool) {
         let resource = &change.entry.key().resource;
         if *resource == kinds::WORK.group_resource {
-            self.work(change);
+            self.work(change, initial);
             return;
         }
         if *resource == kinds::BINDING.group_resource || *resource == kinds::CLUSTER_BINDING.group_resource {
@@ -371,9 +374,12 @@ impl Dispatcher {
         Some(kinds::key(&resource, binding.namespace(), &owner.name))
     }
 
-    fn work(&self, change: &Change) {
-        let Context { index, queues, .. } = &*self.context;
+    fn work(&self, change: &Change, initial: bool) {
+        let Context {
+            index, queues, metrics, ..
+        } = &*self.context;
         let entry = &change.entry;
+        self.lag.seen(metrics, change, initial);
         index.work_seen(entry, change.deleted);
         announce::look(&self.context, change);
         let status_only = change

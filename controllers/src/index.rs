@@ -61,6 +61,8 @@ struct Inner {
     order: Graph,
     /// Bindings by the Works that they wait for.
     held: Postings,
+    /// The generations in which bindings have all their Works.
+    rendered: HashMap<Key, i64>,
     /// Works by the permanent id of their binding.
     works: Postings,
     /// ReplicaSets by the uid of the Deployment that they record.
@@ -297,6 +299,7 @@ impl Index {
         inner.attached.set(entry.key(), dependents);
         if deleted {
             inner.held.set(entry.key(), Vec::new());
+            inner.rendered.remove(entry.key());
         }
         depends
     }
@@ -335,6 +338,16 @@ impl Index {
     pub(crate) fn hold(&self, binding: &Key, works: &[Key]) {
         let mut inner = self.write();
         inner.held.set(binding, works.iter().map(Key::to_string).collect());
+    }
+
+    /// All Works of a binding are what this generation of it asks for; answers whether that is news.
+    pub(crate) fn set_rendered(&self, binding: &Key, generation: i64) -> bool {
+        self.write().rendered.insert(binding.clone(), generation) != Some(generation)
+    }
+
+    /// Whether all Works of a binding are what this generation of it asks for.
+    pub(crate) fn is_rendered(&self, binding: &Key, generation: i64) -> bool {
+        self.read().rendered.get(binding) == Some(&generation)
     }
 
     /// Bindings that wait for a Work.

@@ -29,6 +29,7 @@ pub mod explain;
 mod index;
 mod interpret;
 mod kinds;
+mod lag;
 pub mod merge;
 pub mod metrics;
 pub mod names;

@@ -121,6 +121,14 @@ pub fn item(entry: &Entry, work: &WorkView) -> Option<Item> {
     })
 }
 
+/// Whether a member has answered about the Work as it is now. An agent that does not say which generation it means is taken to mean
+/// the one it saw.
+pub fn is_current(entry: &Entry, work: &WorkView) -> bool {
+    let generation = entry.meta().generation;
+    work.condition("Applied")
+        .is_some_and(|applied| applied.observed_generation == 0 || applied.observed_generation == generation)
+}
+
 /// Items sorted by cluster.
 pub fn sorted(mut items: Vec<Item>) -> Vec<Item> {
     items.sort_by(|left, right| left.cluster.cmp(&right.cluster));

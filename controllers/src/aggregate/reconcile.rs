@@ -40,7 +40,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     }
     let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key.clone(), error))?;
-    let items = items(&context, &entry)?;
+    let (items, current) = items(&context, &entry)?;
     let untouched = binding.status.last_scheduled_time.is_none() && binding.status.aggregated_status.is_empty();
     if items.is_empty() && untouched {
         return Ok(Action::Done);
@@ -57,6 +57,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let stopped = conditions::find(&have, report::CONDITION).filter(|known| known["status"] == "False");
     let applied = plan::fully_applied(&kept_clusters(&binding.spec), &items, stopped);
     conditions::set(&mut want, &applied, context.clock.now());
+    if current && context.index.is_rendered(entry.key(), entry.meta().generation) {
+        conditions::observe(&mut want, applied.kind, entry.meta().generation);
+    }
     let wrote = context
         .write_status(MANAGER, resource, &entry, &have, &want)
         .await?
@@ -68,8 +71,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     Ok(Action::Done)
 }
 
-fn items(context: &Context, binding: &Entry) -> Result<Vec<Item>, Error> {
-    let mut items = Vec::new();
+/// What the members say, and whether all of them have answered about their Works as they are now.
+fn items(context: &Context, binding: &Entry) -> Result<(Vec<Item>, bool), Error> {
+    let (mut items, mut current) = (Vec::new(), true);
     for key in context.index.works(binding_id(binding)) {
         let Some(work) = context
             .hub
@@ -79,9 +83,10 @@ fn items(context: &Context, binding: &Entry) -> Result<Vec<Item>, Error> {
             continue;
         };
         let view: WorkView = work.typed().map_err(|error| Error::Unreadable(key, error))?;
+        current &= plan::is_current(&work, &view);
         items.extend(plan::item(&work, &view));
     }
-    Ok(plan::sorted(items))
+    Ok((plan::sorted(items), current))
 }
 
 /// Writes the template's status and tells its reader; answers whether it changed. `news` says that members reported

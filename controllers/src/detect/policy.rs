@@ -15,6 +15,7 @@ use super::reconcile::{SOURCE, Trigger, release};
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::kinds;
 use crate::names;
+use crate::namespaces;
 use crate::render::plan::Reference;
 
 /// Works on one policy.
@@ -117,7 +118,9 @@ async fn preempt(context: &Context, policy: &Policy) -> Result<(), Error> {
             continue;
         };
         let meta = template.meta();
-        if meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {
+        let skipped = &context.config.skipped_namespaces;
+        let nowhere = !meta.namespace.is_empty() && namespaces::plan::skips(&meta.namespace, skipped);
+        if nowhere || meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {
             continue;
         }
         let owner = plan::claim_of(meta).and_then(|claim| context.index.policy(&claim.policy()));

@@ -13,6 +13,7 @@ use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::depend;
 use crate::kinds;
 use crate::names;
+use crate::namespaces;
 
 pub(super) const SOURCE: &str = "resource-detector";
 
@@ -53,6 +54,10 @@ async fn template(context: &Context, key: &Key, trigger: Trigger) -> Result<bool
         return Ok(false);
     };
     let meta = entry.meta();
+    // A policy may name what lies where nothing is propagated.
+    if !meta.namespace.is_empty() && namespaces::plan::skips(&meta.namespace, &context.config.skipped_namespaces) {
+        return Ok(false);
+    }
     if meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {
         context.index.set_waiting(key, false);
         return Ok(false);

@@ -112,6 +112,10 @@ pub struct Eviction {
     pub from_cluster: String,
     /// Directly, Gracefully or Never.
     pub purge_mode: String,
+    /// Labels that carry on what was in the cluster that is left.
+    pub preserved_label_state: BTreeMap<String, String>,
+    /// Where it ran before.
+    pub clusters_before_failover: Vec<String>,
 }
 
 /// What must not be dispatched.
@@ -165,6 +169,15 @@ pub fn purged_clusters(spec: &Spec) -> BTreeSet<&str> {
         .iter()
         .filter(|task| task.purge_mode == "Directly");
     directly.map(|task| task.from_cluster.as_str()).collect()
+}
+
+/// Labels that carry the state of a workload over to the only cluster that it fails over to (gate `StatefulFailoverInjection`).
+pub fn preserved_labels<'a>(spec: &'a Spec, targets: &[Target]) -> Option<&'a BTreeMap<String, String>> {
+    let [target] = targets else { return None };
+    let task = spec.graceful_eviction_tasks.last()?;
+    let fresh = !task.clusters_before_failover.contains(&target.name);
+    (task.purge_mode == "Directly" && fresh && !task.preserved_label_state.is_empty())
+        .then_some(&task.preserved_label_state)
 }
 
 /// Everything that the Works of one binding have in common.

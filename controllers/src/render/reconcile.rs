@@ -48,6 +48,14 @@ struct ConditionName {
     kind: String,
 }
 
+/// What became of all clusters.
+struct Synced {
+    /// Any Work was written.
+    wrote: bool,
+    /// None was held back or stopped.
+    whole: bool,
+}
+
 /// What became of one cluster.
 enum Done {
     /// Its Work was as it should be.
@@ -94,6 +102,14 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let started = Instant::now();
     let mut stopped = Vec::new();
     let outcome = sync(&context, &entry, spec, (&template_resource, &template), &mut stopped).await;
+    if let Ok(Synced { wrote, whole: true }) = outcome
+        && context.index.set_rendered(entry.key(), entry.meta().generation)
+        && !wrote
+    {
+        // No change of a Work brings its status up to date.
+        context.queues.aggregate.add(entry.key().clone());
+    }
+    let outcome = outcome.map(|synced| synced.wrote);
     context
         .metrics
         .rendered(outcome.is_ok() && stopped.is_empty(), started.elapsed());
@@ -186,12 +202,22 @@ async fn sync(
     spec: &Spec,
     (resource, template): (&Resource, &Entry),
     stopped: &mut Vec<Stopped>,
-) -> Result<bool, Error> {
+) -> Result<Synced, Error> {
     let targets = plan::targets(spec);
     if targets.is_empty() {
-        return Ok(false);
+        return Ok(Synced {
+            wrote: false,
+            whole: true,
+        });
     }
-    let pruned = interpret::pruned(template.value());
+    let mut pruned = interpret::pruned(template.value());
+    if context.config.features.on(Gate::StatefulFailoverInjection)
+        && let Some(labels) = plan::preserved_labels(spec, &targets)
+    {
+        for (key, value) in labels {
+            pruned["metadata"]["labels"][key] = value.clone().into();
+        }
+    }
     let renderer = Renderer::new(binding, spec, template, pruned);
     let workload = spec.is_workload();
     let completions = if spec.is_divided() {
@@ -234,7 +260,8 @@ async fn sync(
             Err(error) => failure = Some(error),
         }
     }
-    failure.map_or(Ok(wrote), Err)
+    let whole = held.is_empty() && stopped.is_empty();
+    failure.map_or(Ok(Synced { wrote, whole }), Err)
 }
 
 /// Clusters where something must come before the template that has not come yet. The answer about it brings the binding back.

@@ -233,3 +233,24 @@ async fn cluster_scoped_templates_have_cluster_bindings() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_2_1_reserved_namespaces_stay_at_home_even_when_named() {
+    let federation = three_members().await;
+    let config_map = |namespace: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "local", "namespace": namespace}, "data": {}});
+    for namespace in ["kube-system", "karmada-cluster", "default"] {
+        federation.apply(config_map(namespace)).await;
+    }
+    let selectors: Vec<Value> = ["kube-system", "karmada-cluster", "default"]
+        .iter()
+        .map(|namespace| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "local", "namespace": namespace}))
+        .collect();
+    federation
+        .apply(cluster_wide(policy("p", "eu", json!({"resourceSelectors": selectors}))))
+        .await;
+    let local = || federation.spread("ConfigMap", "local") == "eu";
+    federation.until("the one in default travels", local).await;
+    federation.settle().await;
+    assert_eq!(federation.spread("ConfigMap", "local"), "eu");
+    assert_eq!(owner(&federation, &config_map("kube-system")), "");
+}

@@ -103,9 +103,11 @@ async fn the_tutorial() {
     let fully_applied = || {
         let now = federation.now(&binding("deployment", "hello")).unwrap_or_default();
         now["status"]["conditions"].as_array().is_some_and(|conditions| {
-            conditions
-                .iter()
-                .any(|condition| condition["type"] == "FullyApplied" && condition["status"] == "True")
+            conditions.iter().any(|condition| {
+                condition["type"] == "FullyApplied"
+                    && condition["status"] == "True"
+                    && condition["observedGeneration"] == now["metadata"]["generation"]
+            })
         })
     };
     federation.until("the binding is fully applied", fully_applied).await;
@@ -113,6 +115,9 @@ async fn the_tutorial() {
     federation.merge(&hello, json!({"spec": {"replicas": 10}})).await;
     federation
         .until("ten replicas run", || ready(&federation, &hello) == 10)
+        .await;
+    federation
+        .until("the condition speaks of that, too", fully_applied)
         .await;
     let mut shares: Vec<String> = federation
         .spread("Deployment", "hello")

@@ -149,3 +149,23 @@ fn the_template_decides_conflicts_before_the_policy() {
     check(Some("overwrite"), "Abort", "overwrite");
     check(Some("nonsense"), "Overwrite", "overwrite");
 }
+
+#[test]
+fn section_2_7_state_is_carried_over_to_the_only_new_cluster() {
+    let check = |clusters: &[&str], task: Value, expected: bool| {
+        let clusters: Vec<Value> = clusters.iter().map(|name| json!({"name": name})).collect();
+        let spec = spec(json!({"clusters": clusters, "gracefulEvictionTasks": [task]}));
+        assert_eq!(
+            preserved_labels(&spec, &targets(&spec)).is_some(),
+            expected,
+            "{clusters:?} {task}"
+        );
+    };
+    let task = |mode: &str, before: &[&str]| json!({"fromCluster": "eu", "purgeMode": mode, "clustersBeforeFailover": before, "preservedLabelState": {"state": "7"}});
+    check(&["us"], task("Directly", &["eu"]), true);
+    check(&["us"], task("Gracefully", &["eu"]), false);
+    check(&["us"], task("Directly", &["eu", "us"]), false);
+    check(&["us", "ap"], task("Directly", &["eu"]), false);
+    check(&[], task("Directly", &["eu"]), false);
+    check(&["us"], json!({"fromCluster": "eu", "purgeMode": "Directly"}), false);
+}
