@@ -75,7 +75,7 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "core.v1.Secret" => data::secret(find, object),
         "core.v1.Service" => services::service(find, spec),
         "discovery.v1.EndpointSlice" => network::endpoint_slice(find, object),
-        "events.v1.Event" => machinery::full_event(find, object),
+        "events.v1.Event" => machinery::event(find, object, "regarding"),
         "flowcontrol.v1.FlowSchema" => flow::schema(find, object),
         "flowcontrol.v1.PriorityLevelConfiguration" => flow::level(find, spec),
         "networking.v1.IPAddress" => network::ip_address(find, spec),
@@ -100,6 +100,15 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "storage.v1.VolumeAttachment" => volumes::attachment(find, spec),
         "storage.v1.VolumeAttributesClass" => volumes::parameters(find, object, false),
         _ => {}
+    }
+    found.errors
+}
+
+/// Checks what only new objects must fulfil.
+pub(crate) fn check_new(type_name: &str, object: &Value) -> Vec<FieldError> {
+    let mut found = Found::default();
+    if type_name == "events.v1.Event" {
+        machinery::new_event(&mut found, object);
     }
     found.errors
 }

@@ -41,6 +41,15 @@ const MAX_ERRORS: usize = 200;
 /// Checks a value against its type. Values of built-in kinds must be in canonical form
 /// ([`crate::decode::normalize`]); those of custom kinds pruned and defaulted.
 pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
+    let mut errors = validate_state(place, value);
+    if let Some(def) = place.as_struct().filter(|def| !def.custom) {
+        errors.extend(semantic::check_new(&def.name, value));
+    }
+    errors
+}
+
+/// What holds for an object at any time.
+fn validate_state(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
     let mut walk = Walk {
         errors: Vec::new(),
         path: String::new(),
@@ -58,12 +67,12 @@ pub fn validate(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
 /// Checks a value that replaces another one. Of a custom kind only what changed is held to the schema, which may have
 /// become stricter since: a part that has a predecessor and equals it is let be.
 pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<FieldError> {
-    let mut errors = validate(place, new);
+    let mut errors = validate_state(place, new);
     if errors.is_empty() || place.as_struct().is_none_or(|def| !def.custom) {
         return errors;
     }
     let is_duplicate = |error: &FieldError| error.kind == FieldErrorKind::Duplicate;
-    let forgiven = errors.iter().any(is_duplicate) && validate(place, old).iter().any(is_duplicate);
+    let forgiven = errors.iter().any(is_duplicate) && validate_state(place, old).iter().any(is_duplicate);
     let mut walk = Walk {
         errors: Vec::new(),
         path: String::new(),

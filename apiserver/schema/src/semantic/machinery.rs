@@ -37,9 +37,8 @@ pub(super) fn event(found: &mut Found, object: &Value, about: &str) {
 const MAX_NOTE: usize = 1024;
 const MAX_WORD: usize = 128;
 
-/// What events of `events.k8s.io` must say besides.
-pub(super) fn full_event(found: &mut Found, object: &Value) {
-    event(found, object, "regarding");
+/// What events of `events.k8s.io` must say besides, when they are made: older ones do not.
+pub(super) fn new_event(found: &mut Found, object: &Value) {
     if object["eventTime"].is_null() {
         found.required("eventTime".to_owned(), "");
     }
