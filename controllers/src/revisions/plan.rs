@@ -4,8 +4,16 @@ use schema::entry::Entry;
 use serde_json::{Map, Value, json};
 
 const HASH_LABEL: &str = "pod-template-hash";
-const REVISION: &str = "deployment.kubernetes.io/revision";
-const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Annotations of a Deployment that its records do not repeat, as in a cluster.
+const OWN: [&str; 6] = [
+    REVISION,
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+    "kubectl.kubernetes.io/last-applied-configuration",
+];
 /// What Kubernetes keeps when `revisionHistoryLimit` says nothing.
 const HISTORY_LIMIT: usize = 10;
 
@@ -18,6 +26,8 @@ pub struct Plan {
     pub update: Vec<(usize, Value)>,
     /// Records beyond the limit, by their position.
     pub delete: Vec<usize>,
+    /// The revision that the Deployment has to bear: `kubectl rollout undo` replaces its annotations, so there must be one.
+    pub revision: Option<String>,
 }
 
 /// Is this a ReplicaSet that belongs to a Deployment? Those are records here, or what a cluster would make anew: they are not propagated.
@@ -37,9 +47,15 @@ pub fn plan(deployment: &Value, records: &[Value]) -> Plan {
     let current = records.iter().position(|record| same_template(record, deployment));
     let newest = records.iter().map(revision).max().unwrap_or(0);
     let mut plan = Plan::default();
+    let own = match current {
+        Some(position) if revision(&records[position]) == newest => newest,
+        _ => newest + 1,
+    };
     if current.is_none() {
-        plan.create = Some(record(deployment, newest + 1));
+        plan.create = Some(record(deployment, own));
     }
+    let own = own.to_string();
+    plan.revision = (deployment["metadata"]["annotations"][REVISION] != own.as_str()).then_some(own);
     for (position, record) in records.iter().enumerate() {
         let is_current = current == Some(position);
         let want = updated(record, deployment, is_current, newest);
@@ -73,6 +89,15 @@ fn same_template(record: &Value, deployment: &Value) -> bool {
     template == deployment["spec"]["template"]
 }
 
+/// The annotations that come back when somebody goes back to a record. Those of the federation tell of now, not of then.
+fn repeated(deployment: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let all = deployment["metadata"]["annotations"].as_object().into_iter().flatten();
+    all.filter(|(key, _)| {
+        let domain = key.split('/').next().unwrap_or_default();
+        !OWN.contains(&key.as_str()) && !domain.ends_with("karmada.io")
+    })
+}
+
 fn record(deployment: &Value, revision: u64) -> Value {
     let meta = &deployment["metadata"];
     let mut template = deployment["spec"]["template"].clone();
@@ -82,9 +107,7 @@ fn record(deployment: &Value, revision: u64) -> Value {
     selector["matchLabels"][HASH_LABEL] = hash.clone().into();
     let name = meta["name"].as_str().unwrap_or_default();
     let mut annotations = Map::from_iter([(REVISION.to_owned(), revision.to_string().into())]);
-    if let Some(cause) = meta["annotations"].get(CHANGE_CAUSE) {
-        annotations.insert(CHANGE_CAUSE.to_owned(), cause.clone());
-    }
+    annotations.extend(repeated(deployment).map(|(key, value)| (key.clone(), value.clone())));
     json!({
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -113,8 +136,10 @@ fn updated(record: &Value, deployment: &Value, is_current: bool, newest: u64) ->
     if is_current && revision(record) < newest {
         want["metadata"]["annotations"][REVISION] = (newest + 1).to_string().into();
     }
-    if is_current && let Some(cause) = deployment["metadata"]["annotations"].get(CHANGE_CAUSE) {
-        want["metadata"]["annotations"][CHANGE_CAUSE] = cause.clone();
+    if is_current {
+        for (key, value) in repeated(deployment) {
+            want["metadata"]["annotations"][key] = value.clone();
+        }
     }
     want["spec"]["replicas"] = if is_current {
         deployment["spec"]["replicas"].clone()

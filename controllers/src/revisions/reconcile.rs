@@ -23,7 +23,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, _since: Instant) 
     let keys = context.index.records(&deployment.meta().uid);
     let records: Vec<Arc<Entry>> = keys.iter().filter_map(|key| context.hub.get(key)).collect();
     let values: Vec<Value> = records.iter().map(|record| record.value()).collect();
-    let plan = plan::plan(&deployment.value(), &values);
+    let object = deployment.value();
+    let plan = plan::plan(&object, &values);
     if let Some(record) = plan.create {
         match context.create(MANAGER, &kinds::REPLICA_SET, record).await {
             Ok(_) => {}
@@ -46,6 +47,13 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, _since: Instant) 
     }
     for position in plan.delete {
         context.delete(MANAGER, &kinds::REPLICA_SET, &records[position]).await?;
+    }
+    if let Some(revision) = plan.revision {
+        let mut want = object.clone();
+        want["metadata"]["annotations"][plan::REVISION] = revision.into();
+        context
+            .write(MANAGER, &kinds::DEPLOYMENT, &deployment, &object, &want)
+            .await?;
     }
     Ok(Action::Done)
 }

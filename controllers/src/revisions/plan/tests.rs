@@ -14,8 +14,9 @@ fn deployment(image: &str, replicas: i64) -> Value {
 
 /// Does what a plan says until it says nothing.
 fn settle(deployment: &Value, records: &mut Vec<Value>) {
+    let mut deployment = deployment.clone();
     for _ in 0..4 {
-        let plan = plan(deployment, records);
+        let plan = plan(&deployment, records);
         if plan == Plan::default() {
             return;
         }
@@ -28,6 +29,9 @@ fn settle(deployment: &Value, records: &mut Vec<Value>) {
             !plan.delete.contains(&(position - 1))
         });
         records.extend(plan.create);
+        if let Some(revision) = plan.revision {
+            deployment["metadata"]["annotations"][REVISION] = revision.into();
+        }
     }
     panic!("the plan does not come to rest: {records:?}");
 }
@@ -91,4 +95,28 @@ fn a_record_is_selected_and_owned_as_in_a_cluster() {
         made["metadata"]["labels"]
     );
     assert_eq!(made["metadata"]["ownerReferences"][0]["controller"], true);
+}
+
+#[test]
+fn annotations_come_back_with_their_record_and_the_deployment_bears_its_revision() {
+    let mut first = deployment("a", 3);
+    first["metadata"]["annotations"] = json!({
+        "note": "kept",
+        "kubernetes.io/change-cause": "first",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "propagationpolicy.karmada.io/name": "p",
+    });
+    let made = plan(&first, &[]);
+    assert_eq!(made.revision.as_deref(), Some("1"));
+    let record = made.create.unwrap();
+    assert_eq!(
+        record["metadata"]["annotations"],
+        json!({REVISION: "1", "note": "kept", "kubernetes.io/change-cause": "first"})
+    );
+    first["metadata"]["annotations"][REVISION] = "1".into();
+    let mut records = vec![record];
+    assert_eq!(plan(&first, &records).revision, None);
+    // Back from a second template the first becomes the newest.
+    settle(&deployment("b", 3), &mut records);
+    assert_eq!(plan(&first, &records).revision.as_deref(), Some("3"));
 }

@@ -1,3 +1,5 @@
+mod independent;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::encoding::decode_varint;
