@@ -14,6 +14,7 @@ mod clients;
 mod demo;
 mod differential;
 mod explain;
+mod governance;
 mod hub_faults;
 mod members;
 mod policies;
