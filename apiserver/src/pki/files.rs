@@ -47,7 +47,8 @@ pub(super) fn load_pair(dir: &Path, name: &str) -> Result<Found, PkiError> {
 /// Takes a key away from everybody but its owner: copies and restored backups often are open to all.
 fn close(key: &Path) {
     let Ok(metadata) = fs::metadata(key) else { return };
-    if metadata.permissions().mode() & 0o077 == 0 {
+    let others = 0o077;
+    if metadata.permissions().mode() & others == 0 {
         return;
     }
     let closed = fs::set_permissions(key, Permissions::from_mode(0o600));

@@ -14,10 +14,12 @@ use super::*;
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const MAGIC: &[u8] = b"k8s\0";
 
+#[allow(clippy::unnecessary_wraps, reason = "every field of a message is optional")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "every field of a message is optional")]
 fn named(name: &str) -> Option<meta::ObjectMeta> {
     Some(meta::ObjectMeta {
         name: some(name),

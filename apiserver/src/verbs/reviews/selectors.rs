@@ -86,9 +86,10 @@ fn check_requirement(kind: Kind, requirement: &Value, path: &str, problems: &mut
 /// What an answer says about selectors that could not be read, wholly or in part.
 pub(super) fn ignored(attributes: &Value) -> String {
     let told = [Kind::Field, Kind::Label].into_iter().filter_map(|kind| {
-        let how = match unreadable(kind, &attributes[kind.member()])? {
-            true => "ignored",
-            false => "partially ignored",
+        let how = if unreadable(kind, &attributes[kind.member()])? {
+            "ignored"
+        } else {
+            "partially ignored"
         };
         Some(format!("{} {how} due to parse error", kind.path()))
     });
@@ -134,14 +135,14 @@ fn text(value: &Value) -> &str {
 mod tests {
     use super::*;
 
-    fn check(attributes: Value, wrong: &str, told: &str) {
+    fn check(attributes: &Value, wrong: &str, told: &str) {
         let mut problems = Vec::new();
-        super::check(Kind::Field, &attributes, &mut problems);
-        super::check(Kind::Label, &attributes, &mut problems);
+        super::check(Kind::Field, attributes, &mut problems);
+        super::check(Kind::Label, attributes, &mut problems);
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.join("; "), wrong, "{attributes}");
         if wrong.is_empty() {
-            assert_eq!(ignored(&attributes), told, "{attributes}");
+            assert_eq!(ignored(attributes), told, "{attributes}");
         }
     }
 
@@ -151,21 +152,21 @@ mod tests {
         let label = |selector: Value| json!({"labelSelector": selector});
         let term =
             |key: &str, operator: &str, values: &[&str]| json!({"key": key, "operator": operator, "values": values});
-        check(json!({}), "", "");
-        check(field(json!({"rawSelector": "spec.any=1,a!=b"})), "", "");
-        check(label(json!({"rawSelector": "a in (b,c),!d"})), "", "");
+        check(&json!({}), "", "");
+        check(&field(json!({"rawSelector": "spec.any=1,a!=b"})), "", "");
+        check(&label(json!({"rawSelector": "a in (b,c),!d"})), "", "");
         check(
-            json!({"fieldSelector": {"rawSelector": "key in value"}, "labelSelector": {"rawSelector": "&"}}),
+            &json!({"fieldSelector": {"rawSelector": "key in value"}, "labelSelector": {"rawSelector": "&"}}),
             "",
             "spec.resourceAttributes.fieldSelector ignored due to parse error; spec.resourceAttributes.labelSelector ignored due to parse error",
         );
         check(
-            field(json!({})),
+            &field(json!({})),
             "spec.resourceAttributes.fieldSelector.requirements: Required value: when spec.resourceAttributes.fieldSelector is specified, requirements or rawSelector is required",
             "",
         );
         check(
-            label(json!({"rawSelector": "foo", "requirements": [term("a", "Exists", &[])]})),
+            &label(json!({"rawSelector": "foo", "requirements": [term("a", "Exists", &[])]})),
             r#"spec.resourceAttributes.labelSelector.rawSelector: Invalid value: "foo": may not specified at the same time as requirements"#,
             "",
         );
@@ -182,30 +183,30 @@ mod tests {
             ),
         ] {
             check(
-                field(json!({"requirements": [wrong]})),
+                &field(json!({"requirements": [wrong]})),
                 &format!("{path}.{problem}"),
                 "",
             );
         }
         check(
-            label(json!({"requirements": [term("a", "In", &["&"])]})),
+            &label(json!({"requirements": [term("a", "In", &["&"])]})),
             r#"spec.resourceAttributes.labelSelector.requirements[0].values[0]: Invalid value: "&": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"#,
             "",
         );
         let ignored = "spec.resourceAttributes.fieldSelector ignored due to parse error";
         let partially = "spec.resourceAttributes.fieldSelector partially ignored due to parse error";
         let good = term("a", "In", &["b"]);
-        check(field(json!({"requirements": [good]})), "", "");
+        check(&field(json!({"requirements": [good]})), "", "");
         for odd in [
             term("a", "Exists", &[]),
             term("a", "In", &["b", "c"]),
             term("a", "Resembles", &["b"]),
         ] {
-            check(field(json!({"requirements": [odd]})), "", ignored);
-            check(field(json!({"requirements": [good, odd]})), "", partially);
+            check(&field(json!({"requirements": [odd]})), "", ignored);
+            check(&field(json!({"requirements": [good, odd]})), "", partially);
         }
         check(
-            label(json!({"requirements": [term("a", "Resembles", &["b"])]})),
+            &label(json!({"requirements": [term("a", "Resembles", &["b"])]})),
             "",
             "spec.resourceAttributes.labelSelector ignored due to parse error",
         );

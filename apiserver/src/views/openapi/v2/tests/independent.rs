@@ -71,7 +71,7 @@ struct Operation {
     #[prost(string, tag = "3")]
     description: String,
     #[prost(string, tag = "5")]
-    operation_id: String,
+    id: String,
     #[prost(string, repeated, tag = "6")]
     produces: Vec<String>,
     #[prost(string, repeated, tag = "7")]
@@ -429,7 +429,7 @@ fn of_operation(operation: &Operation) -> Value {
     Object::default()
         .texts("tags", &operation.tags)
         .text("description", &operation.description)
-        .text("operationId", &operation.operation_id)
+        .text("operationId", &operation.id)
         .texts("produces", &operation.produces)
         .texts("consumes", &operation.consumes)
         .texts("schemes", &operation.schemes)
