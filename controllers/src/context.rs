@@ -214,37 +214,16 @@ impl Context {
         have: &Value,
         want: &Value,
     ) -> Result<Option<Arc<Entry>>, Status> {
-        let nothing = Vec::new();
-        self.write_with(manager, resource, current, have, want, nothing).await
-    }
-
-    /// The same together with other writes: all of it is stored, or none. Without a difference only the others are.
-    pub(crate) async fn write_with(
-        &self,
-        manager: &str,
-        resource: &Resource,
-        current: &Entry,
-        have: &Value,
-        want: &Value,
-        others: Vec<Request>,
-    ) -> Result<Option<Arc<Entry>>, Status> {
-        let mut requests = others;
-        let patch = merge::difference(have, want);
-        let changes = patch.is_some();
-        if let Some(patch) = patch {
-            requests.extend(charge::charge(self, current, have, want)?);
-            requests.push(patching(resource, current, None, patch, true));
-        }
-        // One write needs no transaction to share.
-        let last = match requests.pop() {
-            Some(only) if requests.is_empty() => Some(self.hub.write(manager, only).await?),
-            Some(last) => {
-                requests.push(last);
-                self.hub.write_together(manager, requests).await?.pop()
-            }
-            None => None,
+        let Some(patch) = merge::difference(have, want) else {
+            return Ok(None);
         };
-        Ok(last.filter(|_| changes))
+        let mut requests = charge::charge(self, current, have, want)?;
+        if requests.is_empty() {
+            let stored = self.patch(manager, resource, current, None, patch, true).await;
+            return stored.map(Some);
+        }
+        requests.push(patching(resource, current, None, patch, true));
+        Ok(self.hub.write_together(manager, requests).await?.pop())
     }
 
     /// The same for `status`.

@@ -24,6 +24,7 @@ use crate::kinds;
 use crate::lag::Lag;
 use crate::names;
 use crate::namespaces;
+use crate::place;
 use crate::render::plan::Reference;
 use crate::revisions;
 
@@ -329,6 +330,7 @@ impl Dispatcher {
             queues.set_over_quota(&key, false);
             self.recount(entry);
             queues.set_roomless(&key, false);
+            self.order(entry, true);
             // Deleted by hand, or the way is free for a new template of the same name.
             if let Some(template) = self.owner(entry) {
                 queues.template(template, Trigger::User);
@@ -346,6 +348,7 @@ impl Dispatcher {
             if index.binding_seen(entry, false) {
                 queues.depend.add(key.clone());
             }
+            self.order(entry, false);
             queues.place.add(key.clone());
             queues.render.add(key.clone());
         }
@@ -364,6 +367,21 @@ impl Dispatcher {
         }
         for quota in hub.list(&kinds::QUOTA.group_resource, Some(binding.namespace())) {
             queues.quota.add_after(quota.key().clone(), RECOUNT);
+        }
+    }
+
+    /// What a binding means for its turn to be placed: its priority and its groups.
+    fn order(&self, binding: &Entry, deleted: bool) {
+        let Context {
+            index, queues, config, ..
+        } = &*self.context;
+        if config.features.on(Gate::PriorityBasedScheduling) {
+            let typed = binding.typed::<place::plan::Binding>().ok().filter(|_| !deleted);
+            let priority = typed.map_or(0, |binding| binding.priority());
+            queues.place.prioritize(binding.key(), priority);
+        }
+        if config.features.on(Gate::WorkloadAffinity) {
+            index.groups.seen(binding, deleted);
         }
     }
 

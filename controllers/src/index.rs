@@ -17,6 +17,7 @@ use crate::detect::plan::{Claim, Policy, Template, claim_of};
 use crate::kinds;
 use crate::names;
 use crate::overrides::index::Overrides;
+use crate::place::groups::Groups;
 use crate::place::plan::cluster_view;
 
 /// What a change of a cluster means for placement.
@@ -34,6 +35,8 @@ pub(crate) enum ClusterNews {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     inner: RwLock<Inner>,
+    /// Bindings by the groups of workloads that they belong to.
+    pub(crate) groups: Groups,
     /// Override policies by what they select.
     pub(crate) overrides: Overrides,
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::conditions::{self, Condition, seconds};
 use crate::names;
+use crate::place::groups::Memberships;
 
 /// The scheduler that this is; an empty name means it too.
 pub const SCHEDULER_NAME: &str = "default-scheduler";
@@ -43,6 +44,14 @@ pub struct Spec {
     scheduler_name: String,
     suspension: Suspension,
     reschedule_triggered_at: Option<Timestamp>,
+    schedule_priority: SchedulePriority,
+    pub(crate) workload_affinity_groups: Memberships,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct SchedulePriority {
+    priority: i32,
 }
 
 /// See [`Binding`].
@@ -116,6 +125,11 @@ impl Binding {
             reschedule_triggered: self.is_rebalanced(),
             target_terminating: self.spec.clusters.iter().any(terminating),
         })
+    }
+
+    /// `spec.schedulePriority.priority`: the higher is placed first.
+    pub fn priority(&self) -> i32 {
+        self.spec.schedule_priority.priority
     }
 
     /// As the scheduler reads it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::features::Gate;
 use runtime::hub::{self, Request};
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
@@ -54,8 +55,16 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         }
         return Ok(Action::Done);
     };
+    let memberships = &binding.spec.workload_affinity_groups;
+    let grouped = !memberships.is_empty() && context.config.features.on(Gate::WorkloadAffinity);
+    let groups = &context.index.groups;
+    let _turn = if grouped { Some(groups.turn().await) } else { None };
     let started = Instant::now();
-    let decision = scheduler::place(&snapshot, &binding.view());
+    let mut view = binding.view();
+    if grouped {
+        view.neighbours = groups.neighbours(&key, memberships);
+    }
+    let decision = scheduler::place(&snapshot, &view);
     context.metrics.decided(started.elapsed(), context.queues.place.len());
     let have = entry.value();
     let mut current = entry;
@@ -84,6 +93,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         if moved && let Some(stored) = stored.into_iter().next_back() {
             current = stored;
         }
+    }
+    if grouped && moved {
+        groups.seen(&current, false);
     }
     let waits = decision.error.as_ref().map(ScheduleError::class) == Some(ErrorClass::AwaitRoom);
     context.queues.set_roomless(&key, waits);

@@ -83,7 +83,10 @@ impl Federation {
     fn run_controllers(&self) {
         let config = Config {
             cluster_monitor_period: Duration::from_millis(10),
-            features: Features::parse("PropagationPolicyPreemption=true,FederatedQuotaEnforcement=true").unwrap(),
+            features: Features::parse(
+                "PropagationPolicyPreemption=true,FederatedQuotaEnforcement=true,WorkloadAffinity=true",
+            )
+            .unwrap(),
             ..Config::default()
         };
         let (hub, clock, cancel) = (self.hub.clone(), self.clock.clone(), self.cancel.child_token());

@@ -174,10 +174,46 @@ async fn s3_8_groups_fall_back_and_a_rebalancing_returns() {
         .await;
     federation.settle().await;
     assert_eq!(federation.spread("Deployment", "hello"), "eu:2");
-    federation.advance(60);
     let asked = "2100-01-01T00:00:00Z";
     federation
         .merge(&binding(), json!({"spec": {"rescheduleTriggeredAt": asked}}))
         .await;
     spreads(&federation, "ap:2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_3_workloads_of_a_group_keep_apart() {
+    let federation = three_members().await;
+    let placement = json!({
+        "spreadConstraints": [{"spreadByField": "cluster", "minGroups": 1, "maxGroups": 1}],
+        "workloadAffinity": {"antiAffinity": {"groupByLabelKey": "tier"}},
+    });
+    let mut policy = policy(placement);
+    policy["spec"]["resourceSelectors"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment"}]);
+    federation.apply(policy).await;
+    for name in ["one", "two", "three"] {
+        let mut deployment = deployment(name, 1);
+        deployment["metadata"]["labels"] = json!({"tier": "front"});
+        federation.apply(deployment).await;
+    }
+    federation
+        .until("each has a cluster of its own", || {
+            let mut all: Vec<String> = ["one", "two", "three"]
+                .map(|name| federation.spread("Deployment", name))
+                .into();
+            all.sort();
+            all == ["ap:1", "eu:1", "us:1"]
+        })
+        .await;
+    let mut fourth = deployment("four", 1);
+    fourth["metadata"]["labels"] = json!({"tier": "front"});
+    federation.apply(fourth).await;
+    let explanation = json!({"apiVersion": "placement.flotilla.dev/v1alpha1", "kind": "Explanation",
+        "metadata": {"name": "four-deployment", "namespace": "default"}});
+    federation
+        .until("the fourth finds none, and is told why", || {
+            let told = federation.now(&explanation).unwrap_or_default();
+            told["rejected"][0]["plugin"] == "WorkloadAntiAffinity" && told["rejected"][0]["count"] == 3
+        })
+        .await;
 }

@@ -24,7 +24,7 @@ pub fn without_effect(object: &Value, features: Features) -> Vec<String> {
             "spec.schedulePriority",
         ),
         (
-            present(placement, "workloadAffinity"),
+            present(placement, "workloadAffinity") && !features.on(Gate::WorkloadAffinity),
             "spec.placement.workloadAffinity",
         ),
         (text(spec, "syncMode") == "Push", "spec.syncMode: Push"),
