@@ -90,7 +90,7 @@ impl Batch {
             Err(error) => {
                 let (loser, status) = match &error {
                     CommitError::Precondition { index, .. } => (Some(*index), conflict()),
-                    CommitError::Storage(_) | CommitError::Closed => match Lost::from(error) {
+                    CommitError::Full(_) | CommitError::Storage(_) | CommitError::Closed => match Lost::from(error) {
                         Lost::Failed(status) => (None, status),
                         Lost::Race => (None, conflict()),
                     },

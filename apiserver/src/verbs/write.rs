@@ -433,6 +433,10 @@ impl From<CommitError> for Lost {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Precondition { .. } => Self::Race,
+            problem @ CommitError::Full(_) => {
+                let reason = Reason::Other("InsufficientStorage".to_owned());
+                Self::Failed(Status::failure(507, reason, problem.to_string()))
+            }
             problem @ CommitError::Storage(_) => Self::Failed(Status::internal(problem.to_string())),
             CommitError::Closed => Self::Failed(Status::failure(
                 503,

@@ -72,6 +72,12 @@ pub enum CommitError {
         /// What is there.
         current: Option<Arc<Entry>>,
     },
+    /// There is no room for it; nothing was written. It can be tried again when there is.
+    #[error(
+        "the disk of the hub is full ({0}): nothing was written, and what is stored can still be read. \
+         Make room where the hub keeps its data, then try again"
+    )]
+    Full(String),
     /// The database refused; nothing was written.
     #[error("storage failed: {0}")]
     Storage(String),

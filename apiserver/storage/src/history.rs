@@ -9,12 +9,12 @@ use schema::entry::{Entry, GroupResource};
 
 use crate::api::{Event, ReadError, Scope};
 use crate::snapshot::{Map, Place, Snapshot, remove};
-use crate::sqlite::log::Log;
+use crate::sqlite::log::{self, Log};
 use crate::state::{Replay, Shared, State};
 use crate::watch::{Patience, Watch};
 
-/// Changes read from the log at a time.
-const PAGE: usize = 500;
+/// Bytes of history read from the log at a time.
+const PAGE: usize = 2 << 20;
 
 /// Begins a watch with every change behind `from`.
 pub(crate) async fn resume(
@@ -30,7 +30,8 @@ pub(crate) async fn resume(
         let until = {
             let mut state = shared.state();
             check(shared, &state, from)?;
-            if reached >= state.ring.floor() {
+            // What has been read and is too much stays too much, even if it is all there is.
+            if fits && reached >= state.ring.floor() {
                 backlog.extend(state.ring.after(reached).filter(|event| scope.wants(event)).cloned());
                 merge(&mut backlog, state.beats_after(&scope, from));
                 let ticket = state.register(scope, patience);
@@ -47,13 +48,13 @@ pub(crate) async fn resume(
             shared.revision()
         };
         let Some(log) = log else { return Err(ReadError::Storage) };
-        let mut page = log.events(&scope, reached, until, PAGE).await.map_err(failed)?;
+        let (mut page, complete) = log.events(&scope, reached, until, PAGE).await.map_err(failed)?;
         reached = match page.last() {
-            Some(last) if page.len() == PAGE => last.entry.revision(),
+            Some(last) if !complete => last.entry.revision(),
             _ => until,
         };
         page.retain(|event| scope.wants(event));
-        fits = replay.grow(page.iter().map(|event| event.entry.json().len()).sum());
+        fits = replay.grow(page.iter().map(log::size).sum());
         backlog.extend(page);
     }
 }

@@ -6,9 +6,30 @@ use std::sync::Arc;
 
 use schema::entry::Entry;
 
+use crate::api::CommitError;
 use crate::batch::Change;
 use crate::sqlite::Sqlite;
 use crate::state::State;
+
+/// Why nothing could be made durable.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Failure {
+    /// There is no room.
+    #[error("{0}")]
+    Full(String),
+    /// Anything else.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<Failure> for CommitError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Full(reason) => Self::Full(reason),
+            Failure::Broken(reason) => Self::Storage(reason),
+        }
+    }
+}
 
 /// Where batches become durable.
 #[derive(Debug)]
@@ -52,7 +73,7 @@ impl Row<'_> {
 
 impl Journal {
     /// Writes rows of history and moves the counter, in one transaction.
-    pub(crate) async fn write(&mut self, rows: &[Row<'_>], counter: u64, now: i64) -> Result<(), String> {
+    pub(crate) async fn write(&mut self, rows: &[Row<'_>], counter: u64, now: i64) -> Result<(), Failure> {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite(sqlite) => sqlite.write(rows, counter, now).await,
@@ -60,7 +81,7 @@ impl Journal {
     }
 
     /// Writes the newest state of heartbeats, without history.
-    pub(crate) async fn flush(&mut self, entries: &[Arc<Entry>]) -> Result<(), String> {
+    pub(crate) async fn flush(&mut self, entries: &[Arc<Entry>]) -> Result<(), Failure> {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite(sqlite) => sqlite.flush(entries).await,
@@ -68,7 +89,7 @@ impl Journal {
     }
 
     /// Notes up to where history may be forgotten.
-    pub(crate) async fn compact(&mut self, compacted: u64) -> Result<(), String> {
+    pub(crate) async fn compact(&mut self, compacted: u64) -> Result<(), Failure> {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite(sqlite) => sqlite.compact(compacted).await,
@@ -76,7 +97,7 @@ impl Journal {
     }
 
     /// Deletes a slice of the history up to a revision; says whether there may be more.
-    pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, String> {
+    pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, Failure> {
         match self {
             Self::Memory => Ok(false),
             Self::Sqlite(sqlite) => sqlite.prune(revision).await,
@@ -84,7 +105,7 @@ impl Journal {
     }
 
     /// Gives back the revisions that were reserved and not used, and lets go of the file.
-    pub(crate) async fn close(self, last: u64) -> Result<(), String> {
+    pub(crate) async fn close(self, last: u64) -> Result<(), Failure> {
         match self {
             Self::Memory => Ok(()),
             Self::Sqlite(sqlite) => sqlite.close(last).await,

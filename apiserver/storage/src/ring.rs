@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::api::Event;
 
-/// What an event costs beside its JSON: parsed metadata, the pointers, the previous state in part.
+/// What an event costs beside its JSON: parsed metadata, the pointers.
 const OVERHEAD: usize = 512;
 
 /// A bounded queue of committed events in revision order.
@@ -69,6 +69,8 @@ impl Ring {
     }
 }
 
+/// Both states are counted, as the ring may be all that holds the one before.
 fn cost(event: &Event) -> usize {
-    event.entry.json().len() + OVERHEAD
+    let previous = event.previous.as_ref().map_or(0, |previous| previous.json().len());
+    event.entry.json().len() + previous + OVERHEAD
 }

@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Connection, Sqlite as Db, SqliteConnection};
 use tokio::time::Instant;
 
 use crate::batch::Change;
-use crate::journal::Row;
+use crate::journal::{Failure, Row};
 use crate::pack;
 use log::Reader;
 use wal::Wal;
@@ -40,6 +40,11 @@ const MAX_SLICE: i64 = 1024;
 /// The writer is not held up for longer than this, if it can be helped, and not for nothing either.
 const LONG: Duration = Duration::from_millis(40);
 const SHORT: Duration = Duration::from_millis(10);
+/// A slice of the log is no larger than this, as long as it is more than one row: pages of large values are read to be freed.
+const SLICE_BYTES: i64 = 8 << 20;
+/// What SQLite says when there is no room: on the disk (`SQLITE_FULL`), or within a quota or a limit of the system, which it
+/// takes for a write that failed (`SQLITE_IOERR_WRITE`).
+const FULL: [&str; 2] = ["13", "778"];
 /// Sizes of multi-row statements. Few, so that prepared ones are found again.
 const CHUNKS: [usize; 3] = [64, 8, 1];
 
@@ -59,7 +64,7 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Writes rows of history and moves the counter, in one transaction.
-    pub(crate) async fn write(&mut self, rows: &[Row<'_>], counter: u64, now: i64) -> Result<(), String> {
+    pub(crate) async fn write(&mut self, rows: &[Row<'_>], counter: u64, now: i64) -> Result<(), Failure> {
         let mut fresh: Vec<GroupResource> = Vec::new();
         for row in rows {
             let resource = &row.change.event.entry.key().resource;
@@ -151,7 +156,7 @@ impl Sqlite {
     }
 
     /// Writes the newest state of heartbeats, without history.
-    pub(crate) async fn flush(&mut self, entries: &[Arc<Entry>]) -> Result<(), String> {
+    pub(crate) async fn flush(&mut self, entries: &[Arc<Entry>]) -> Result<(), Failure> {
         let done = self.transact(async |sqlite| {
             let Self { connection, kinds, .. } = sqlite;
             let update = "UPDATE obj SET rv = ?, beat = 1, data = ? WHERE kind = ? AND ns = ? AND name = ?";
@@ -176,32 +181,32 @@ impl Sqlite {
     }
 
     /// Notes up to where history may be forgotten.
-    pub(crate) async fn compact(&mut self, compacted: u64) -> Result<(), String> {
+    pub(crate) async fn compact(&mut self, compacted: u64) -> Result<(), Failure> {
         let update = sqlx::query("UPDATE meta SET v = ? WHERE k = 'compacted'").bind(compacted.to_string());
-        update
-            .execute(&mut self.connection)
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
+        update.execute(&mut self.connection).await.map(drop).map_err(failure)
     }
 
     /// Deletes a slice of the history up to a revision; says whether there may be more.
-    pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, String> {
-        let delete = "DELETE FROM log WHERE rv IN (SELECT rv FROM log WHERE rv <= ? ORDER BY rv LIMIT ?)";
+    pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, Failure> {
+        // The lengths are known without the values. The first row goes whatever its size.
+        let delete = "DELETE FROM log WHERE rv IN (SELECT rv FROM ( \
+            SELECT rv, sum(size) OVER (ORDER BY rv) - size AS before FROM ( \
+            SELECT rv, coalesce(length(prev), 0) + coalesce(length(data), 0) AS size FROM log WHERE rv <= ? ORDER BY rv LIMIT ?)) \
+            WHERE before < ?)";
         let start = Instant::now();
         let slice = self.slice;
-        let query = sqlx::query(delete).bind(revision.cast_signed()).bind(slice);
-        let done = query
-            .execute(&mut self.connection)
-            .await
-            .map_err(|error| error.to_string())?;
+        let query = sqlx::query(delete)
+            .bind(revision.cast_signed())
+            .bind(slice)
+            .bind(SLICE_BYTES);
+        let done = query.execute(&mut self.connection).await.map_err(failure)?;
         let took = start.elapsed();
         if took > LONG {
             self.slice = (slice / 2).max(1);
         } else if took < SHORT {
             self.slice = (slice * 2).min(MAX_SLICE);
         }
-        Ok(done.rows_affected() >= slice.unsigned_abs())
+        Ok(done.rows_affected() > 0)
     }
 
     /// The place of the connection that reads history.
@@ -210,11 +215,11 @@ impl Sqlite {
     }
 
     /// Gives back the revisions that were reserved and not used, and lets go of the file.
-    pub(crate) async fn close(mut self, last: u64) -> Result<(), String> {
+    pub(crate) async fn close(mut self, last: u64) -> Result<(), Failure> {
         if last < self.counter {
             self.transact(async |sqlite| sqlite.count(last).await).await?;
         }
-        self.connection.close().await.map_err(|error| error.to_string())
+        self.connection.close().await.map_err(failure)
     }
 
     /// Moves the counter, and finds out if anybody else did: two writers must never share a database.
@@ -235,7 +240,7 @@ impl Sqlite {
     }
 
     /// Runs statements in one transaction; on failure nothing of it remains.
-    async fn transact(&mut self, work: impl AsyncFnOnce(&mut Self) -> Result<(), sqlx::Error>) -> Result<(), String> {
+    async fn transact(&mut self, work: impl AsyncFnOnce(&mut Self) -> Result<(), sqlx::Error>) -> Result<(), Failure> {
         let result = async {
             // Plain statements, not the driver's transactions: SQLite itself ends a transaction on some errors, and then
             // a driver that counts nesting would be off by one for ever.
@@ -247,7 +252,18 @@ impl Sqlite {
         if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
             tracing::debug!(%error, "there was nothing to roll back");
         }
-        Err(error.to_string())
+        Err(failure(error))
+    }
+}
+
+/// Tells a full disk from everything else.
+#[allow(clippy::needless_pass_by_value, reason = "it is the end of the error")]
+fn failure(error: sqlx::Error) -> Failure {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    if code.is_some_and(|code| FULL.contains(&&*code)) {
+        Failure::Full(error.to_string())
+    } else {
+        Failure::Broken(error.to_string())
     }
 }
 

@@ -17,10 +17,6 @@ use crate::watch::{Patience, Ticket, Watchers};
 
 /// How many reconstructed snapshots are kept for the next page of the same list.
 const REMEMBERED: usize = 16;
-/// A resume that would replay more than this is told to start over: a list is cheaper for both sides.
-const MAX_REPLAY: usize = 32 << 20;
-/// What all that resume at a time may hold together: a thousand who come back at once must not fill the memory.
-const MAX_REPLAYS: usize = 128 << 20;
 
 /// Everything that readers share.
 #[derive(Debug)]
@@ -139,6 +135,15 @@ impl State {
     }
 }
 
+/// How many bytes of history watchers that resume may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replays {
+    /// Each: beyond it one is told to start over, as a list is cheaper for both sides.
+    pub(crate) one: usize,
+    /// All together: a thousand who come back at once must not fill the memory.
+    pub(crate) all: usize,
+}
+
 /// The state with its lock and the newest revision.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -146,12 +151,14 @@ pub(crate) struct Shared {
     revision: AtomicU64,
     /// Bytes of history that watchers who resume have read from the log and not taken yet.
     replaying: AtomicUsize,
+    replays: Replays,
     announce: tokio::sync::watch::Sender<u64>,
 }
 
 impl Shared {
-    pub(crate) fn new(state: State, revision: u64) -> Self {
+    pub(crate) fn new(state: State, revision: u64, replays: Replays) -> Self {
         Self {
+            replays,
             state: RwLock::new(state),
             revision: AtomicU64::new(revision),
             replaying: AtomicUsize::new(0),
@@ -181,7 +188,14 @@ impl Shared {
     pub(crate) fn publish(&self, maps: HashMap<GroupResource, Map>, changes: &[Change], revision: u64) {
         let mut guard = self.state();
         let state = &mut *guard;
-        state.maps.extend(maps);
+        for (resource, map) in maps {
+            // Definitions come and go, and their resources with them.
+            if map.is_empty() {
+                state.maps.remove(&resource);
+            } else {
+                state.maps.insert(resource, map);
+            }
+        }
         for Change { event, heartbeat, .. } in changes {
             let key = event.entry.key();
             if *heartbeat {
@@ -191,6 +205,9 @@ impl Shared {
             } else {
                 if let Some(places) = state.beats.get_mut(&key.resource) {
                     places.remove(&Place::of(key));
+                    if places.is_empty() {
+                        state.beats.remove(&key.resource);
+                    }
                 }
                 state.ring.push(event.clone());
             }
@@ -216,7 +233,7 @@ impl Replay {
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let before = self.shared.replaying.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes <= MAX_REPLAY && before + bytes <= MAX_REPLAYS
+        self.bytes <= self.shared.replays.one && before + bytes <= self.shared.replays.all
     }
 }
 

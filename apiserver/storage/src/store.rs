@@ -20,8 +20,8 @@ use crate::ring::Ring;
 use crate::snapshot::Snapshot;
 use crate::sqlite;
 use crate::sqlite::log::Log;
-use crate::sqlite::open::Loaded;
-use crate::state::{Shared, State};
+use crate::sqlite::open::{Limits, Loaded};
+use crate::state::{Replays, Shared, State};
 use crate::watch::{Patience, Watch};
 use crate::writer::{Expiries, Request, Writer};
 
@@ -59,8 +59,14 @@ pub struct Options {
     pub watch_buffer: usize,
     /// Bytes of JSON that may wait for one watcher; likewise.
     pub watch_bytes: usize,
+    /// Bytes of older history that one watcher who resumes may get; beyond it the answer is that it expired.
+    pub replay_bytes: usize,
+    /// The same for all who resume at a time.
+    pub replays_bytes: usize,
     /// Bound of the database's write-ahead log, as far as readers of other programs let us keep it.
     pub wal_bytes: u64,
+    /// Bound of the database's file; beyond it the disk counts as full. Without one the disk decides.
+    pub file_bytes: Option<u64>,
 }
 
 impl Options {
@@ -74,7 +80,10 @@ impl Options {
             ring_bytes: 16 << 20,
             watch_buffer: 2048,
             watch_bytes: 16 << 20,
+            replay_bytes: 32 << 20,
+            replays_bytes: 128 << 20,
             wal_bytes: 64 << 20,
+            file_bytes: None,
         }
     }
 }
@@ -147,12 +156,15 @@ impl Store {
             ring_bytes,
             watch_buffer,
             watch_bytes,
+            replay_bytes,
+            replays_bytes,
             wal_bytes,
+            file_bytes,
         } = options;
         let (journal, log, loaded) = match backend {
             Backend::Memory => (Journal::Memory, None, Loaded::empty(random.uuid())),
             Backend::Sqlite { path } => {
-                let (sqlite, loaded) = sqlite::open::open(&path, wal_bytes, &*random).await?;
+                let (sqlite, loaded) = sqlite::open::open(&path, Limits { wal_bytes, file_bytes }, &*random).await?;
                 let log = Log::new(path, sqlite.reader());
                 (Journal::Sqlite(Box::new(sqlite)), Some(log), loaded)
             }
@@ -163,11 +175,15 @@ impl Store {
         for entry in loaded.beats {
             state.mark_beat(&entry.key().clone(), entry);
         }
+        let replays = Replays {
+            one: replay_bytes,
+            all: replays_bytes,
+        };
         let mut expiries = Expiries::default();
         for (key, at) in loaded.expiries {
             expiries.set(&key, Some(at));
         }
-        let shared = Arc::new(Shared::new(state, loaded.counter));
+        let shared = Arc::new(Shared::new(state, loaded.counter, replays));
         let (requests, queue) = mpsc::channel(QUEUE);
         tokio::spawn(Writer::new(shared.clone(), journal, queue, clock, retention, expiries).run());
         Ok(Self {

@@ -9,12 +9,17 @@ use schema::clock::{Clock, Random};
 use schema::entry::{Draft, GroupResource, Key};
 use serde_json::json;
 
-use crate::{Backend, CommitError, Event, Op, Options, Outcome, Precondition, Scope, Store, Watch, Write};
+use crate::{Backend, CommitError, Event, Op, OpenError, Options, Outcome, Precondition, Scope, Store, Watch, Write};
 
 mod commit;
-mod durability;
+mod compaction;
+mod ending;
+mod files;
+mod full;
 mod history;
+mod killed;
 mod laws;
+mod size;
 mod watching;
 
 /// A clock that stands still until it is told otherwise.
@@ -143,4 +148,59 @@ fn names(scope: Option<&str>) -> Scope {
         name: scope.map(Into::into),
         label: None,
     }
+}
+
+/// Runs a scenario in a runtime of its own that is then torn down without a word to the store, as a kill would.
+fn doomed<T: Send + 'static>(scenario: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let result = runtime.block_on(scenario);
+    runtime.shutdown_background();
+    result
+}
+
+/// The lock of a store whose runtime has been torn down is free when its tasks are.
+async fn reopen(directory: &Path) -> Store {
+    loop {
+        match Store::open(options(file(directory), &Arc::default())).await {
+            Ok(store) => return store,
+            Err(OpenError::InUse { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn foreign(path: &Path, statements: &[&'static str]) {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+async fn connect(path: &Path) -> sqlx::SqliteConnection {
+    use sqlx::Connection;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    sqlx::SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+/// Text that does not become smaller.
+fn noise(seed: u64, length: usize) -> String {
+    let mut state = seed.wrapping_mul(2) + 1;
+    std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b' ' + u8::try_from(state >> 58).unwrap() + 10)
+    })
+    .filter(|letter| !['"', '\\'].contains(letter))
+    .take(length)
+    .collect()
 }

@@ -18,7 +18,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::api::{CommitError, Op, Outcome, Precondition, Write};
 use crate::batch::{Asked, Batch, Change};
-use crate::journal::{Journal, Row};
+use crate::journal::{Failure, Journal, Row};
 use crate::state::Shared;
 
 /// Bounds of one transaction.
@@ -102,6 +102,10 @@ pub(crate) struct Writer {
     pruning: Option<u64>,
     /// Up to where it has been deleted.
     pruned: u64,
+    /// Who waits for the periodic work to be done.
+    maintained: Vec<oneshot::Sender<()>>,
+    /// The last transaction could not be written.
+    failing: bool,
 }
 
 impl Writer {
@@ -132,6 +136,8 @@ impl Writer {
             checkpoints: VecDeque::from([start]),
             pruning: None,
             pruned: 0,
+            maintained: Vec::new(),
+            failing: false,
         }
     }
 
@@ -140,6 +146,11 @@ impl Writer {
         let (mut flush, mut sweep) = (timer(FLUSH), timer(SWEEP));
         let closer = loop {
             let chores = !self.flushing.is_empty() || self.pruning.is_some();
+            if !chores {
+                for reply in self.maintained.drain(..) {
+                    let _ = reply.send(());
+                }
+            }
             tokio::select! {
                 // Timers first, they are rare; chores last, when nobody waits.
                 biased;
@@ -196,10 +207,8 @@ impl Writer {
             Request::Maintain { reply } => {
                 self.start_flush();
                 self.maintain().await;
-                while !self.flushing.is_empty() || self.pruning.is_some() {
-                    self.chore().await;
-                }
-                let _ = reply.send(());
+                // Answered when the chores that this made are done, one by one: others write in between.
+                self.maintained.push(reply);
                 None
             }
             Request::Commit { .. } => None,
@@ -215,12 +224,15 @@ impl Writer {
             return answers;
         }
         if let Err(error) = self.persist(&batch.changes, batch.last).await {
-            tracing::error!(%error, "storage failed");
+            // Once: everybody is told, and a log that fills the same disk makes it worse.
+            if !std::mem::replace(&mut self.failing, true) {
+                tracing::error!(%error, "storage failed");
+            }
             // Losers too: what they lost against did not happen.
-            return answers
-                .iter()
-                .map(|_| Err(CommitError::Storage(error.clone())))
-                .collect();
+            return answers.iter().map(|_| Err(error.clone().into())).collect();
+        }
+        if std::mem::replace(&mut self.failing, false) {
+            tracing::info!("storage works again");
         }
         for Change {
             event,
@@ -241,7 +253,7 @@ impl Writer {
         answers
     }
 
-    async fn persist(&mut self, changes: &[Change], last: u64) -> Result<(), String> {
+    async fn persist(&mut self, changes: &[Change], last: u64) -> Result<(), Failure> {
         let rows = Row::of(changes, &self.shared.read());
         if rows.is_empty() && last <= self.limit {
             return Ok(());
@@ -310,7 +322,7 @@ impl Writer {
             let answers = self.commit(due.iter().map(delete).collect()).await;
             if answers
                 .iter()
-                .any(|answer| matches!(answer, Err(CommitError::Storage(_))))
+                .any(|answer| matches!(answer, Err(CommitError::Storage(_) | CommitError::Full(_))))
             {
                 return;
             }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use schema::entry::{Draft, Entry, GroupResource, Key};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ConnectOptions, QueryBuilder, Row, Sqlite as Db, SqliteConnection};
@@ -14,6 +15,9 @@ use super::{DELETE, open};
 use crate::api::{Event, Scope};
 use crate::pack;
 use crate::snapshot::Place;
+
+/// Rows that are read before anybody takes them; they can be large.
+const ROWS_AHEAD: usize = 4;
 
 /// The log, for reading.
 #[derive(Debug)]
@@ -31,14 +35,15 @@ impl Log {
         Self { path, connection }
     }
 
-    /// Up to `limit` changes in scope with `after < revision <= until`, in order.
+    /// The first changes in scope with `after < revision <= until`, in order: about as many as the bytes that are asked for,
+    /// one at least. The second says whether those are all.
     pub(crate) async fn events(
         &self,
         scope: &Scope,
         after: u64,
         until: u64,
-        limit: usize,
-    ) -> Result<Vec<Event>, String> {
+        bytes: usize,
+    ) -> Result<(Vec<Event>, bool), String> {
         let mut query = QueryBuilder::<Db>::new(
             "SELECT l.rv, k.grp, k.resource, l.ns, l.name, l.op, l.prev_rv, coalesce(l.prev, p.data), l.data \
              FROM log l JOIN kind k ON k.id = l.kind LEFT JOIN log p ON p.rv = l.prev_rv WHERE l.rv > ",
@@ -64,11 +69,16 @@ impl Log {
                 query.push(column).push_bind(value.clone());
             }
         }
-        query
-            .push(" ORDER BY l.rv LIMIT ")
-            .push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = self.fetch(query).await?;
-        rows.iter().map(event).collect()
+        query.push(" ORDER BY l.rv");
+        let (mut events, mut taken) = (Vec::new(), 0);
+        let done = self.read(query, |row| {
+            let event = event(row)?;
+            taken += size(&event);
+            events.push(event);
+            Ok(taken < bytes)
+        });
+        let complete = done.await?;
+        Ok((events, complete))
     }
 
     /// For each object of a resource that changed in `after < revision <= until`: its state at `after`.
@@ -94,12 +104,14 @@ impl Log {
             " GROUP BY ns, name) SELECT l.ns, l.name, l.prev_rv, coalesce(l.prev, p.data) \
              FROM first f JOIN log l ON l.rv = f.rv LEFT JOIN log p ON p.rv = l.prev_rv",
         );
-        let rows = self.fetch(query).await?;
-        let states = rows.iter().map(|row| {
+        let mut states = Vec::new();
+        let done = self.read(query, |row| {
             let key = Key::new(resource.clone(), get::<&str>(row, 0)?, get::<&str>(row, 1)?);
-            Ok((Place::of(&key), entry(row, 2, 3, &key)?))
+            states.push((Place::of(&key), entry(row, 2, 3, &key)?));
+            Ok(true)
         });
-        states.collect()
+        done.await?;
+        Ok(states)
     }
 
     /// Lets go of the file.
@@ -107,24 +119,41 @@ impl Log {
         self.connection.lock().await.take();
     }
 
-    async fn fetch(&self, mut query: QueryBuilder<Db>) -> Result<Vec<SqliteRow>, String> {
+    /// Hands over rows one by one, so that what has been read is never in memory twice, until there are none (true) or
+    /// nobody wants more (false).
+    async fn read(
+        &self,
+        mut query: QueryBuilder<Db>,
+        mut take: impl FnMut(&SqliteRow) -> Result<bool, String>,
+    ) -> Result<bool, String> {
         let mut slot = self.connection.lock().await;
         let mut connection = match slot.take() {
             Some(connection) => connection,
             None => open::options(&self.path)
                 .read_only(true)
+                .row_buffer_size(ROWS_AHEAD)
                 .connect()
                 .await
                 .map_err(|error| error.to_string())?,
         };
-        let rows = query
-            .build()
-            .fetch_all(&mut connection)
-            .await
-            .map_err(|error| error.to_string())?;
+        let mut rows = query.build().fetch(&mut connection);
+        let mut complete = true;
+        while let Some(row) = rows.try_next().await.map_err(|error| error.to_string())? {
+            if !take(&row)? {
+                complete = false;
+                break;
+            }
+        }
+        drop(rows);
         *slot = Some(connection);
-        Ok(rows)
+        Ok(complete)
     }
+}
+
+/// What an event from the log takes of the memory. Unlike one from the ring it shares nothing with others.
+pub(crate) fn size(event: &Event) -> usize {
+    let previous = event.previous.as_ref().map_or(0, |previous| previous.json().len());
+    event.entry.json().len() + previous
 }
 
 fn get<'r, T: sqlx::Decode<'r, Db> + sqlx::Type<Db>>(row: &'r SqliteRow, column: usize) -> Result<T, String> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use schema::clock::Random;
 use schema::entry::{Draft, Entry, GroupResource, Key};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -26,8 +27,6 @@ const APPLICATION: i64 = 0x464C_4F54;
 const SCHEMA: u64 = 2;
 /// A page of the database: most objects fit into one.
 const PAGE_BYTES: u32 = 8192;
-/// Objects read at a time.
-const PAGE: i64 = 1000;
 
 /// The rows of `obj` are found by place; `data` comes last so that the other columns can be read without it.
 const TABLES: [&str; 6] = [
@@ -76,8 +75,18 @@ impl Loaded {
     }
 }
 
+/// How long its files may grow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The write-ahead log.
+    pub(crate) wal_bytes: u64,
+    /// The database itself; without a bound the disk is one.
+    pub(crate) file_bytes: Option<u64>,
+}
+
 /// Opens a database, made new if it is not there.
-pub(crate) async fn open(path: &Path, wal_bytes: u64, random: &dyn Random) -> Result<(Sqlite, Loaded), OpenError> {
+pub(crate) async fn open(path: &Path, limits: Limits, random: &dyn Random) -> Result<(Sqlite, Loaded), OpenError> {
+    let Limits { wal_bytes, file_bytes } = limits;
     let lock = lock(path)?;
     check_header(path)?;
     let failed = |error: sqlx::Error| database(path, &error);
@@ -102,6 +111,11 @@ pub(crate) async fn open(path: &Path, wal_bytes: u64, random: &dyn Random) -> Re
         format!("PRAGMA journal_size_limit = {wal_bytes}"),
     ] {
         let pragma = sqlx::query(AssertSqlSafe(pragma));
+        pragma.execute(&mut connection).await.map_err(failed)?;
+    }
+    if let Some(bytes) = file_bytes {
+        let pages = (bytes / u64::from(PAGE_BYTES)).max(1);
+        let pragma = sqlx::query(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}")));
         pragma.execute(&mut connection).await.map_err(failed)?;
     }
     if fresh {
@@ -276,32 +290,23 @@ async fn load(
         compacted,
         newest: newest.max(compacted),
     };
-    let (mut seen, mut namespace): (i64, Arc<str>) = (0, Arc::from(""));
-    loop {
-        let page =
-            "SELECT rowid, kind, ns, name, rv, beat, expires_at, data FROM obj WHERE rowid > ? ORDER BY rowid LIMIT ?";
-        let rows = sqlx::query(page)
-            .bind(seen)
-            .bind(PAGE)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed)?;
-        for row in &rows {
-            seen = row.try_get(0).map_err(failed)?;
-            let kind: i64 = row.try_get(1).map_err(failed)?;
-            let resource = by_id.get(&kind).ok_or_else(|| damaged("a kind"))?.clone();
-            // Neighbours mostly share their namespace's memory.
-            let found: &str = row.try_get(2).map_err(failed)?;
-            if *namespace != *found {
-                namespace = Arc::from(found);
-            }
-            let key = Key::new(resource, namespace.clone(), text(row, 3).map_err(failed)?);
-            object(&mut loaded, row, key, &damaged).map_err(failed)??;
+    let mut namespace: Arc<str> = Arc::from("");
+    let objects = "SELECT kind, ns, name, rv, beat, expires_at, data FROM obj ORDER BY rowid";
+    // Row by row: nothing is in memory twice.
+    let mut rows = sqlx::query(objects).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        let kind: i64 = row.try_get(0).map_err(failed)?;
+        let resource = by_id.get(&kind).ok_or_else(|| damaged("a kind"))?.clone();
+        // Neighbours mostly share their namespace's memory.
+        let found: &str = row.try_get(1).map_err(failed)?;
+        if *namespace != *found {
+            namespace = Arc::from(found);
         }
-        if i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE {
-            return Ok((kinds, loaded));
-        }
+        let key = Key::new(resource, namespace.clone(), text(&row, 2).map_err(failed)?);
+        object(&mut loaded, &row, key, &damaged).map_err(failed)??;
     }
+    drop(rows);
+    Ok((kinds, loaded))
 }
 
 fn object(
@@ -310,10 +315,10 @@ fn object(
     key: Key,
     damaged: &dyn Fn(&str) -> OpenError,
 ) -> Result<Result<(), OpenError>, sqlx::Error> {
-    let revision: i64 = row.try_get(4)?;
-    let beat: i64 = row.try_get(5)?;
-    let expires: Option<i64> = row.try_get(6)?;
-    let data: &[u8] = row.try_get(7)?;
+    let revision: i64 = row.try_get(3)?;
+    let beat: i64 = row.try_get(4)?;
+    let expires: Option<i64> = row.try_get(5)?;
+    let data: &[u8] = row.try_get(6)?;
     let Ok(draft) = pack::unpack(data).and_then(|json| Draft::from_bytes(json).map_err(|error| error.to_string()))
     else {
         return Ok(Err(damaged(&key.to_string())));

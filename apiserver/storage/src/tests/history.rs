@@ -198,3 +198,48 @@ async fn a_snapshot_is_ordered_and_can_be_entered_anywhere() {
     assert!(snapshot.get("a", "x").is_none());
     assert!(snapshot.get("a", "y").is_some());
 }
+
+/// Who comes back late is told to start over when that is too much, for one or for all together.
+#[tokio::test]
+async fn a_resume_from_the_log_is_bounded() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Options {
+        ring_bytes: 1,
+        replay_bytes: 40_000,
+        replays_bytes: 60_000,
+        ..options(file(directory.path()), &Arc::default())
+    })
+    .await
+    .unwrap();
+    // Each event carries the state before as well: 6 times 5,000 bytes, less the first.
+    for number in 0..3 {
+        write(&store, "a", &"x".repeat(5000 + number)).await;
+    }
+    let resume = async |from: u64| store.watch(names(None), Some(from)).await;
+    let mut first = resume(1000).await.unwrap();
+    let mut second = resume(1000).await.unwrap();
+    let full = ReadError::Expired {
+        requested: 1000,
+        oldest: 1003,
+    };
+    assert_eq!(resume(1000).await.unwrap_err(), full, "two hold what may be held");
+    // One that needs nothing from the log is not concerned.
+    assert!(resume(1003).await.is_ok());
+    // What has been handed out is given back, and so is what nobody will ask for any more.
+    assert_eq!(drain(&mut first).len(), 3);
+    let mut third = resume(1000).await.unwrap();
+    assert_eq!(resume(1000).await.unwrap_err(), full);
+    drop(second.recv().await);
+    drop(second);
+    assert_eq!(drain(&mut resume(1000).await.unwrap()).len(), 3);
+    assert_eq!(drain(&mut third).len(), 3);
+    for number in 0..3 {
+        write(&store, "a", &"y".repeat(5000 + number)).await;
+    }
+    let late = resume(1000).await.unwrap_err();
+    assert!(
+        matches!(late, ReadError::Expired { oldest: 1006, .. }),
+        "it is more than one may have"
+    );
+    assert!(resume(1003).await.is_ok());
+}

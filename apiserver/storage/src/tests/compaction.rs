@@ -1,0 +1,66 @@
+//! Forgetting: in slices that writes come between.
+
+use super::*;
+
+/// History goes in slices that other writes come between, whatever the size of its rows.
+#[tokio::test]
+async fn compaction_lets_others_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(HandClock::default());
+    let store = Store::open(options(file(directory.path()), &clock)).await.unwrap();
+    for number in 0..40_u64 {
+        let ops = (0..100).map(|index| put(&format!("n{index}"), Precondition::None, &format!("{number}")));
+        store.commit(ops.collect()).await.unwrap();
+    }
+    store.maintain().await;
+    clock.advance(300);
+    store.maintain().await;
+    clock.advance(300);
+    let rows = async || {
+        let mut connection = connect(&directory.path().join("hub.db")).await;
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM log")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    };
+    let mut maintained = std::pin::pin!(store.maintain());
+    let (mut between, late) = (0, |revision: u64| i64::try_from(revision - 5000).unwrap());
+    loop {
+        let value = store.revision().to_string();
+        tokio::select! {
+            biased;
+            () = &mut maintained => break,
+            revision = write(&store, "late", &value) => {
+                // It is written, and compaction has begun and is not done.
+                between += usize::from((1..4000).contains(&(rows().await - late(revision))));
+            }
+        }
+    }
+    assert!(between > 0, "nobody could write before all was forgotten");
+    let last = store.revision();
+    store.close().await;
+    assert_eq!(rows().await, late(last), "only what came afterwards is left");
+    assert_eq!(sqlite(directory.path()).await.snapshot(&maps()).len(), 101);
+}
+
+/// Rows of any size go: a slice takes at least one.
+#[tokio::test]
+async fn large_rows_are_forgotten_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(HandClock::default());
+    let store = Store::open(options(file(directory.path()), &clock)).await.unwrap();
+    for number in 0..6 {
+        write(&store, "a", &noise(number, 3_000_000)).await;
+    }
+    for _ in 0..3 {
+        store.maintain().await;
+        clock.advance(300);
+    }
+    store.close().await;
+    let mut connection = connect(&directory.path().join("hub.db")).await;
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM log")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+}
