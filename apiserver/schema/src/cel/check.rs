@@ -258,6 +258,7 @@ impl<'a> Checker<'a> {
         if overloads.is_empty() {
             return self.undeclared(id, function);
         }
+        self.literal(function, args);
         let member = target.is_some();
         let mut result: Option<Type> = None;
         for overload in overloads
@@ -289,6 +290,21 @@ impl<'a> Checker<'a> {
             id,
             format!("found no matching overload for '{function}' applied to '{shown}'"),
         )
+    }
+
+    /// Times, durations and patterns that are written out are read once, here.
+    fn literal(&mut self, function: &str, args: &'a [Expr]) {
+        let Some(arg) = args.last() else { return };
+        let Some(text) = arg.as_text() else { return };
+        let fits = match function {
+            "duration" => super::time::parse_duration(text).is_some(),
+            "timestamp" => text.parse::<jiff::Timestamp>().is_ok(),
+            "matches" => super::regex::compile(text).is_ok(),
+            _ => return,
+        };
+        if !fits {
+            self.issue(arg.id, format!("invalid {function} argument"));
+        }
     }
 
     fn try_overload(&mut self, overload: &Overload, args: &[Type]) -> Option<Type> {

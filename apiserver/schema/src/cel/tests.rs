@@ -178,6 +178,18 @@ fn what_does_not_compile_is_shown() {
             "ERROR: <input>:1:4: type 'int' does not support field selection\n | (1).a\n | ...^",
         ),
         ("for", "ERROR: <input>:1:1: reserved identifier: for\n | for\n | ^"),
+        (
+            "duration('1x') > duration('1s')",
+            "ERROR: <input>:1:10: invalid duration argument\n | duration('1x') > duration('1s')\n | .........^",
+        ),
+        (
+            "timestamp('yesterday') == timestamp('2024-01-01T00:00:00Z')",
+            "ERROR: <input>:1:11: invalid timestamp argument\n | timestamp('yesterday') == timestamp('2024-01-01T00:00:00Z')\n | ..........^",
+        ),
+        (
+            "'a'.matches('(')",
+            "ERROR: <input>:1:13: invalid matches argument\n | 'a'.matches('(')\n | ............^",
+        ),
     ] {
         let error = Program::compile(source, &any(&["self", "this"])).unwrap_err();
         assert_eq!(error.to_string(), expected, "{source}");
