@@ -51,6 +51,10 @@ pub struct Config {
     pub max_token_seconds: i64,
     /// Which of the federation's features are on.
     pub features: crds::features::Features,
+    /// `ClusterTaintPolicy` may evict (`NoExecute`).
+    pub evicting_taint_policies: bool,
+    /// Reads the script of a customization of the interpreter, and says what is wrong with it.
+    pub check_script: Option<fn(&str) -> Result<(), String>>,
 }
 
 impl Default for Config {
@@ -64,6 +68,8 @@ impl Default for Config {
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             max_token_seconds: 365 * 24 * 3600,
             features: crds::features::Features::default(),
+            evicting_taint_policies: false,
+            check_script: None,
         }
     }
 }

@@ -31,6 +31,9 @@ pub const QUOTA_NAME: &str = "federatedresourcequota.karmada.io/name";
 /// What the labels on an attached binding begin with that name its dependents; see [`depended_by`].
 pub const DEPENDED_BY_PREFIX: &str = "resourcebinding.karmada.io/depended-by-";
 
+/// Permanent id of a `MultiClusterService`.
+pub const SERVICE_ID: &str = "multiclusterservice.karmada.io/permanent-id";
+
 /// The label on an attached binding that holds the permanent id of a binding that requires it.
 pub fn depended_by(namespace: &str, name: &str) -> String {
     let reference = if namespace.is_empty() {

@@ -1,71 +1,209 @@
 //! The hub's rules about federation kinds: permanent ids, defaults that depend on the object, validation across fields,
 //! and the label that protects an object from deletion.
+//!
+//! What is special about a kind is its row in [`KINDS`]. Rules that need nothing but the object are in `crds::validate`.
+
+mod borrowed;
+mod customizations;
 
 use crds::validate::{self, Problem, ProblemKind};
 use schema::status::{FieldError, FieldErrorKind, Status};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::verbs::call::Call;
 use crate::verbs::object::{label, meta_text, set_label};
 use crate::verbs::typed::report;
 use crate::verbs::write::change_finalizer;
 
-const POLICY: &str = "policy.karmada.io";
-const WORK: &str = "work.karmada.io";
-const CLUSTER: &str = "cluster.karmada.io";
-
 const PROTECTED: &str = "This resource is protected, please make sure to remove the label: \
     resourcetemplate.karmada.io/deletion-protected";
 
-/// The label that carries the permanent id of a kind's objects.
-fn id_label(call: &Call<'_>) -> Option<&'static str> {
-    Some(match (call.def.group.as_str(), call.def.plural.as_str()) {
-        (POLICY, "propagationpolicies") => crds::labels::POLICY_ID,
-        (POLICY, "clusterpropagationpolicies") => crds::labels::CLUSTER_POLICY_ID,
-        (WORK, "resourcebindings") => crds::labels::BINDING_ID,
-        (WORK, "clusterresourcebindings") => crds::labels::CLUSTER_BINDING_ID,
-        (WORK, "works") => crds::labels::WORK_ID,
-        _ => return None,
-    })
+/// What is special about one kind.
+struct Kind {
+    group: &'static str,
+    plural: &'static str,
+    /// The label that carries the permanent id of its objects.
+    id: Option<&'static str>,
+    /// An id that a client brings is not kept: a copied manifest must not claim what the original claimed.
+    fresh_id: bool,
+    /// The finalizer that new objects get.
+    finalizer: Option<&'static str>,
+    /// Fills in what is left open; twice changes nothing more.
+    mutate: fn(&Call<'_>, &mut Value),
+    /// What is wrong, with the stored object on an update.
+    check: fn(&Call<'_>, &Value, Option<&Value>) -> Vec<Problem>,
+    /// Its status is checked, too.
+    checks_status: bool,
+    /// Clients are told that nobody acts on it yet.
+    idle: bool,
+    /// Clients are told which fields do nothing yet.
+    tells_effect: bool,
 }
 
-fn is_policy(call: &Call<'_>) -> bool {
-    call.def.group == POLICY
-        && matches!(
-            call.def.plural.as_str(),
-            "propagationpolicies" | "clusterpropagationpolicies"
-        )
-}
+const PLAIN: Kind = Kind {
+    group: "policy.karmada.io",
+    plural: "",
+    id: None,
+    fresh_id: false,
+    finalizer: None,
+    mutate: |_, _| {},
+    check: |_, _, _| Vec::new(),
+    checks_status: false,
+    idle: false,
+    tells_effect: false,
+};
 
-fn is_binding(call: &Call<'_>) -> bool {
-    call.def.group == WORK && matches!(call.def.plural.as_str(), "resourcebindings" | "clusterresourcebindings")
-}
+const KINDS: [Kind; 16] = [
+    Kind {
+        plural: "propagationpolicies",
+        id: Some(crds::labels::POLICY_ID),
+        fresh_id: true,
+        finalizer: Some(crds::finalizers::POLICY_CONTROLLER),
+        mutate: |_, object| validate::default_policy(object, false),
+        check: |_, object, old| validate::policy(object, old, false),
+        tells_effect: true,
+        ..PLAIN
+    },
+    Kind {
+        plural: "clusterpropagationpolicies",
+        id: Some(crds::labels::CLUSTER_POLICY_ID),
+        fresh_id: true,
+        finalizer: Some(crds::finalizers::CLUSTER_POLICY_CONTROLLER),
+        mutate: |_, object| validate::default_policy(object, true),
+        check: |_, object, old| validate::policy(object, old, true),
+        tells_effect: true,
+        ..PLAIN
+    },
+    Kind {
+        plural: "overridepolicies",
+        mutate: |_, object| validate::default_override_policy(object),
+        check: |_, object, _| validate::override_policy(object, false),
+        ..PLAIN
+    },
+    Kind {
+        plural: "clusteroverridepolicies",
+        check: |_, object, _| validate::override_policy(object, true),
+        ..PLAIN
+    },
+    Kind {
+        plural: "clustertaintpolicies",
+        check: |call, object, _| validate::taint_policy(object, call.api.config.evicting_taint_policies),
+        ..PLAIN
+    },
+    Kind {
+        plural: "federatedresourcequotas",
+        check: |_, object, _| validate::quota(object),
+        checks_status: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "work.karmada.io",
+        plural: "resourcebindings",
+        id: Some(crds::labels::BINDING_ID),
+        check: |_, object, _| validate::binding(object),
+        ..PLAIN
+    },
+    Kind {
+        group: "work.karmada.io",
+        plural: "clusterresourcebindings",
+        id: Some(crds::labels::CLUSTER_BINDING_ID),
+        check: |_, object, _| validate::binding(object),
+        ..PLAIN
+    },
+    Kind {
+        group: "work.karmada.io",
+        plural: "works",
+        id: Some(crds::labels::WORK_ID),
+        ..PLAIN
+    },
+    Kind {
+        group: "cluster.karmada.io",
+        plural: "clusters",
+        mutate: |call, object| {
+            let now = crate::verbs::object::time(call.api.clock.now());
+            validate::default_cluster(object, now.as_str().unwrap_or_default());
+        },
+        check: |_, object, _| validate::cluster(object),
+        tells_effect: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "autoscaling.karmada.io",
+        plural: "federatedhpas",
+        mutate: |call, object| borrowed::AUTOSCALER.default(object, call.api.clock.now()),
+        check: |_, object, _| borrowed::AUTOSCALER.check(object),
+        idle: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "autoscaling.karmada.io",
+        plural: "cronfederatedhpas",
+        check: |_, object, _| borrowed::cron(object),
+        idle: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "networking.karmada.io",
+        plural: "multiclusteringresses",
+        check: |_, object, _| borrowed::INGRESS.check(object),
+        checks_status: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "networking.karmada.io",
+        plural: "multiclusterservices",
+        id: Some(crds::labels::SERVICE_ID),
+        check: |_, object, _| validate::service(object),
+        idle: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "search.karmada.io",
+        plural: "resourceregistries",
+        idle: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "config.karmada.io",
+        plural: "resourceinterpreterwebhookconfigurations",
+        check: |_, object, _| validate::interpreter_webhooks(object),
+        ..PLAIN
+    },
+];
 
-fn is_cluster(call: &Call<'_>) -> bool {
-    call.def.group == CLUSTER && call.def.plural == "clusters"
+fn kind(call: &Call<'_>) -> Option<&'static Kind> {
+    static ALL: [Kind; 16] = KINDS;
+    let (group, plural) = (call.def.group.as_str(), call.def.plural.as_str());
+    // Nearly every request is about something else.
+    if !group.ends_with(".karmada.io") {
+        return None;
+    }
+    ALL.iter().find(|kind| kind.group == group && kind.plural == plural)
 }
 
 pub(super) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
-    if let Some(key) = id_label(call) {
-        // A policy's id is always fresh: a copied manifest must not claim what the original claimed.
-        if is_policy(call) || label(object, key).is_none_or(str::is_empty) {
-            set_label(object, key, &call.api.random.uuid());
-        }
+    if let Some(kind) = kind(call)
+        && let Some(key) = kind.id
+        && (kind.fresh_id || label(object, key).is_none_or(str::is_empty))
+    {
+        set_label(object, key, &call.api.random.uuid());
     }
     mutate(call, object, true);
-    check(call, object, None)
+    check(call, "", object, None)
 }
 
 pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) -> Result<(), Status> {
-    if !subresource.is_empty() {
+    if !subresource.is_empty() && !(subresource == "status" && kind(call).is_some_and(|kind| kind.checks_status)) {
         return Ok(());
     }
-    mutate(call, object, false);
+    if subresource.is_empty() {
+        mutate(call, object, false);
+    }
     // What did not change was valid when it came in.
     if object == old {
         return Ok(());
     }
-    check(call, object, Some(old))
+    check(call, subresource, object, Some(old))
 }
 
 pub(super) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {
@@ -77,64 +215,24 @@ pub(super) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {
 
 /// Defaults that depend on the object. Doing it twice changes nothing more.
 pub(super) fn mutate(call: &Call<'_>, object: &mut Value, creating: bool) {
-    if is_policy(call) {
-        mutate_policy(call, object, creating);
-    } else if is_cluster(call) {
-        mutate_cluster(call, object);
-    } else if call.def.group == POLICY && call.def.plural == "overridepolicies" {
-        own_namespace(object);
-    }
-}
-
-fn mutate_policy(call: &Call<'_>, object: &mut Value, creating: bool) {
-    let namespaced = call.def.namespaced;
-    if creating {
-        let finalizer = if namespaced {
-            crds::finalizers::POLICY_CONTROLLER
-        } else {
-            crds::finalizers::CLUSTER_POLICY_CONTROLLER
-        };
+    let Some(kind) = kind(call) else { return };
+    if let (true, Some(finalizer)) = (creating, kind.finalizer) {
         change_finalizer(object, finalizer, true);
     }
-    validate::default_policy(object, !namespaced);
-}
-
-/// A selector without a namespace means the policy's own.
-fn own_namespace(object: &mut Value) {
-    let namespace = meta_text(object, "namespace").to_owned();
-    let list = object["spec"]
-        .get_mut("resourceSelectors")
-        .and_then(Value::as_array_mut);
-    for selector in list.into_iter().flatten().filter_map(Value::as_object_mut) {
-        if selector
-            .get("namespace")
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty)
-        {
-            selector.insert("namespace".to_owned(), json!(namespace));
-        }
-    }
-}
-
-fn mutate_cluster(call: &Call<'_>, object: &mut Value) {
-    let now = crate::verbs::object::time(call.api.clock.now());
-    validate::default_cluster(object, now.as_str().unwrap_or_default());
+    (kind.mutate)(call, object);
 }
 
 /// 422 when an object breaks a rule that its schema cannot say.
-fn check(call: &Call<'_>, object: &Value, old: Option<&Value>) -> Result<(), Status> {
-    let problems = if is_policy(call) {
-        validate::policy(object, old, !call.def.namespaced)
-    } else if is_cluster(call) {
-        validate::cluster(object)
-    } else if is_binding(call) {
-        validate::binding(object)
-    } else {
-        return Ok(());
-    };
+fn check(call: &Call<'_>, subresource: &str, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+    customizations::check(call, object)?;
+    let Some(kind) = kind(call) else { return Ok(()) };
+    let problems = (kind.check)(call, object, old);
     let errors: Vec<FieldError> = problems.into_iter().map(field_error).collect();
     report(&call.def, object, &errors)?;
-    if is_policy(call) || is_cluster(call) {
+    if kind.idle && old.is_none() {
+        call.warn(format!("nothing acts on a {} in this release", call.def.kind));
+    }
+    if kind.tells_effect && subresource.is_empty() {
         for field in validate::without_effect(object, call.api.config.features) {
             call.warn(format!("{field} has no effect in this release"));
         }

@@ -155,23 +155,28 @@ fn taints(spec: &Value, problems: &mut Problems) {
     let mut seen = BTreeSet::new();
     for (index, taint) in list(spec, "taints").iter().enumerate() {
         let path = format!("spec.taints[{index}]");
-        let (key, effect) = (text(taint, "key"), text(taint, "effect"));
-        for wrong in names::qualified(key) {
-            problems.invalid(format!("{path}.key"), &Value::from(key), wrong);
-        }
-        for wrong in names::label_value(text(taint, "value")) {
-            problems.invalid(format!("{path}.value"), &taint["value"], wrong);
-        }
-        match effect {
-            "NoSchedule" | "PreferNoSchedule" | "NoExecute" => {}
-            "" => problems.required(format!("{path}.effect"), ""),
-            _ => {
-                let supported = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-                problems.not_supported(format!("{path}.effect"), &taint["effect"], &supported);
-            }
-        }
-        if !seen.insert((key, effect)) {
+        self::taint(taint, &path, problems);
+        if !seen.insert((text(taint, "key"), text(taint, "effect"))) {
             problems.duplicate(path, taint, "taints must be unique by key and effect pair");
+        }
+    }
+}
+
+/// What is wrong with a taint by itself.
+pub(super) fn taint(taint: &Value, path: &str, problems: &mut Problems) {
+    let (key, effect) = (text(taint, "key"), text(taint, "effect"));
+    for wrong in names::qualified(key) {
+        problems.invalid(format!("{path}.key"), &Value::from(key), wrong);
+    }
+    for wrong in names::label_value(text(taint, "value")) {
+        problems.invalid(format!("{path}.value"), &taint["value"], wrong);
+    }
+    match effect {
+        "NoSchedule" | "PreferNoSchedule" | "NoExecute" => {}
+        "" => problems.required(format!("{path}.effect"), ""),
+        _ => {
+            let supported = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+            problems.not_supported(format!("{path}.effect"), &taint["effect"], &supported);
         }
     }
 }

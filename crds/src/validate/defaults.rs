@@ -4,15 +4,20 @@ use serde_json::{Map, Value, json};
 
 use super::{failover, models, objects_mut, present, text};
 
+/// Fills in what an override policy of a namespace leaves open: a selector without a namespace means the policy's own.
+pub fn default_override_policy(object: &mut Value) {
+    let namespace = text(&object["metadata"], "namespace").to_owned();
+    if let Some(spec) = object.get_mut("spec") {
+        for selector in objects_mut(spec, "resourceSelectors") {
+            fill(selector, "namespace", &namespace);
+        }
+    }
+}
+
 /// Fills in what a policy leaves open. The permanent id and the finalizer are the caller's.
 pub fn default_policy(object: &mut Value, cluster_scoped: bool) {
     if !cluster_scoped {
-        let namespace = text(&object["metadata"], "namespace").to_owned();
-        if let Some(spec) = object.get_mut("spec") {
-            for selector in objects_mut(spec, "resourceSelectors") {
-                fill(selector, "namespace", &namespace);
-            }
-        }
+        default_override_policy(object);
     }
     let Some(spec) = object.get_mut("spec") else { return };
     let imports = super::list(spec, "resourceSelectors")

@@ -5,13 +5,19 @@
 
 mod binding;
 mod cluster;
+mod cron;
 mod defaults;
 mod effect;
 mod failover;
+mod interpreters;
 mod models;
 mod names;
+mod overrides;
 mod placement;
 mod policy;
+mod quota;
+mod services;
+mod taints;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +25,15 @@ use serde_json::{Map, Value};
 
 pub use binding::binding;
 pub use cluster::cluster;
-pub use defaults::{default_cluster, default_policy};
+pub use cron::cron;
+pub use defaults::{default_cluster, default_override_policy, default_policy};
 pub use effect::without_effect;
+pub use interpreters::{SCRIPTS, conflict, interpreter_webhooks, script};
+pub use overrides::override_policy;
 pub use policy::policy;
+pub use quota::quota;
+pub use services::service;
+pub use taints::taint_policy;
 
 /// Why a field is refused, in Kubernetes' own classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +99,20 @@ impl Problems {
             value,
             format!("supported values: {}", quoted.join(", ")),
         );
+    }
+}
+
+/// A policy of a namespace selects there only.
+fn selectors_of_own_namespace(object: &Value, problems: &mut Problems) {
+    let namespace = text(&object["metadata"], "namespace");
+    for (index, selector) in list(&object["spec"], "resourceSelectors").iter().enumerate() {
+        if text(selector, "namespace") != namespace {
+            problems.invalid(
+                format!("spec.resourceSelectors[{index}].namespace"),
+                &selector["namespace"],
+                "namespace of resource selector must be the same as the namespace of the policy",
+            );
+        }
     }
 }
 

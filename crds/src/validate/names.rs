@@ -12,6 +12,10 @@ const DNS_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lowe
     start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
+const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
+    character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is \
+    '[a-z]([-a-z0-9]*[a-z0-9])?')";
+
 /// Begins and ends with a letter or digit, with nothing else but these characters between.
 fn is_word(text: &str, inner: impl Fn(u8) -> bool, edge: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
@@ -87,4 +91,30 @@ pub(super) fn cluster(text: &str) -> Vec<String> {
         wrong.push(DNS_LABEL.to_owned());
     }
     wrong
+}
+
+/// What is wrong with the name of a Service.
+pub(super) fn dns_1035(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if 63 < text.len() {
+        wrong.push("must be no more than 63 characters".to_owned());
+    }
+    if !is_dns_label(text) || !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        wrong.push(DNS_1035.to_owned());
+    }
+    wrong
+}
+
+/// What is wrong with a name that must be a domain of three parts or more.
+pub(super) fn fully_qualified(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return vec!["must not be empty".to_owned()];
+    }
+    if 253 < text.len() || !text.split('.').all(is_dns_label) {
+        return vec![DNS_SUBDOMAIN.to_owned()];
+    }
+    if text.split('.').count() < 3 {
+        return vec!["should be a domain with at least three segments separated by dots".to_owned()];
+    }
+    Vec::new()
 }

@@ -111,7 +111,7 @@ fn fills_by_room(scheduling: &Value) -> bool {
         }
 }
 
-fn field_selector(affinity: &Value, path: &str, problems: &mut Problems) {
+pub(super) fn field_selector(affinity: &Value, path: &str, problems: &mut Problems) {
     for (index, expression) in list(&affinity["fieldSelector"], "matchExpressions").iter().enumerate() {
         let path = format!("{path}.fieldSelector.matchExpressions[{index}]");
         let (key, operator) = (text(expression, "key"), text(expression, "operator"));

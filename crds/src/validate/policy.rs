@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Problem, Problems, failover, list, placement, text};
+use super::{Problem, Problems, failover, list, placement, selectors_of_own_namespace, text};
 use crate::labels;
 
 /// Everything that is wrong with a policy, the permanent id included; `old` is the stored one on an update.
@@ -50,17 +50,12 @@ fn permanent_id(object: &Value, old: Option<&Value>, cluster_scoped: bool, probl
 
 fn selectors(object: &Value, cluster_scoped: bool, problems: &mut Problems) {
     let spec = &object["spec"];
-    let namespace = text(&object["metadata"], "namespace");
+    if !cluster_scoped {
+        selectors_of_own_namespace(object, problems);
+    }
     let preempts = text(spec, "preemption") == "Always";
     for (index, selector) in list(spec, "resourceSelectors").iter().enumerate() {
         let path = format!("spec.resourceSelectors[{index}]");
-        if !cluster_scoped && text(selector, "namespace") != namespace {
-            problems.invalid(
-                format!("{path}.namespace"),
-                &selector["namespace"],
-                "namespace of resource selector must be the same as the namespace of the policy",
-            );
-        }
         if preempts && text(selector, "name").is_empty() {
             problems.invalid(
                 format!("{path}.name"),

@@ -1,6 +1,7 @@
 //! What all rules have in common; those of each kind are in the modules below.
 
 mod clusters;
+mod kinds;
 mod policies;
 
 use proptest::prelude::*;
@@ -147,6 +148,18 @@ fn odd() -> impl Strategy<Value = Value> {
         "workloadAffinity",
         "affinity",
         "groupByLabelKey",
+        "overrideRules",
+        "overriders",
+        "fieldOverrider",
+        "json",
+        "overall",
+        "staticAssignments",
+        "hard",
+        "webhooks",
+        "rules",
+        "types",
+        "ports",
+        "addOnConditions",
     ]);
     leaf.prop_recursive(6, 96, 6, move |inner| {
         prop_oneof![
@@ -166,6 +179,13 @@ proptest! {
             policy(&object, Some(&object), wide);
             cluster(&object);
             binding(&object);
+            super::override_policy(&object, wide);
+            super::quota(&object);
+            super::service(&object);
+            super::taint_policy(&object, wide);
+            super::interpreter_webhooks(&object);
+            super::cron(&object, |_| wide, |_| wide);
+            super::conflict(&object, &object);
             let mut once = object.clone();
             default_policy(&mut once, wide);
             let mut twice = once.clone();

@@ -17,6 +17,7 @@ mod explain;
 mod governance;
 mod hub_faults;
 mod members;
+mod overrides;
 mod policies;
 mod support;
 mod tidy;

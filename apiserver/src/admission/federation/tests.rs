@@ -150,7 +150,11 @@ async fn section_1_1_every_kind_is_served() {
         object["metadata"] = json!({"name": "sample"});
         let namespace = if namespaced { "/namespaces/default" } else { "" };
         let path = format!("/apis/{version}{namespace}/{plural}");
-        let made = server.ok(&format!("POST {path}"), object.clone()).await;
+        let idle = ["FederatedHPA", "CronFederatedHPA", "MultiClusterService", "ResourceRegistry"].contains(&kind);
+        let answer = server.send(&format!("POST {path}"), object.clone()).await.unwrap();
+        let warning = format!("nothing acts on a {kind} in this release");
+        assert_eq!(answer.warnings.contains(&warning), idle, "{kind}: {:?}", answer.warnings);
+        let made = crate::verbs::tests::value(&answer);
         for field in ["spec", "webhooks"] {
             if let Some(Value::Object(given)) = object.get(field) {
                 for (name, value) in given {
@@ -205,4 +209,196 @@ async fn section_1_4_bindings_have_two_versions() {
         "an old client takes nothing away"
     );
     assert_eq!(stored["metadata"].get("annotations"), None);
+}
+
+/// One object of the samples, with other fields in its spec, is refused with exactly this.
+async fn refused(server: &Server, kind: &str, over: Value, expected: &str) {
+    let (version, plural, _, namespaced, mut object) = samples().into_iter().find(|sample| sample.2 == kind).unwrap();
+    object["apiVersion"] = version.into();
+    object["kind"] = kind.into();
+    object["metadata"] = json!({"name": "other"});
+    for (field, value) in over.as_object().unwrap() {
+        object["spec"][field] = value.clone();
+    }
+    let namespace = if namespaced { "/namespaces/default" } else { "" };
+    let line = format!("POST /apis/{version}{namespace}/{plural}");
+    let status = server.send(&line, object).await.map(|answer| answer.code).unwrap_err();
+    assert!(status.message.contains(expected), "{kind}: {status}\nnot: {expected}");
+}
+
+#[tokio::test]
+async fn section_7_3_rules_reach_the_client() {
+    let server = Server::start(Profile::Hub).await;
+    let invalid = |kind: &str, group: &str, rest: &str| format!("{kind}.{group} \"other\" is invalid: {rest}");
+    refused(
+        &server,
+        "OverridePolicy",
+        json!({"targetCluster": {}}),
+        &invalid(
+            "OverridePolicy",
+            "policy.karmada.io",
+            "spec.targetCluster: Invalid value: ",
+        ),
+    )
+    .await;
+    refused(
+        &server,
+        "ClusterTaintPolicy",
+        json!({"taints": [{"key": "a", "effect": "NoExecute"}]}),
+        "spec.taints[0].effect: Invalid value: \"NoExecute\": Configuring taint with NoExecute effect is not allowed",
+    )
+    .await;
+    refused(
+        &server,
+        "FederatedResourceQuota",
+        json!({"staticAssignments": [{"clusterName": "m1", "hard": {"cpu": "11"}}]}),
+        "spec.overall[cpu]: Invalid value: \"10\": overall is less than assignments",
+    )
+    .await;
+    refused(
+        &server,
+        "MultiClusterService",
+        json!({"types": ["Tunnel"]}),
+        "spec.types[0]: Unsupported value: \"Tunnel\": supported values: \"CrossCluster\", \"LoadBalancer\"",
+    )
+    .await;
+    refused(
+        &server,
+        "CronFederatedHPA",
+        json!({"rules": [{"name": "r", "schedule": "61 * * * *", "targetReplicas": 1}]}),
+        "spec.rules[0].schedule: Invalid value: \"61 * * * *\": invalid cron format",
+    )
+    .await;
+    refused(
+        &server,
+        "CronFederatedHPA",
+        json!({"rules": [{"name": "r", "schedule": "1 * * * *", "targetReplicas": 1, "timeZone": "Mars/X"}]}),
+        "spec.rules[0].timeZone: Invalid value: \"Mars/X\"",
+    )
+    .await;
+    refused(
+        &server,
+        "FederatedHPA",
+        json!({"minReplicas": 5}),
+        "spec.maxReplicas: Invalid value: 3: ",
+    )
+    .await;
+    refused(
+        &server,
+        "FederatedHPA",
+        json!({"scaleTargetRef": {"kind": "", "name": "a"}}),
+        "spec.scaleTargetRef.kind: Required value",
+    )
+    .await;
+    refused(
+        &server,
+        "MultiClusterIngress",
+        json!({"defaultBackend": {}}),
+        "spec.defaultBackend: Invalid value: \"\": resource or service backend is required",
+    )
+    .await;
+    refused(
+        &server,
+        "WorkloadRebalancer",
+        json!({"workloads": []}),
+        "spec.workloads in body should have at least 1 items",
+    )
+    .await;
+    refused(
+        &server,
+        "ServiceImport",
+        json!({"ips": ["1.1.1.1", "2.2.2.2"]}),
+        "spec.ips: ",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn section_7_1_what_is_filled_in() {
+    let server = Server::start(Profile::Hub).await;
+    let path = "/apis/autoscaling.karmada.io/v1alpha1/namespaces/default/federatedhpas";
+    let object = json!({"apiVersion": "autoscaling.karmada.io/v1alpha1", "kind": "FederatedHPA", "metadata": {"name": "a"}, "spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}, "maxReplicas": 3}});
+    let made = server.ok(&format!("POST {path}"), object).await;
+    assert_eq!(made["spec"]["minReplicas"], 1);
+    let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}});
+    assert_eq!(made["spec"]["metrics"], json!([metric]));
+    let path = "/apis/networking.karmada.io/v1alpha1/namespaces/default/multiclusterservices";
+    let object = json!({"apiVersion": "networking.karmada.io/v1alpha1", "kind": "MultiClusterService", "metadata": {"name": "a"},
+        "spec": {"types": ["CrossCluster"]}});
+    let made = server.ok(&format!("POST {path}"), object).await;
+    let id = &made["metadata"]["labels"][crds::labels::SERVICE_ID];
+    assert_eq!(id.as_str().map(str::len), Some(36));
+    let change = json!({"spec": {"types": ["LoadBalancer"]}});
+    let status = server
+        .send(&format!("PATCH {path}/a"), change)
+        .await
+        .map(|answer| answer.code)
+        .unwrap_err();
+    assert!(
+        status.message.contains("spec.types: Invalid value: ")
+            && status.message.contains("MultiClusterService types are immutable"),
+        "{status}"
+    );
+    let path = "/apis/policy.karmada.io/v1alpha1/namespaces/default/overridepolicies";
+    let object = json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "OverridePolicy", "metadata": {"name": "a"},
+        "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}]}});
+    let made = server.ok(&format!("POST {path}"), object).await;
+    assert_eq!(made["spec"]["resourceSelectors"][0]["namespace"], "default");
+}
+
+#[tokio::test]
+async fn section_7_3_customizations_share_nothing() {
+    let mut server = Server::start(Profile::Hub).await;
+    let config = |api: &mut crate::api::Api| {
+        api.config.check_script = Some(|script| match script {
+            "good" => Ok(()),
+            other => Err(format!("line 1: {other}")),
+        })
+    };
+    config(std::sync::Arc::get_mut(&mut server.api).unwrap());
+    let path = "/apis/config.karmada.io/v1alpha1/resourceinterpretercustomizations";
+    let object = |name: &str, field: &str, script: &str| {
+        json!({
+        "apiVersion": "config.karmada.io/v1alpha1", "kind": "ResourceInterpreterCustomization", "metadata": {"name": name},
+        "spec": {"target": {"apiVersion": "v1", "kind": "Widget"}, "customizations": {field: {"luaScript": script}}}})
+    };
+    let post = format!("POST {path}");
+    server.check(&post, object("a", "retention", "good"), "201").await;
+    server.check(&post, object("b", "replicaResource", "good"), "201").await;
+    let told = |rest: &str| {
+        format!("403 Forbidden: resourceinterpretercustomizations.config.karmada.io \"c\" is forbidden: {rest}")
+    };
+    let conflict =
+        told("conflicting with InterpreterOperation(Retain) of existing ResourceInterpreterCustomization(a)");
+    server.check(&post, object("c", "retention", "good"), &conflict).await;
+    let broken = told("InterpreterOperation(InterpretHealth) Lua script error: line 1: bad");
+    server
+        .check(&post, object("c", "healthInterpretation", "bad"), &broken)
+        .await;
+}
+
+#[tokio::test]
+async fn section_7_deletion_protection_of_any_kind() {
+    let server = Server::start(Profile::Hub).await;
+    let label = crds::labels::DELETION_PROTECTED;
+    let object =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {label: "Always"}}});
+    let path = "/api/v1/namespaces/default/configmaps";
+    server.ok(&format!("POST {path}"), object).await;
+    let told = "403 Forbidden: configmaps \"c\" is forbidden: This resource is protected, please make sure to remove the label: \
+        resourcetemplate.karmada.io/deletion-protected";
+    server.check(&format!("DELETE {path}/c"), (), told).await;
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kept", "labels": {label: "Always"}}});
+    server.ok("POST /api/v1/namespaces", namespace).await;
+    let answer = server.send("DELETE /api/v1/namespaces/kept", ()).await;
+    assert_eq!(answer.map(|answer| answer.code).unwrap_err().code, 403);
+    server
+        .ok(
+            &format!("PATCH {path}/c"),
+            json!({"metadata": {"labels": {label: "Never"}}}),
+        )
+        .await;
+    server.check(&format!("DELETE {path}/c"), (), "200").await;
 }
