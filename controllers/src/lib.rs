@@ -140,110 +140,26 @@ pub async fn run(
     cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
 
     let queues = &context.queues;
-    start(
-        &mut tasks,
-        "template",
-        &queues.templates,
-        &context,
-        &cancel,
-        detect::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "policy",
-        &queues.policies,
-        &context,
-        &cancel,
-        detect::policy::reconcile,
-    );
-    start(
-        &mut tasks,
-        "depend",
-        &queues.depend,
-        &context,
-        &cancel,
-        depend::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "quota",
-        &queues.quota,
-        &context,
-        &cancel,
-        quota::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "rebalance",
-        &queues.rebalance,
-        &context,
-        &cancel,
-        rebalance::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "taints",
-        &queues.taints,
-        &context,
-        &cancel,
-        taints::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "remedies",
-        &queues.remedies,
-        &context,
-        &cancel,
-        remedies::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "place",
-        &queues.place,
-        &context,
-        &cancel,
-        place::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "render",
-        &queues.render,
-        &context,
-        &cancel,
-        render::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "aggregate",
-        &queues.aggregate,
-        &context,
-        &cancel,
-        aggregate::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "cluster",
-        &queues.clusters,
-        &context,
-        &cancel,
-        cluster::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "namespace",
-        &queues.namespaces,
-        &context,
-        &cancel,
-        namespaces::reconcile::reconcile,
-    );
-    start(
-        &mut tasks,
-        "revisions",
-        &queues.revisions,
-        &context,
-        &cancel,
-        revisions::reconcile::reconcile,
-    );
+    macro_rules! start_all {
+        ($($name:literal $queue:ident $reconcile:path;)*) => {
+            $(start(&mut tasks, $name, &queues.$queue, &context, &cancel, $reconcile);)*
+        };
+    }
+    start_all! {
+        "template" templates detect::reconcile::reconcile;
+        "policy" policies detect::policy::reconcile;
+        "depend" depend depend::reconcile::reconcile;
+        "quota" quota quota::reconcile::reconcile;
+        "rebalance" rebalance rebalance::reconcile::reconcile;
+        "taints" taints taints::reconcile::reconcile;
+        "remedies" remedies remedies::reconcile::reconcile;
+        "place" place place::reconcile::reconcile;
+        "render" render render::reconcile::reconcile;
+        "aggregate" aggregate aggregate::reconcile::reconcile;
+        "cluster" clusters cluster::reconcile::reconcile;
+        "namespace" namespaces namespaces::reconcile::reconcile;
+        "revisions" revisions revisions::reconcile::reconcile;
+    }
     tasks.spawn(cluster::monitor::run(context.clone(), cancel.clone()));
 
     cancel.cancelled().await;

@@ -1,4 +1,4 @@
-//! Where the workloads of affinity and anti-affinity groups are (§3.3, WorkloadAffinity and WorkloadAntiAffinity).
+//! Where the workloads of affinity and anti-affinity groups are (§3.3, `WorkloadAffinity` and `WorkloadAntiAffinity`).
 //!
 //! An index over bindings, by namespace and group. Bindings of groups are placed one at a time, each entered as soon as it is stored, so that
 //! two of them never decide on the same old picture.

@@ -31,6 +31,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
     fn is_open(&self) -> bool {
         *self == Self::Open
     }

@@ -68,7 +68,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
             Ok(true) => item.result = Outcome::Successful,
             Ok(false) => {
                 item.result = Outcome::Failed;
-                item.reason = "ReferencedBindingNotFound".to_owned();
+                "ReferencedBindingNotFound".clone_into(&mut item.reason);
             }
             Err(error) => failure = Some(error),
         }

@@ -1,6 +1,7 @@
 //! The controllers over a real API server in memory, with agents that only pretend to have a member.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
+#![allow(clippy::needless_pass_by_value, reason = "stories read better without references")]
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod clusters;
