@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 /// What one party gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seats {
+pub(crate) struct Won {
     /// The caller's number of the party.
     pub(crate) index: usize,
     /// Its share.
@@ -33,7 +33,7 @@ pub(crate) fn webster<'a>(
     seats: i32,
     weights: impl Iterator<Item = (usize, &'a str, i64)> + Clone,
     names_descend: bool,
-) -> Vec<Seats> {
+) -> Vec<Won> {
     let mut parties = early(seats, weights, names_descend);
     let given: i64 = parties.iter().map(|party| i64::from(party.seats)).sum();
     for _ in given..i64::from(seats) {
@@ -48,7 +48,7 @@ pub(crate) fn webster<'a>(
     };
     parties
         .iter()
-        .map(|party| Seats {
+        .map(|party| Won {
             index: party.index,
             seats: party.seats,
             tie: tied(party),

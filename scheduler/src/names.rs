@@ -39,17 +39,17 @@ pub fn fold(list: Vec<&str>) -> Vec<String> {
         }
     }
     numbered.sort_unstable();
-    let follows = |a: &(Parts<'_>, &str), b: &(Parts<'_>, &str)| {
+    let continues = |a: &(Parts<'_>, &str), b: &(Parts<'_>, &str)| {
         (a.0.before, a.0.after, a.0.digits) == (b.0.before, b.0.after, b.0.digits)
             && a.0.number.checked_add(1) == Some(b.0.number)
     };
-    for run in numbered.chunk_by(follows) {
+    for run in numbered.chunk_by(continues) {
         match run {
-            [(first, _), .., (last, _)] if 2 < run.len() => folded.push(format!(
+            [(first, _), .., (end, _)] if 2 < run.len() => folded.push(format!(
                 "{}[{:0width$}-{:0width$}]{}",
                 first.before,
                 first.number,
-                last.number,
+                end.number,
                 first.after,
                 width = first.digits
             )),

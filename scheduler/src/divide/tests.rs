@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn shares(seats: i32, weights: &BTreeMap<&'static str, i64>, descend: bool) -> BTreeMap<&'static str, Seats> {
+fn shares(seats: i32, weights: &BTreeMap<&'static str, i64>, descend: bool) -> BTreeMap<&'static str, Won> {
     let names: Vec<&str> = weights.keys().copied().collect();
     let parties = names
         .iter()

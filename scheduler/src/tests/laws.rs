@@ -85,7 +85,7 @@ proptest! {
     /// Everywhere: a division gives out what was asked for, duplication gives it to each.
     #[test]
     fn parts_sum_to_the_whole(clusters in any_clusters(), placement in any_placement(), replicas in 1_i32..80, current in any_current(), fresh: bool, uid in "[a-z]{0,4}") {
-        let wanted = BindingView { fresh, uid, ..binding(replicas, placement.clone(), &current) };
+        let wanted = BindingView { uid, fresh, ..binding(replicas, placement.clone(), &current) };
         let decision = place(&snapshot(clusters), &wanted);
         if decision.error.is_some() {
             prop_assert!(decision.targets.is_empty());
