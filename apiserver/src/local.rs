@@ -55,6 +55,7 @@ impl Hub for LocalHub {
                 namespace: None,
                 name: None,
                 label: None,
+                field: None,
             },
             watch: None,
             waiting: VecDeque::new(),

@@ -11,6 +11,6 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-pub use field::{FieldRequirement, FieldSelector, field_value};
+pub use field::{FieldRequirement, FieldSelector, field_part, field_value};
 pub use label::{LabelSelector, Operator, Requirement};
 pub use names::{label_key_errors, label_value_errors};

@@ -117,6 +117,7 @@ fn scope(def: &ResourceDef, target: &Target, selection: &Selection) -> Scope {
         namespace: namespace.filter(|_| def.namespaced).map(Into::into),
         name: selection.name().map(Into::into),
         label: selection.label().map(|(label, value)| (label.into(), value.into())),
+        field: selection.field().map(|(path, value)| (path.into(), value.into())),
     }
 }
 
@@ -166,6 +167,7 @@ async fn definition(api: &Api, def: &ResourceDef) -> Option<Definition> {
         namespace: None,
         name: Some(format!("{}.{}", def.plural, def.group).into()),
         label: None,
+        field: None,
     };
     api.store.watch(scope, None).await.ok().map(Definition)
 }

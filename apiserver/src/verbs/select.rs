@@ -56,6 +56,18 @@ impl Selection {
         })
     }
 
+    /// Where a field is read and the one value of it that can match, if the fields ask for one: the one that tells most.
+    pub fn field(&self) -> Option<(&str, &str)> {
+        let terms = self.fields.requirements().iter();
+        let exact = terms
+            .filter(|term| !term.negated && !matches!(term.field.as_str(), "metadata.name" | "metadata.namespace"));
+        let best = exact.max_by_key(|term| {
+            let name = term.field.ends_with("name") || term.field.ends_with("Name");
+            (term.field.ends_with(".uid"), name)
+        })?;
+        Some((self.path(&best.field), &best.value))
+    }
+
     /// Whether an object is selected.
     pub fn matches(&self, entry: &Entry) -> bool {
         if !self.labels.matches(&entry.meta().labels) {

@@ -109,6 +109,9 @@ pub struct Scope {
     /// Only what carries this label, or did before the change: what is out of scope need not be sent, so that a write
     /// costs nothing for those whose selector asks for another value.
     pub label: Option<(Arc<str>, Arc<str>)>,
+    /// Only what has this value of a field, as `schema::selector::field_value` reads it, or had before the change. A hint:
+    /// it keeps live changes away, while history and snapshots are given as they are, since looking costs more there.
+    pub field: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// Why a watch or an exact read cannot be had.

@@ -147,6 +147,7 @@ fn names(scope: Option<&str>) -> Scope {
         namespace: None,
         name: scope.map(Into::into),
         label: None,
+        field: None,
     }
 }
 

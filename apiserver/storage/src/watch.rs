@@ -1,7 +1,7 @@
 //! Watchers: who wants which changes, and the handle that a watcher holds.
 //!
-//! Watchers are indexed by resource, then by the narrowest of place, name, label and namespace that they ask for, so that
-//! a write reaches only those that care. A watcher that does not keep up, in number or in bytes, is closed; the writer
+//! Watchers are indexed by resource, then by the narrowest of place, name, label, field and namespace that they ask for,
+//! so that a write reaches only those that care. A watcher that does not keep up, in number or in bytes, is closed; the writer
 //! never waits for one.
 //!
 //! Never here: selectors, encoding, or the decision where a resume starts (`history`).
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use schema::entry::{Entry, GroupResource, Key};
+use schema::selector::{field_part, field_value};
 use tokio::sync::mpsc;
 
 use crate::api::{Event, Scope};
@@ -26,6 +27,7 @@ impl Scope {
             namespace: None,
             name: None,
             label: None,
+            field: None,
         }
     }
 
@@ -104,20 +106,30 @@ struct Shelf {
     by_place: HashMap<Place, Slot>,
     /// By label, then by its value.
     by_label: HashMap<Arc<str>, HashMap<Arc<str>, Slot>>,
+    /// By field, then by its value.
+    by_field: HashMap<Arc<str>, HashMap<Arc<str>, Slot>>,
 }
 
 impl Shelf {
     fn add(&mut self, watcher: Arc<Watcher>) {
         let Scope {
-            namespace, name, label, ..
+            namespace,
+            name,
+            label,
+            field,
+            ..
         } = &*watcher.scope;
+        let values = if label.is_some() {
+            &mut self.by_label
+        } else {
+            &mut self.by_field
+        };
         // The narrowest clue.
-        let slot = match (namespace, name, label) {
+        let slot = match (namespace, name, label.as_ref().or(field.as_ref())) {
             (Some(namespace), Some(name), _) => self.by_place.entry(Place::new(namespace, name)).or_default(),
             (None, Some(name), _) => self.by_name.entry(name.clone()).or_default(),
-            (_, None, Some((label, value))) => self
-                .by_label
-                .entry(label.clone())
+            (_, None, Some((clue, value))) => values
+                .entry(clue.clone())
                 .or_default()
                 .entry(value.clone())
                 .or_default(),
@@ -129,16 +141,25 @@ impl Shelf {
 
     fn remove(&mut self, scope: &Scope, id: u64) {
         let Scope {
-            namespace, name, label, ..
+            namespace,
+            name,
+            label,
+            field,
+            ..
         } = scope;
-        match (namespace, name, label) {
+        let clues = if label.is_some() {
+            &mut self.by_label
+        } else {
+            &mut self.by_field
+        };
+        match (namespace, name, label.as_ref().or(field.as_ref())) {
             (Some(namespace), Some(name), _) => take(&mut self.by_place, &Place::new(namespace, name), id),
             (None, Some(name), _) => take(&mut self.by_name, name, id),
-            (_, None, Some((label, value))) => {
-                if let Some(values) = self.by_label.get_mut(label) {
+            (_, None, Some((clue, value))) => {
+                if let Some(values) = clues.get_mut(clue) {
                     take(values, value, id);
                     if values.is_empty() {
-                        self.by_label.remove(label);
+                        clues.remove(clue);
                     }
                 }
             }
@@ -159,14 +180,39 @@ impl Shelf {
         let before = event.previous.iter().flat_map(|previous| self.labelled(previous));
         // Who is found by the state after the change has it already.
         let left = before.filter(|watcher| !watcher.scope.label_matches(&event.entry));
-        let labelled = after.chain(left).filter(|watcher| watcher.scope.place_matches(key));
+        let clued = after.chain(left).chain(self.fielded(event));
+        let clued = clued.filter(|watcher| watcher.scope.place_matches(key));
         let wanted = |watcher: &&Arc<Watcher>| watcher.scope.label.is_none() || watcher.scope.wants(event);
         self.everywhere
             .iter()
             .chain(self.by_namespace.get(&key.namespace).into_iter().flatten())
             .chain(placed.into_iter().flatten().filter(wanted))
             .chain(self.by_name.get(&key.name).into_iter().flatten().filter(wanted))
-            .chain(labelled)
+            .chain(clued)
+    }
+
+    /// Who asked for a value of a field that an object has, or had. The object is read once, however many watch.
+    fn fielded<'a>(&'a self, event: &Event) -> Vec<&'a Arc<Watcher>> {
+        let mut found = Vec::new();
+        if self.by_field.is_empty() {
+            return found;
+        }
+        let fields: Vec<&Arc<str>> = self.by_field.keys().collect();
+        let after = field_part(event.entry.json(), &fields);
+        let before = event
+            .previous
+            .as_ref()
+            .map(|previous| field_part(previous.json(), &fields));
+        for (field, values) in &self.by_field {
+            let now = field_value(&after, field);
+            let then = before
+                .as_ref()
+                .map(|before| field_value(before, field))
+                .filter(|then| *then != now);
+            found.extend(values.get(now.as_str()).into_iter().flatten());
+            found.extend(then.and_then(|then| values.get(then.as_str())).into_iter().flatten());
+        }
+        found
     }
 
     /// Who asked for a label that an object has.
@@ -188,6 +234,7 @@ impl Shelf {
             && self.by_name.is_empty()
             && self.by_place.is_empty()
             && self.by_label.is_empty()
+            && self.by_field.is_empty()
     }
 }
 
@@ -410,10 +457,11 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience { events: 4, bytes: 400 };
+    const PATIENCE: Patience = Patience { events: 4, bytes: 800 };
 
     fn event(namespace: &str, name: &str, group: usize) -> Event {
-        let object = json!({"metadata": {"name": name, "namespace": namespace, "labels": {"group": group.to_string(), "all": "x"}}});
+        let object = json!({"metadata": {"name": name, "namespace": namespace, "labels": {"group": group.to_string(), "all": "x"}},
+            "spec": {"nodeName": format!("node-{group}"), "other": ["x"]}, "type": "Normal"});
         let key = Key::new(GroupResource::new("", "configmaps"), namespace, name);
         Event {
             entry: Arc::new(Draft::new(object).unwrap().seal(key, 7)),
@@ -426,7 +474,7 @@ mod tests {
     #[test]
     fn an_event_costs_only_those_that_want_it() {
         type Narrow = fn(&mut Scope, usize);
-        let ways: [(&str, Narrow); 4] = [
+        let ways: [(&str, Narrow); 5] = [
             ("namespace", |scope, group| {
                 scope.namespace = Some(format!("ns-{group}").into());
             }),
@@ -437,6 +485,10 @@ mod tests {
             }),
             ("label", |scope, group| {
                 scope.label = Some(("group".into(), group.to_string().into()));
+            }),
+            ("field", |scope, group| {
+                scope.namespace = Some("ns-7".into());
+                scope.field = Some(("spec.nodeName".into(), format!("node-{group}").into()));
             }),
         ];
         for (way, narrow) in ways {
@@ -456,6 +508,31 @@ mod tests {
                 watchers.remove(&ticket.scope, ticket.id);
             }
             assert!(watchers.by_resource.is_empty() && watchers.len() == 0, "{way}");
+        }
+    }
+
+    /// Who asks for a field is told of what comes, of what stays and of what leaves, once each.
+    #[test]
+    fn a_field_reaches_those_that_ask_for_it() {
+        let mut watchers = Watchers::default();
+        let mut scope = Scope::resource(GroupResource::new("", "configmaps"));
+        scope.field = Some(("spec.nodeName".into(), "node-1".into()));
+        let ticket = watchers.add(scope, Patience { events: 9, bytes: 9000 });
+        let change = |from: Option<usize>, to: usize| Event {
+            previous: from.map(|group| event("a", "n", group).entry),
+            ..event("a", "n", to)
+        };
+        let cases = [
+            (change(None, 1), 1),
+            (change(Some(1), 1), 2),
+            (change(Some(1), 2), 3),
+            (change(Some(2), 3), 3),
+            (change(None, 2), 3),
+            (change(Some(2), 1), 4),
+        ];
+        for (event, reached) in cases {
+            watchers.send(&event);
+            assert_eq!(ticket.receiver.len(), reached);
         }
     }
 

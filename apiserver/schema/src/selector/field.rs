@@ -1,7 +1,10 @@
 //! Field selectors (`metadata.name=x,spec.nodeName!=y`) and the values of selectable fields.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::status::Status;
@@ -197,6 +200,56 @@ pub fn field_value(object: &Value, label: &str) -> String {
             "status.replicas" | "status.successful" => "0".to_owned(),
             _ => String::new(),
         },
+    }
+}
+
+/// The part of an object that [`field_value`] reads for these labels: the rest is passed over without being kept.
+pub fn field_part<Label: AsRef<str>>(json: &[u8], labels: &[Label]) -> Value {
+    let mut roots: Vec<&str> = labels
+        .iter()
+        .filter_map(|label| label.as_ref().split('.').next())
+        .collect();
+    // An Event may be in its other form.
+    if roots.iter().any(|root| EVENT_ROOTS.contains(root)) {
+        roots.extend(EVENT_ROOTS);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    reader.deserialize_map(Part { roots }).unwrap_or_default()
+}
+
+/// Where the fields of Events are, in both of their forms.
+const EVENT_ROOTS: [&str; 6] = [
+    "involvedObject",
+    "regarding",
+    "source",
+    "deprecatedSource",
+    "reportingComponent",
+    "reportingController",
+];
+
+/// Keeps some fields of an object.
+struct Part<'a> {
+    roots: Vec<&'a str>,
+}
+
+impl<'de> Visitor<'de> for Part<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut kept = serde_json::Map::new();
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if self.roots.contains(&&*key) {
+                let value = map.next_value()?;
+                kept.insert(key.into_owned(), value);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Value::Object(kept))
     }
 }
 

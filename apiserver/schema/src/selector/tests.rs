@@ -205,3 +205,50 @@ proptest! {
         prop_assert_eq!(FieldSelector::parse(&selector.to_string(), &[""; 0]).unwrap(), selector);
     }
 }
+
+/// A part tells of its fields what the whole object tells.
+#[test]
+fn a_part_of_an_object_has_the_fields_that_are_asked_for() {
+    let objects = [
+        json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "hostNetwork": true}, "status": {"phase": "Running"}}),
+        json!({"regarding": {"name": "p"}, "type": "Normal", "deprecatedSource": {"component": "c"}, "reason": "R\u{e9}\n"}),
+        json!({"involvedObject": {"name": "p", "uid": "u"}, "source": {"component": "c"}, "reportingController": "r"}),
+        json!({"spec": null, "status": {"succeeded": 3}}),
+        json!([]),
+    ];
+    let labels = [
+        "spec.nodeName",
+        "spec.host",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.successful",
+        "type",
+        "reason",
+        "source",
+        "involvedObject.name",
+        "regarding.name",
+        "involvedObject.uid",
+        "reportingComponent",
+        "reportingController",
+    ];
+    for object in objects {
+        let json = serde_json::to_vec(&object).unwrap();
+        for label in labels {
+            assert_eq!(
+                field_value(&field_part(&json, &[label]), label),
+                field_value(&object, label),
+                "{label}"
+            );
+        }
+        let part = field_part(&json, &labels);
+        for label in labels {
+            assert_eq!(field_value(&part, label), field_value(&object, label), "{label}");
+        }
+    }
+    assert!(
+        field_part(&json!({"a": 1, "b": 2}).to_string().into_bytes(), &["a"])
+            .get("b")
+            .is_none()
+    );
+    assert!(field_part(b"{torn", &["a"]).is_null());
+}

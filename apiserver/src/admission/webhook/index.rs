@@ -176,6 +176,7 @@ impl Webhooks {
             namespace: None,
             name: None,
             label: None,
+            field: None,
         };
         while !store.is_closed() {
             let (_, _, mut watch) = store.watch_with_snapshot(scope.clone());

@@ -88,6 +88,7 @@ impl Following {
             namespace: None,
             name: None,
             label: None,
+            field: None,
         };
         let (_, entries, watch) = store.watch_with_snapshot(scope);
         let mut index = Index::default();

@@ -27,12 +27,21 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn ops(step: &Step) -> Vec<Op> {
     let name = |index: u8| format!("n{index}");
-    let put = |index: u8, value: u8| put(&name(index), Precondition::None, &value.to_string());
+    let labelled = |index: u8, value: u8| {
+        let name = name(index);
+        let object = json!({"metadata": {"name": name, "namespace": "default", "labels": {"value": value.to_string()}},
+            "data": {"value": value.to_string()}});
+        Draft::new(object).unwrap()
+    };
+    let put = |index: u8, value: u8| Op {
+        write: Write::Put(labelled(index, value)),
+        ..put(&name(index), Precondition::None, "")
+    };
     match *step {
         Step::Put(index, value) => vec![put(index, value)],
         Step::Beat(index, value) => {
             let key = key(&name(index));
-            let write = Write::Heartbeat(draft(&key, value.to_string()));
+            let write = Write::Heartbeat(labelled(index, value));
             vec![Op {
                 key,
                 precondition: Precondition::None,
@@ -65,8 +74,53 @@ fn apply(state: &mut State, event: &Event) {
     }
 }
 
+/// Which changes somebody wants: name, namespace, label, field.
+type Wish = (Option<u8>, Option<bool>, Option<u8>, Option<u8>);
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let name = prop::option::weighted(0.3, 0..4u8);
+    let value = || prop::option::weighted(0.4, 0..3u8);
+    (
+        name,
+        prop::option::weighted(0.4, prop::bool::weighted(0.8)),
+        value(),
+        value(),
+    )
+}
+
+fn scope((name, namespace, label, field): Wish) -> Scope {
+    Scope {
+        resources: vec![maps()],
+        namespace: namespace.map(|ours| if ours { "default" } else { "other" }.into()),
+        name: name.map(|index| format!("n{index}").into()),
+        label: label.map(|value| ("value".into(), value.to_string().into())),
+        field: field.map(|value| ("data.value".into(), value.to_string().into())),
+    }
+}
+
+/// The revisions of the changes that a selector cares about: before or after, an object has all that is asked for.
+fn wanted((name, namespace, label, field): Wish, events: &[Event]) -> Vec<u64> {
+    let has = |entry: &schema::entry::Entry| {
+        let labels = &entry.meta().labels;
+        name.is_none_or(|index| entry.name() == format!("n{index}"))
+            && namespace != Some(false)
+            && label.is_none_or(|value| labels.get("value") == Some(&value.to_string()))
+            && field.is_none_or(|value| entry.value()["data"]["value"] == value.to_string())
+    };
+    let cares = |event: &&Event| has(&event.entry) || event.previous.as_ref().is_some_and(|before| has(before));
+    events
+        .iter()
+        .filter(cares)
+        .map(|event| event.entry.revision())
+        .collect()
+}
+
+fn taken(watch: &mut Watch) -> Vec<Event> {
+    std::iter::from_fn(|| watch.try_recv()).collect()
+}
+
 /// Runs the steps and compares every way to learn what happened.
-async fn hold(store: Store, steps: Vec<Step>) {
+async fn hold(store: Store, steps: Vec<Step>, wishes: &[Wish]) {
     let beaten: Vec<String> = steps
         .iter()
         .filter_map(|step| {
@@ -78,6 +132,11 @@ async fn hold(store: Store, steps: Vec<Step>) {
         })
         .collect();
     let mut live = store.watch(names(None), None).await.unwrap();
+    let mut all = store.watch(names(None), None).await.unwrap();
+    let mut selecting = Vec::new();
+    for wish in wishes {
+        selecting.push((*wish, store.watch(scope(*wish), None).await.unwrap()));
+    }
     let mut states = BTreeMap::from([(store.revision(), State::new())]);
     for step in &steps {
         let (before, known) = (store.revision(), state(&store));
@@ -107,6 +166,24 @@ async fn hold(store: Store, steps: Vec<Step>) {
         }
     }
     assert_eq!((last, &followed), (store.revision(), &state(&store)));
+    // With selectors: what the log has for them, each once, in order, however the watch began.
+    let all = taken(&mut all);
+    for (wish, mut watch) in selecting {
+        let seen = taken(&mut watch);
+        assert!(seen.is_sorted_by_key(|event| event.entry.revision()), "{wish:?}");
+        assert_eq!(wanted(wish, &seen), wanted(wish, &all), "{wish:?}");
+        let unwanted = seen.len() - wanted(wish, &seen).len();
+        assert!(
+            unwanted == 0 || (wish.2.or(wish.0).is_some() && wish.3.is_some()),
+            "{wish:?}"
+        );
+        assert_eq!(watch.progress(), store.revision());
+        for from in states.keys() {
+            let resumed = taken(&mut store.watch(scope(wish), Some(*from)).await.unwrap());
+            let complete = taken(&mut store.watch(names(None), Some(*from)).await.unwrap());
+            assert_eq!(wanted(wish, &resumed), wanted(wish, &complete), "{wish:?} from {from}");
+        }
+    }
     // Resumed from anywhere: rises, and ends where the others ended.
     for (from, start) in &states {
         let mut watch = store.watch(names(None), Some(*from)).await.unwrap();
@@ -133,14 +210,14 @@ async fn hold(store: Store, steps: Vec<Step>) {
     }
 }
 
-fn run(steps: Vec<Step>, ring_bytes: Option<usize>) {
+fn run(steps: Vec<Step>, wishes: &[Wish], ring_bytes: Option<usize>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
         let Some(ring_bytes) = ring_bytes else {
-            return hold(memory().await, steps).await;
+            return hold(memory().await, steps, wishes).await;
         };
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(Options {
@@ -149,7 +226,7 @@ fn run(steps: Vec<Step>, ring_bytes: Option<usize>) {
         })
         .await
         .unwrap();
-        hold(store.clone(), steps).await;
+        hold(store.clone(), steps, wishes).await;
         // What was opened again is what was closed.
         let before = state(&store);
         let revision = store.revision();
@@ -163,8 +240,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn watches_equal_the_log_in_memory(steps in prop::collection::vec(step(), 0..40)) {
-        run(steps, None);
+    fn watches_equal_the_log_in_memory(steps in prop::collection::vec(step(), 0..40), wishes in prop::collection::vec(wish(), 0..6)) {
+        run(steps, &wishes, None);
     }
 }
 
@@ -172,8 +249,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn watches_equal_the_log_on_disk(steps in prop::collection::vec(step(), 0..40), ring_bytes in prop_oneof![Just(1), Just(2000), Just(1 << 20)]) {
-        run(steps, Some(ring_bytes));
+    fn watches_equal_the_log_on_disk(steps in prop::collection::vec(step(), 0..40), wishes in prop::collection::vec(wish(), 0..3), ring_bytes in prop_oneof![Just(1), Just(2000), Just(1 << 20)]) {
+        run(steps, &wishes, Some(ring_bytes));
     }
 }
 

@@ -21,6 +21,7 @@ async fn a_scope_reaches_what_it_names() {
         namespace: namespace.map(Into::into),
         name: name.map(Into::into),
         label: None,
+        field: None,
     };
     let cases = [
         (scope(&[], None, None), "a/x a/y b/x lease"),
