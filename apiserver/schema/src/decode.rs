@@ -13,7 +13,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use fields::{prune, unknown_fields};
+pub use fields::{prune, unknown_fields, unknown_fields_with};
 pub(crate) use normal::empty_value;
 pub use normal::{Mismatch, empty_field, normalize};
 pub use parse::{DecodeError, Decoded, decode_json, decode_yaml};

@@ -366,3 +366,23 @@ impl fmt::Display for Status {
 }
 
 impl std::error::Error for Status {}
+
+/// A value as Go's `%v` shows it, which is how Kubernetes shows parts of patches: `map[image:a:2 name:main]`.
+pub fn in_go(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(in_go).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(fields) => {
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort();
+            let entries = keys.iter().map(|key| format!("{key}:{}", in_go(&fields[*key])));
+            format!("map[{}]", entries.collect::<Vec<_>>().join(" "))
+        }
+        scalar => scalar.to_string(),
+    }
+}

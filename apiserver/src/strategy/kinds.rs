@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schema::status::FieldError;
 use serde_json::{Map, Value, json};
 
 use crate::request::User;
@@ -27,6 +28,25 @@ pub(super) fn update_namespace(old: &Value, object: &mut Value) {
     let held = old["spec"].get("finalizers").cloned();
     set(member(object, "spec"), "finalizers", held);
     label_namespace(object);
+}
+
+/// A namespace is on its way out exactly when it has been deleted.
+pub(super) fn check_phase(object: &Value) -> Vec<FieldError> {
+    let deleted = object["metadata"].get("deletionTimestamp").is_some();
+    let phase = &object["status"]["phase"];
+    let (wanted, problem) = if deleted {
+        (
+            "Terminating",
+            "may only be 'Terminating' if `deletionTimestamp` is not empty",
+        )
+    } else {
+        ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+    };
+    if phase == wanted {
+        return Vec::new();
+    }
+    let phase = phase.as_str().unwrap_or_default();
+    vec![FieldError::invalid("status.Phase", phase.into(), problem)]
 }
 
 fn label_namespace(object: &mut Value) {

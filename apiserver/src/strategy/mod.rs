@@ -73,6 +73,7 @@ fn is_certificate_request(def: &ResourceDef) -> bool {
 /// What is wrong with a new object (without `old`) or with a change, beyond what the schema crate can tell.
 pub(crate) fn check(def: &ResourceDef, subresource: &str, old: Option<&Value>, object: &Value) -> Vec<FieldError> {
     match old {
+        Some(_) if subresource == "status" && is(def, "", "namespaces") => kinds::check_phase(object),
         _ if !is_certificate_request(def) => Vec::new(),
         None => certificates::check_create(object),
         Some(old) => certificates::check_update(subresource, old, object),
@@ -170,6 +171,10 @@ pub(crate) fn prepare_update(call: &Call<'_>, subresource: &str, old: &Value, ob
             if is(def, "", "namespaces") {
                 keep(old, object, "spec");
             }
+            if status_keeps_labels(def) {
+                let labels = old["metadata"].get("labels").cloned();
+                crate::verbs::object::set_meta(object, "labels", labels);
+            }
             if is_certificate_request(def) {
                 certificates::keep_approvals(old, object);
                 certificates::set_times(old, object, call.api.clock.now());
@@ -202,6 +207,11 @@ fn update_kind(call: &Call<'_>, old: &Value, object: &mut Value) {
 /// Takes a top-level field from the stored object.
 fn keep(old: &Value, object: &mut Value, field: &str) {
     set(map(object), field, old.get(field).cloned());
+}
+
+/// Whether a status write cannot change labels, unlike that of other built-in kinds.
+pub(crate) fn status_keeps_labels(def: &ResourceDef) -> bool {
+    is(def, "apps", "deployments")
 }
 
 fn clear_status(def: &ResourceDef, object: &mut Value) {

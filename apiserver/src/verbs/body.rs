@@ -138,11 +138,23 @@ pub(crate) fn settle(call: &Call<'_>, raw: Raw, validation: Validation) -> Resul
     if call.def.custom.is_some() {
         prune(place, &mut object);
     }
+    keep_reset(&mut object);
     normalize(place, &mut object).map_err(|problem| problem.status(&kind.version, &kind.kind))?;
     set_type(&mut object, &kind);
     let metadata = map(&mut object).entry("metadata").or_insert(Value::Null);
     map(metadata);
     Ok(object)
+}
+
+/// An empty list of owners asks for a clean one; the canonical form, which has no empty lists, would take that for silence.
+fn keep_reset(object: &mut Value) {
+    if let Some(list) = object
+        .pointer_mut("/metadata/managedFields")
+        .and_then(Value::as_array_mut)
+        && list.is_empty()
+    {
+        list.push(Value::Object(serde_json::Map::new()));
+    }
 }
 
 /// 400 unless the value is an object.
@@ -273,7 +285,7 @@ pub(crate) fn check_configuration(
     let Raw { value, duplicates, .. } = raw;
     check_kind(call, &value, kind)?;
     // Nobody can own what has no place in the type, whatever the validation.
-    let unknown = unknown_fields(place, &value);
+    let unknown = schema::apply::undeclared_fields(place, &value);
     if !unknown.is_empty() {
         let texts: Vec<String> = unknown
             .iter()

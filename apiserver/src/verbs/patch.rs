@@ -2,7 +2,7 @@
 
 use schema::model::{GroupVersionKind, TypeRef};
 use schema::patch::Patch;
-use schema::status::Status;
+use schema::status::{Status, in_go};
 use serde_json::Value;
 
 use super::body::{self, Raw};
@@ -42,9 +42,9 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
                 duplicates: duplicates.clone(),
                 protobuf: false,
             };
-            let object =
+            let mut object =
                 body::settle(call, raw, write.options.validation).map_err(|refused| unusable(call, &refused))?;
-            check_name(current, &object)?;
+            check_name(current, &mut object)?;
             Ok(Step::Store(object))
         })
         .await
@@ -103,8 +103,12 @@ fn check_type(current: &Value, patched: &Value) -> Result<(), Status> {
 /// 422: the object that a patch makes cannot be read.
 fn unusable(call: &Call<'_>, refused: &Status) -> Status {
     let patch = match &call.payload {
-        Payload::Value(value) => value.to_string(),
-        Payload::Wire => String::from_utf8_lossy(&call.request.body).into_owned(),
+        Payload::Value(value) => in_go(value),
+        // Kubernetes shows the map that it made of the patch; a JSON patch stays a text.
+        Payload::Wire if call.request.content_type == JSON => String::from_utf8_lossy(&call.request.body).into_owned(),
+        Payload::Wire => {
+            serde_json::from_slice(&call.request.body).map_or_else(|_| String::new(), |patch| in_go(&patch))
+        }
     };
     let text = refused.to_string();
     let text = text
@@ -116,7 +120,18 @@ fn unusable(call: &Call<'_>, refused: &Status) -> Status {
     Status::invalid("", "", "", &[problem])
 }
 
-fn check_name(current: &Value, object: &Value) -> Result<(), Status> {
+/// A patch cannot rename. One that takes the namespace away means the request's.
+fn check_name(current: &Value, object: &mut Value) -> Result<(), Status> {
+    let named = meta_text(current, "name");
+    if meta_text(object, "name").is_empty() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({named} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    let namespace = meta_text(current, "namespace");
+    if meta_text(object, "namespace").is_empty() && !namespace.is_empty() {
+        super::object::set_meta(object, "namespace", Some(namespace.into()));
+    }
     for field in ["name", "namespace"] {
         let (old, new) = (meta_text(current, field), meta_text(object, field));
         if old != new {
@@ -173,7 +188,14 @@ fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Statu
     let root = super::object::map(&mut config);
     match call.request.target.subresource.as_str() {
         "" if call.def.subresource("status").is_some() => drop(root.remove("status")),
-        "status" => root.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status")),
+        "status" => {
+            root.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
+            if crate::strategy::status_keeps_labels(&call.def)
+                && let Some(metadata) = root.get_mut("metadata").and_then(Value::as_object_mut)
+            {
+                metadata.remove("labels");
+            }
+        }
         _ => {}
     }
     Ok(config)

@@ -28,6 +28,7 @@ use diff::Diff;
 pub use fieldset::{FieldSet, Step};
 pub use manager::{ManagedFields, ManagerEntry, Operation};
 pub use subresource::Mapping;
+pub use walk::undeclared_fields;
 
 /// The annotation in which client-side `kubectl apply` keeps what it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -112,6 +113,8 @@ pub fn apply(input: ApplyInput<'_>) -> Result<Value, ApplyError> {
     if let Some(strip) = writer.strip {
         wanted.subtract_below(strip);
     }
+    // What identifies the object is in nobody's set, but it keeps the rest of the metadata in place.
+    let named = wanted.clone();
     wanted.subtract(&NEVER_OWNED);
 
     let listed = live.and_then(|live| live.pointer("/metadata/managedFields"));
@@ -134,7 +137,7 @@ pub fn apply(input: ApplyInput<'_>) -> Result<Value, ApplyError> {
 
     let mut merged = walk::merge(Some(types), object, &config);
     if !last.is_empty() {
-        let mut owned = wanted.clone();
+        let mut owned = named;
         for entry in &managed.entries {
             owned.union(entry.set().into_owned());
         }

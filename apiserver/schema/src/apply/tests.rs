@@ -655,3 +655,57 @@ fn null_means_absent_in_built_in_types() {
             {"metadata":{"creationTimestamp":"2020-01-01T00:00:00Z","name":"web"},"spec":{"replicas":1,"template":{"metadata":{},"spec":{}}}}"#]],
     );
 }
+
+/// The last field of the metadata that somebody owns takes only itself along.
+#[test]
+fn what_nobody_owns_of_the_metadata_stays() {
+    let live = json!({"metadata": {"name": "m", "uid": "u", "annotations": {"free": "1"}}, "data": {"a": "1"},
+        "apiVersion": "apps/v1", "kind": "ConfigMap"});
+    let mut config =
+        json!({"apiVersion": "apps/v1", "kind": "ConfigMap", "metadata": {"name": "m", "labels": {"a": "b"}}});
+    let both = applied("core.v1.ConfigMap", Some(&live), config.clone());
+    config["metadata"] = json!({"name": "m"});
+    let mut back = applied("core.v1.ConfigMap", Some(&both), config);
+    take_managed(&mut back);
+    assert_eq!(back, live);
+}
+
+/// Items that both sides have keep the applier's order; the others stay where they stood between them.
+#[test]
+fn merged_lists_are_ordered_as_in_kubernetes() {
+    let list = |names: &str| {
+        let items: Vec<Value> = names.chars().map(|name| json!({"name": name.to_string()})).collect();
+        json!({"metadata": {"name": "w"}, "spec": {"parts": items}})
+    };
+    for (live, config, expected) in [
+        ("bd", "ade", "bade"),
+        ("abd", "dba", "dba"),
+        ("abde", "exb", "adexb"),
+        ("abd", "da", "bda"),
+        ("ab", "axb", "axb"),
+        ("ab", "xby", "axby"),
+        ("ab", "xy", "abxy"),
+        ("abc", "cda", "bcda"),
+    ] {
+        let live = try_apply("Widget", None, list(live), writer("other", 1), false).unwrap();
+        let done = applied("Widget", Some(&live), list(config));
+        let found = done["spec"]["parts"].as_array().unwrap().iter();
+        let found: String = found.filter_map(|part| part["name"].as_str()).collect();
+        assert_eq!(found, expected, "{config} over {}", live["spec"]["parts"]);
+    }
+}
+
+#[test]
+fn undeclared_fields_are_named_by_their_items() {
+    let config = json!({"spec": {"x": 1, "template": {"spec": {"containers": [{"name": "main", "bogus": 1}],
+        "tolerations": [{"odd": 1}]}}}});
+    let found = with_types("apps.v1.Deployment", |types| undeclared_fields(types, &config));
+    let expected = [
+        "spec.template.spec.containers[name=\"main\"].bogus",
+        "spec.template.spec.tolerations[0].odd",
+        "spec.x",
+    ];
+    let mut found = found;
+    found.sort();
+    assert_eq!(found, expected);
+}

@@ -172,6 +172,17 @@ pub(super) fn check_items(place: Option<TypeRef<'_>>, value: &Value, path: &str)
     }
 }
 
+/// Paths of the fields of a configuration that its type does not have; items of lists are named by what identifies them.
+pub fn undeclared_fields(types: TypeRef<'_>, config: &Value) -> Vec<String> {
+    crate::decode::unknown_fields_with(types, config, |place, value, index| {
+        let item = match parts(Some(place), value) {
+            Parts::List(list) => value.get(index).and_then(|item| list.item(item).ok()),
+            _ => None,
+        };
+        item.map_or_else(|| format!("[{index}]"), |item| printed(Step::Item(&item)))
+    })
+}
+
 /// The live value with a configuration laid over it. Live items keep their order among themselves, and so do the
 /// configuration's; new ones go where the configuration has them.
 pub(super) fn merge(place: Option<TypeRef<'_>>, live: Value, config: &Value) -> Value {

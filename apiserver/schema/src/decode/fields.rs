@@ -1,7 +1,5 @@
 //! Fields that a type does not have: named for field validation, or dropped.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
 use crate::model::{Shape, StructDef, TypeRef, find_field};
@@ -9,44 +7,69 @@ use crate::model::{Shape, StructDef, TypeRef, find_field};
 /// Paths of the fields of a value that its type does not have, as Kubernetes writes them (`spec.containers[0].colour`).
 /// At most 1,000 are named.
 pub fn unknown_fields(place: TypeRef<'_>, value: &Value) -> Vec<String> {
-    let mut unknown = Vec::new();
-    collect(place, value, &mut String::new(), &mut unknown);
-    unknown
+    unknown_fields_with(place, value, |_, _, index| format!("[{index}]"))
+}
+
+/// As [`unknown_fields`], with another way to name the items of a list: given its place, the list and the item's index.
+pub fn unknown_fields_with(
+    place: TypeRef<'_>,
+    value: &Value,
+    item: impl Fn(TypeRef<'_>, &Value, usize) -> String,
+) -> Vec<String> {
+    let mut search = Search {
+        item: &item,
+        path: String::new(),
+        unknown: Vec::new(),
+    };
+    search.collect(place, value);
+    search.unknown
 }
 
 const MAX_UNKNOWN: usize = 1_000;
 
-fn collect(place: TypeRef<'_>, value: &Value, path: &mut String, unknown: &mut Vec<String>) {
-    let Some(place) = place.formed(value) else { return };
-    let length = path.len();
-    match (place.shape.bare(), value) {
-        (Shape::Struct(id), Value::Object(object)) => {
-            let def = place.types.get(*id);
-            for (key, child) in object {
-                push_key(path, key);
-                match find_field(place.types, def, key) {
-                    Some(field) => collect(place.at(&field.shape), child, path, unknown),
-                    None if known(def, key) || unknown.len() >= MAX_UNKNOWN => {}
-                    None => unknown.push(path.clone()),
+/// Names an item of a list, given the list's place, the list and the item's index.
+type ItemName<'a> = dyn Fn(TypeRef<'_>, &Value, usize) -> String + 'a;
+
+struct Search<'a> {
+    item: &'a ItemName<'a>,
+    path: String,
+    unknown: Vec<String>,
+}
+
+impl Search<'_> {
+    fn collect(&mut self, place: TypeRef<'_>, value: &Value) {
+        let Some(place) = place.formed(value) else { return };
+        let length = self.path.len();
+        match (place.shape.bare(), value) {
+            (Shape::Struct(id), Value::Object(object)) => {
+                let def = place.types.get(*id);
+                for (key, child) in object {
+                    push_key(&mut self.path, key);
+                    match find_field(place.types, def, key) {
+                        Some(field) => self.collect(place.at(&field.shape), child),
+                        None if known(def, key) || self.unknown.len() >= MAX_UNKNOWN => {}
+                        None => self.unknown.push(self.path.clone()),
+                    }
+                    self.path.truncate(length);
                 }
-                path.truncate(length);
             }
-        }
-        (Shape::Map { value: shape, .. }, Value::Object(object)) => {
-            for (key, child) in object {
-                push_key(path, key);
-                collect(place.at(shape), child, path, unknown);
-                path.truncate(length);
+            (Shape::Map { value: shape, .. }, Value::Object(object)) => {
+                for (key, child) in object {
+                    push_key(&mut self.path, key);
+                    self.collect(place.at(shape), child);
+                    self.path.truncate(length);
+                }
             }
-        }
-        (Shape::List { element, .. }, Value::Array(items)) => {
-            for (index, child) in items.iter().enumerate() {
-                let _ = write!(path, "[{index}]");
-                collect(place.at(element), child, path, unknown);
-                path.truncate(length);
+            (Shape::List { element, .. }, Value::Array(items)) => {
+                for (index, child) in items.iter().enumerate() {
+                    let name = (self.item)(place, value, index);
+                    self.path.push_str(&name);
+                    self.collect(place.at(element), child);
+                    self.path.truncate(length);
+                }
             }
+            _ => {}
         }
-        _ => {}
     }
 }
 

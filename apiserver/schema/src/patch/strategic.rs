@@ -3,7 +3,7 @@
 //! Objects merge as in a merge patch. Lists are replaced, unless the field's type says that they merge: lists of objects by a
 //! merge key, lists of scalars as a set. Directives in the patch steer the rest:
 //!
-//! - `$patch: replace | delete | merge` in an object or in a list element,
+//! - `$patch: replace | delete` in an object or in a list element; Kubernetes names a third, `merge`, and refuses it,
 //! - `$retainKeys: [...]` in an object: all other keys of the current object go,
 //! - `$setElementOrder/f: [...]` beside a list `f`: the order of the elements that the sender knows,
 //! - `$deleteFromPrimitiveList/f: [...]`: scalars to take out of `f`.
@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use crate::model::{Scalar, Shape, TypeRef};
-use crate::status::Status;
+use crate::status::{Status, in_go};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -84,12 +84,11 @@ fn is_typed(types: TypeRef<'_>) -> bool {
 fn merge_object(types: TypeRef<'_>, mut current: Object, mut patch: Object) -> Result<Object, String> {
     match patch.remove(DIRECTIVE) {
         None => {}
-        Some(Value::String(directive)) if directive == "merge" => {}
         Some(Value::String(directive)) if directive == "replace" => {
             return Ok(plain_object(types, patch).unwrap_or_default());
         }
         Some(Value::String(directive)) if directive == "delete" => return Ok(Object::new()),
-        Some(other) => return Err(format!("unknown patch type: {other} in map: {}", Value::Object(patch))),
+        Some(other) => return Err(unknown_directive(other, patch)),
     }
     retain_keys(&mut current, &mut patch)?;
     order_lists(types, &mut current, &mut patch)?;
@@ -208,8 +207,7 @@ fn check_order(patch: &[Value], order: &[Value], merge_key: Option<&str>) -> Res
             .by_ref()
             .any(|other| identity(other, merge_key).is_ok_and(|other| other == key))
         {
-            let patch = Value::from(patch.to_vec());
-            let order = Value::from(order.to_vec());
+            let (patch, order) = (in_go(&Value::from(patch.to_vec())), in_go(&Value::from(order.to_vec())));
             return Err(format!(
                 "The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n"
             ));
@@ -248,13 +246,14 @@ fn merge_list(strategy: Strategy<'_>, mut old: Vec<Value>, new: Vec<Value>) -> R
     let mut replaces = false;
     for mut element in new {
         match take_directive(&mut element)?.as_deref() {
-            None | Some("merge") => changes.push(element),
+            None => changes.push(element),
+            Some("merge") => return Err("merging lists cannot yet be specified in the patch".to_owned()),
             Some("replace") => replaces = true,
             Some("delete") => {
                 let key = identity(&element, Some(merge_key))?;
                 old.retain(|item| identity(item, Some(merge_key)).ok().as_ref() != Some(&key));
             }
-            Some(other) => return Err(format!("unknown patch type: {other} in map: {element}")),
+            Some(other) => return Err(unknown_directive(other.into(), element)),
         }
     }
     if replaces {
@@ -304,17 +303,28 @@ fn take_directive(element: &mut Value) -> Result<Option<String>, String> {
     match element.as_object_mut().and_then(|fields| fields.remove(DIRECTIVE)) {
         None => Ok(None),
         Some(Value::String(directive)) => Ok(Some(directive)),
-        Some(other) => Err(format!("unknown patch type: {other} in map: {element}")),
+        Some(other) => Err(unknown_directive(other, element.take())),
     }
+}
+
+fn unknown_directive(directive: Value, place: impl Into<Value>) -> String {
+    let mut place = place.into();
+    let shown = in_go(&directive);
+    if let Some(fields) = place.as_object_mut() {
+        fields.insert(DIRECTIVE.to_owned(), directive);
+    }
+    format!("unknown patch type: {shown} in map: {}", in_go(&place))
 }
 
 /// What identifies an element of a merging list, as text.
 fn identity(element: &Value, merge_key: Option<&str>) -> Result<String, String> {
     match (element, merge_key) {
-        (Value::Object(fields), Some(merge_key)) => fields
-            .get(merge_key)
-            .map(ToString::to_string)
-            .ok_or_else(|| format!("map: {element} does not contain declared merge key: {merge_key}")),
+        (Value::Object(fields), Some(merge_key)) => fields.get(merge_key).map(ToString::to_string).ok_or_else(|| {
+            format!(
+                "map: {} does not contain declared merge key: {merge_key}",
+                in_go(element)
+            )
+        }),
         _ => Ok(element.to_string()),
     }
 }

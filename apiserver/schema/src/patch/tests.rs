@@ -61,16 +61,16 @@ fn env_lists_merge_by_name_in_the_senders_order() {
         json!({"$setElementOrder/env": [{"name": "B"}], "env": [{"name": "A", "value": "9"}]}),
         expect![[r#"
             400: The order in patch list:
-            [{"name":"A","value":"9"}]
+            [map[name:A value:9]]
              doesn't match $setElementOrder list:
-            [{"name":"B"}]
+            [map[name:B]]
         "#]],
     );
     check(
         "core.v1.Container",
         current.clone(),
         json!({"env": [{"value": "9"}]}),
-        expect![[r#"400: map: {"value":"9"} does not contain declared merge key: name"#]],
+        expect!["400: map: map[value:9] does not contain declared merge key: name"],
     );
     check(
         "core.v1.Container",
@@ -180,7 +180,7 @@ fn metadata_lists_merge() {
         "apps.v1.Deployment",
         json!({"metadata": {"labels": {"a": "1"}}}),
         json!({"metadata": {"labels": {"$patch": "destroy"}}}),
-        expect![[r#"400: unknown patch type: "destroy" in map: {}"#]],
+        expect!["400: unknown patch type: destroy in map: map[$patch:destroy]"],
     );
 }
 
@@ -353,5 +353,125 @@ proptest! {
         let found = order(&done["env"]);
         let found: Vec<&Value> = found.as_array().unwrap().iter().filter(|entry| wanted.contains(entry)).collect();
         prop_assert_eq!(found, wanted.iter().collect::<Vec<_>>());
+    }
+}
+
+/// What kubectl sends to get from what it applied last to what it wants: nulls and deletions for what is gone, elements for
+/// what is new or different, and the order of the whole.
+fn three_way(original: &Value, target: &Value) -> Value {
+    let mut patch = serde_json::Map::new();
+    let names = |list: &Value| -> Vec<Value> { list.as_array().into_iter().flatten().cloned().collect() };
+    let of = |list: &[Value], name: &Value| list.iter().find(|entry| entry["name"] == *name).cloned();
+    let (before, after) = (names(&original["env"]), names(&target["env"]));
+    let mut changes: Vec<Value> = Vec::new();
+    for entry in &after {
+        match of(&before, &entry["name"]) {
+            Some(old) if old == *entry => {}
+            Some(old) if !old["value"].is_null() && entry["value"].is_null() => {
+                changes.push(json!({"name": entry["name"], "value": null}));
+            }
+            _ => changes.push(entry.clone()),
+        }
+    }
+    for entry in &before {
+        if of(&after, &entry["name"]).is_none() {
+            changes.push(json!({"$patch": "delete", "name": entry["name"]}));
+        }
+    }
+    if !changes.is_empty() || before != after {
+        patch.insert("$setElementOrder/env".to_owned(), order(&target["env"]));
+    }
+    if !changes.is_empty() {
+        patch.insert("env".to_owned(), changes.into());
+    }
+    let fields = |value: &Value| value["labels"].as_object().cloned().unwrap_or_default();
+    let (before, after) = (fields(original), fields(target));
+    let mut labels: serde_json::Map<String, Value> = after.clone();
+    labels.retain(|key, value| before.get(key) != Some(value));
+    labels.extend(
+        before
+            .into_iter()
+            .filter(|(key, _)| !after.contains_key(key))
+            .map(|(key, _)| (key, Value::Null)),
+    );
+    if !labels.is_empty() {
+        patch.insert("labels".to_owned(), labels.into());
+    }
+    patch.into()
+}
+
+/// A patch of a container and of its pod's labels, applied where each belongs.
+fn apply_both(mut live: Value, mut patch: Value) -> Value {
+    let labels = patch.as_object_mut().unwrap().remove("labels");
+    let meta = json!({"labels": live["labels"].take()});
+    let meta = strategic(
+        "meta.v1.ObjectMeta",
+        meta,
+        labels.map_or(json!({}), |labels| json!({"labels": labels})),
+    );
+    let env = json!({"env": live["env"].take()});
+    let done = strategic("core.v1.Container", env, patch).unwrap();
+    json!({"env": done["env"], "labels": meta.unwrap()["labels"]})
+}
+
+fn labels() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map("[a-d]", "[xy]", 0..4).prop_map(|labels| json!(labels))
+}
+
+proptest! {
+    /// Over what was applied last, and over that with additions of others, the difference leads to what is wanted; the
+    /// additions stay.
+    #[test]
+    fn a_three_way_difference_reaches_its_target(
+        (old_env, new_env) in (env(), env()),
+        (old_labels, new_labels) in (labels(), labels()),
+        place in 0..4usize,
+    ) {
+        let original = json!({"env": old_env, "labels": old_labels});
+        let target = json!({"env": new_env, "labels": new_labels});
+        let patch = three_way(&original, &target);
+        let list = |value: &Value| value["env"].as_array().cloned().unwrap_or_default();
+        let done = apply_both(original.clone(), patch.clone());
+        prop_assert_eq!(list(&done), list(&target));
+        prop_assert_eq!(&done["labels"], &target["labels"]);
+
+        let mut live = original;
+        let added = json!({"name": "Z", "value": "server"});
+        let entries = live["env"].as_array_mut().unwrap();
+        entries.insert(place.min(entries.len()), added.clone());
+        live["labels"]["z"] = json!("server");
+        let done = apply_both(live, patch);
+        let (mine, others): (Vec<Value>, Vec<Value>) = list(&done).into_iter().partition(|entry| entry["name"] != "Z");
+        prop_assert_eq!(mine, list(&target));
+        prop_assert_eq!(others, vec![added]);
+        let mut wanted = target["labels"].clone();
+        wanted["z"] = json!("server");
+        prop_assert_eq!(&done["labels"], &wanted);
+    }
+}
+
+#[test]
+fn directives_that_kubernetes_refuses() {
+    for (patch, expected) in [
+        (
+            json!({"env": [{"$patch": "merge", "name": "A"}]}),
+            "merging lists cannot yet be specified in the patch",
+        ),
+        (
+            json!({"resources": {"$patch": "merge"}}),
+            "unknown patch type: merge in map: map[$patch:merge]",
+        ),
+        (
+            json!({"env": [{"$patch": "x", "name": "A"}]}),
+            "unknown patch type: x in map: map[$patch:x name:A]",
+        ),
+        (
+            json!({"$setElementOrder/env": [{"name": "A"}], "env": [{"name": "Z", "value": "1"}]}),
+            "The order in patch list:\n[map[name:Z value:1]]\n doesn't match $setElementOrder list:\n[map[name:A]]\n",
+        ),
+    ] {
+        let current = json!({"env": [{"name": "A", "value": "1"}], "resources": {"limits": {}}});
+        let refused = strategic("core.v1.Container", current, patch).unwrap_err();
+        assert_eq!((refused.code, refused.message.as_str()), (400, expected));
     }
 }

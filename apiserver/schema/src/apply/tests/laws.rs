@@ -75,6 +75,28 @@ proptest! {
         prop_assert_eq!(one.pointer("/metadata/managedFields"), two.pointer("/metadata/managedFields"));
     }
 
+    /// A field that is not applied any more goes, when nobody else owns it, and its owner's entry does not name it. What an
+    /// update wrote beside it stays.
+    #[test]
+    fn dropping_a_field_releases_it(config in widget("abc"), free in "[xyz]", which in 0..4usize) {
+        let kinds = ["parts", "colors", "labels", "free"];
+        let dropped = kinds[which];
+        prop_assume!(config["spec"].get(dropped).is_some());
+        let live = apply(None, &config, "one", 1);
+        let mut beside = live.clone();
+        beside["metadata"]["labels"] = json!({free.as_str(): "1"});
+        let live = updated("Widget", Some(&live), beside, writer("other", 2));
+        let mut less = config.clone();
+        less["spec"].as_object_mut().unwrap().remove(dropped);
+        let done = apply(Some(&live), &less, "one", 3);
+        prop_assert!(done["spec"].get(dropped).is_none());
+        prop_assert_eq!(done.pointer("/metadata/labels"), live.pointer("/metadata/labels"));
+        let owners = done["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let own = owners.iter().find(|entry| entry["manager"] == "one");
+        let path = format!("/fieldsV1/f:spec/f:{dropped}");
+        prop_assert!(own.is_none_or(|own| own.pointer(&path).is_none()));
+    }
+
     /// What one applier adds beside another and gives up again leaves no trace.
     #[test]
     fn giving_up_restores(left in widget("abc"), right in widget("xyz")) {
