@@ -140,7 +140,7 @@ fn split_items(list: Option<&mut Value>, key: &str, names: &[&str]) -> Option<Va
             rests.push(Value::Object(rest));
         }
     }
-    (!rests.is_empty()).then(|| Value::Array(rests))
+    (!rests.is_empty()).then_some(Value::Array(rests))
 }
 
 /// The way back of [`split_items`]: an element that is gone, or new, has no rest.

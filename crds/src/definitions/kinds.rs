@@ -331,7 +331,6 @@ pub(super) const KINDS: &[Row] = &[
         status: true,
         category: false,
         versions: only!(EXPORT_COLUMNS, "export"),
-        ..PLAIN
     },
     Row {
         group: "multicluster.x-k8s.io",
@@ -343,7 +342,6 @@ pub(super) const KINDS: &[Row] = &[
         status: true,
         category: false,
         versions: only!(IMPORT_COLUMNS, "import"),
-        ..PLAIN
     },
     Row {
         group: "placement.flotilla.dev",
