@@ -65,7 +65,7 @@ struct Request {
 
 /// A request that was refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Rejection {
+struct Refusal {
     name: String,
     r#type: &'static str,
     operation: &'static str,
@@ -85,7 +85,7 @@ pub(super) struct Counts {
     durations: Family<Duration, Histogram, fn() -> Histogram>,
     requests: Family<Request, Counter>,
     // Gauges, because the encoder would add `_total` to the names of counters, and these have none.
-    rejections: Family<Rejection, Gauge>,
+    rejections: Family<Refusal, Gauge>,
     failed_open: Family<Open, Gauge>,
 }
 
@@ -155,7 +155,7 @@ impl Counts {
             self.failed_open.get_or_create(&labels).inc();
         }
         if let Some(error_type) = outcome.error() {
-            let labels = Rejection {
+            let labels = Refusal {
                 name: name.clone(),
                 r#type,
                 operation,
