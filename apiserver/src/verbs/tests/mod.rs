@@ -48,10 +48,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(profile: Profile) -> Self {
+        Self::start_on(Backend::Memory, None, profile).await
+    }
+
+    /// A server whose database may not grow beyond some bytes.
+    pub(crate) async fn start_on(backend: Backend, file_bytes: Option<u64>, profile: Profile) -> Self {
         let clock = Arc::new(TestClock(AtomicU64::new(0)));
         let random: Arc<dyn Random> = Arc::new(TestRandom::default());
-        let mut options = Options::new(Backend::Memory, clock.clone(), random.clone());
+        let mut options = Options::new(backend, clock.clone(), random.clone());
         options.retention = Duration::from_hours(1);
+        options.file_bytes = file_bytes;
         let store = Store::open(options).await.unwrap();
         let config = Config {
             profile,

@@ -1,8 +1,10 @@
 //! Create and update.
 
+use schema::clock::Random;
 use serde_json::{Value, json};
+use storage::Backend;
 
-use super::{Server, value};
+use super::{Server, TestRandom, value};
 use crate::api::Profile;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -367,4 +369,49 @@ async fn secrets_take_plain_text() {
     assert_eq!(made["data"], json!({"a": "YQ==", "b": "Yg=="}));
     assert!(made.get("stringData").is_none());
     assert_eq!(made["type"], "Opaque");
+}
+
+/// Who writes is told what is wrong and what to do; everybody else is not concerned.
+#[tokio::test]
+async fn a_full_disk_is_507_and_reads_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.db");
+    let server = Server::start_on(Backend::Sqlite { path }, Some(8 << 20), Profile::Hub).await;
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let bits = TestRandom::default();
+    let large = |name: &str| {
+        // What does not become smaller.
+        let words: Vec<String> = (0..20_000).map(|_| format!("{:032x}", bits.bits())).collect();
+        json!({"metadata": {"name": name}, "data": {"words": words.concat()}})
+    };
+    let mut made = 0;
+    let status = loop {
+        assert!(made < 50, "it is never full");
+        match server.send(&format!("POST {maps}"), large(&format!("m{made}"))).await {
+            Ok(_) => made += 1,
+            Err(status) => break status,
+        }
+    };
+    assert!(made > 0);
+    let reason = serde_json::to_value(&status.reason).unwrap();
+    assert_eq!((status.code, reason), (507, json!("InsufficientStorage")));
+    for part in [
+        "the disk of the hub is full (",
+        "nothing was written",
+        "Make room where the hub keeps its data",
+    ] {
+        assert!(status.message.contains(part), "{status}");
+    }
+    server.ok(&format!("GET {maps}/m0"), ()).await;
+    server
+        .check(
+            &format!("GET {maps}/m{made}"),
+            (),
+            &format!("404 NotFound: configmaps \"m{made}\" not found"),
+        )
+        .await;
+    assert_eq!(
+        server.ok(&format!("GET {maps}"), ()).await.as_array().map(Vec::len),
+        Some(made)
+    );
 }
