@@ -105,7 +105,7 @@ fn wanted((name, namespace, label, field): Wish, events: &[Event]) -> Vec<u64> {
         name.is_none_or(|index| entry.name() == format!("n{index}"))
             && namespace != Some(false)
             && label.is_none_or(|value| labels.get("value") == Some(&value.to_string()))
-            && field.is_none_or(|value| entry.value()["data"]["value"] == value.to_string())
+            && field.is_none_or(|value| entry.value()["data"]["value"].as_str() == Some(value.to_string().as_str()))
     };
     let cares = |event: &&Event| has(&event.entry) || event.previous.as_ref().is_some_and(|before| has(before));
     events
