@@ -22,6 +22,9 @@ pub enum AgentError {
     /// Somebody else's object is in the way.
     #[error("{0}")]
     Refused(String),
+    /// A script of a user failed; its author must change it.
+    #[error("{0}")]
+    Interpreter(#[from] interpreter::InterpretError),
     /// A manifest without `metadata.name`.
     #[error("metadata.name: a manifest of the Work has no name")]
     Nameless,
@@ -51,7 +54,7 @@ impl AgentError {
                 400 | 422 => ErrorClass::AwaitChange,
                 _ => ErrorClass::Retry,
             },
-            Self::UnknownKind { .. } | Self::Refused(_) => ErrorClass::AwaitChange,
+            Self::UnknownKind { .. } | Self::Refused(_) | Self::Interpreter(_) => ErrorClass::AwaitChange,
             Self::Nameless => ErrorClass::UserInput,
         }
     }

@@ -120,7 +120,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
     let applier = Arc::new(Applier {
         hub: hub.clone(),
         member: member.clone(),
-        interpreter: Interpreter,
+        interpreter: Interpreter::default(),
         clock,
         execution_namespace: execution_namespace.clone(),
         works: works.clone(),

@@ -42,6 +42,9 @@ pub enum Error {
     /// Something that a user must provide is not there.
     #[error("waiting for {0}")]
     Missing(String),
+    /// A script of a user failed; its author must change it.
+    #[error("{0}")]
+    Interpreter(#[from] interpreter::InterpretError),
 }
 
 impl Error {
@@ -50,7 +53,7 @@ impl Error {
         match self {
             Self::Hub(status) => status.code == 409,
             Self::Waiting(_) => true,
-            Self::Unreadable(..) | Self::Missing(_) => false,
+            Self::Unreadable(..) | Self::Missing(_) | Self::Interpreter(_) => false,
         }
     }
 }

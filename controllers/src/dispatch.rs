@@ -20,6 +20,7 @@ use crate::detect::plan::{changed_by_federation, content_changed};
 use crate::detect::reconcile::Trigger;
 use crate::detect::skip::skipped_group;
 use crate::index::ClusterNews;
+use crate::interpret;
 use crate::kinds;
 use crate::lag::Lag;
 use crate::names;
@@ -80,6 +81,7 @@ impl Dispatcher {
             &kinds::TAINT_POLICY,
             &kinds::REMEDY,
             &kinds::QUOTA,
+            &kinds::CUSTOMIZATION,
             &kinds::NAMESPACE,
             &kinds::CRD,
         ]
@@ -212,6 +214,10 @@ impl Dispatcher {
                 queues.quota.add(change.entry.key().clone());
             }
             queues.look_for_quota(change.entry.namespace());
+            return;
+        }
+        if *resource == kinds::CUSTOMIZATION.group_resource {
+            interpret::customize(&self.context);
             return;
         }
         for (kind, queue) in [

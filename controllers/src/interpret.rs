@@ -2,25 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use interpreter::{ClusterStatus, Interpreter};
+use interpreter::{ClusterStatus, InterpretError, Interpreter};
 use serde_json::Value;
 
 use crate::aggregate::plan::Item;
 use crate::bind::plan::Replicas;
 use crate::context::Context;
+use crate::kinds;
 use crate::render::plan::Target;
 
+/// Takes the customizations over as they are now. Objects are asked about anew when they next change.
+pub(crate) fn customize(context: &Context) {
+    let all = context.hub.list(&kinds::CUSTOMIZATION.group_resource, None);
+    let all: Vec<Value> = all.iter().map(|entry| entry.value()).collect();
+    context.interpreter.customize(&all);
+}
+
 /// Replicas of a template, for kinds that have them.
-pub(crate) fn replicas(interpreter: Interpreter, template: &Value) -> Option<Replicas> {
+pub(crate) fn replicas(interpreter: &Interpreter, template: &Value) -> Result<Option<Replicas>, InterpretError> {
     let replicas = interpreter.replicas(template)?;
-    Some(Replicas {
+    Ok(replicas.map(|replicas| Replicas {
         count: replicas.count,
         requirements: replicas.requirements,
-    })
+    }))
 }
 
 /// What must be beside a template in a member, as `DependentObjectReference`s.
-pub(crate) fn dependencies(context: &Context, template: &Value) -> Vec<Value> {
+pub(crate) fn dependencies(context: &Context, template: &Value) -> Result<Vec<Value>, InterpretError> {
     context.interpreter.dependencies(template)
 }
 
@@ -31,18 +39,27 @@ pub(crate) fn pruned(mut template: Value) -> Value {
 }
 
 /// The template with its status added up from what the clusters report; `None` when that changes nothing.
-pub(crate) fn aggregated(interpreter: Interpreter, template: &Value, items: &[Item]) -> Option<Value> {
+pub(crate) fn aggregated(
+    interpreter: &Interpreter,
+    template: &Value,
+    items: &[Item],
+) -> Result<Option<Value>, InterpretError> {
     let items: Vec<ClusterStatus> = items
         .iter()
         .map(|item| ClusterStatus {
             cluster: item.cluster.clone(),
             status: item.status.clone(),
+            applied: item.applied,
+            applied_message: item.message.clone(),
+            health: item.health.clone(),
         })
         .collect();
     let status = interpreter.aggregate_status(template, &items)?;
-    let mut want = template.clone();
-    want["status"] = status;
-    Some(want)
+    Ok(status.map(|status| {
+        let mut want = template.clone();
+        want["status"] = status;
+        want
+    }))
 }
 
 /// The completions of a Job that is divided, shared out like its replicas; `None` for anything else.

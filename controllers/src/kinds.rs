@@ -52,6 +52,8 @@ kinds! {
     REMEDY = "remedy.karmada.io" "v1alpha1" "remedies" "Remedy" false;
     /// Limits of a namespace over all clusters.
     QUOTA = "policy.karmada.io" "v1alpha1" "federatedresourcequotas" "FederatedResourceQuota" true;
+    /// Scripts of users that say what a kind means.
+    CUSTOMIZATION = "config.karmada.io" "v1alpha1" "resourceinterpretercustomizations" "ResourceInterpreterCustomization" false;
     /// Why a namespaced template is where it is.
     EXPLANATION = "placement.flotilla.dev" "v1alpha1" "explanations" "Explanation" true;
     /// Why a cluster-scoped template is where it is.

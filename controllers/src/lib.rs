@@ -129,7 +129,7 @@ pub async fn run(
         events: recorder,
         index: index::Index::default(),
         queues: Queues::default(),
-        interpreter: interpreter::Interpreter,
+        interpreter: interpreter::Interpreter::default(),
     });
     let mut tasks = JoinSet::new();
     for writer in writers {

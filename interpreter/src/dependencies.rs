@@ -125,12 +125,12 @@ fn volume(volume: &Value, needs: &mut Needs) {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::Interpreter;
+    use crate::builtin::BuiltIn;
 
     /// Dependencies of an object as `Kind/name`.
     fn names(object: &Value) -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let dependencies = Interpreter.dependencies(object);
+        let dependencies = BuiltIn.dependencies(object);
         dependencies
             .iter()
             .map(|found| format!("{}/{}", text(&found["kind"]), text(&found["name"])))
@@ -219,7 +219,7 @@ mod tests {
         let object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"namespace": "shop"},
             "spec": {"tls": [{"hosts": ["a"], "secretName": "cert"}, {"hosts": ["b"]}, {"secretName": "cert"}]}});
         let expected = json!([{"apiVersion": "v1", "kind": "Secret", "name": "cert", "namespace": "shop"}]);
-        assert_eq!(Value::from(Interpreter.dependencies(&object)), expected);
+        assert_eq!(Value::from(BuiltIn.dependencies(&object)), expected);
     }
 
     #[test]

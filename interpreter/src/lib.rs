@@ -1,12 +1,19 @@
 //! What a kind means to a federation: its replicas, its health, which status to bring back and how to add it up, which fields a
 //! member keeps, what never travels.
 //!
-//! One table ([`rules`]) maps a kind to a [`rules::Rule`] of functions; a kind that is not in it gets the general behaviour: no
-//! replicas, its whole status reflected, healthy. Start with [`Interpreter`]. The rules are Karmada's native ones (§4.2).
+//! Three layers answer, the first that can: scripts of users ([`customize`]), rules of other projects' kinds as data
+//! ([`declared`]), Karmada's native rules ([`rules`], §4.2). A kind that nobody knows has no replicas, its whole status is
+//! reflected, and its health is judged by the common conventions ([`conventions`]). Start with [`Interpreter`].
 //!
 //! Never here: clocks, I/O, or what a controller does with the answer.
 
+mod builtin;
+mod conventions;
+mod customize;
+mod declared;
 mod dependencies;
+mod error;
+mod lua;
 pub mod prune;
 pub mod requests;
 mod rules;
@@ -14,11 +21,20 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use serde_json::Value;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Answers questions about objects of any kind.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Interpreter;
+use serde_json::{Value, json};
+
+use builtin::BuiltIn;
+use customize::Customizations;
+pub use customize::check_script;
+pub use error::InterpretError;
+
+/// Answers questions about objects of any kind. Clones share the customizations.
+#[derive(Debug, Clone, Default)]
+pub struct Interpreter {
+    customizations: Arc<RwLock<Arc<Customizations>>>,
+}
 
 /// Replicas of a workload and what each needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,80 +66,228 @@ impl Health {
 }
 
 /// The status that one cluster reflected.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClusterStatus {
     /// Cluster name.
     pub cluster: String,
     /// What [`Interpreter::reflect_status`] gave there; absent when nothing has come yet.
     pub status: Option<Value>,
+    /// Whether the object is as it should be there.
+    pub applied: bool,
+    /// Why it is not.
+    pub applied_message: String,
+    /// What [`Interpreter::interpret_health`] gave there.
+    pub health: String,
 }
 
 impl Interpreter {
+    /// Takes over the present `ResourceInterpreterCustomization`s, all of them. Scripts that cannot be read are left out: the
+    /// rules below answer; admission refuses such scripts, so they are nobody's.
+    pub fn customize<'a>(&self, all: impl IntoIterator<Item = &'a Value>) {
+        let next = Arc::new(self.customizations().next(all));
+        *self.customizations.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    fn customizations(&self) -> Arc<Customizations> {
+        self.customizations
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// `InterpretReplica`: replicas and requirements; `None` for a kind that has no replicas.
-    pub fn replicas(&self, object: &Value) -> Option<Replicas> {
-        rules::of(object)
-            .and_then(|rule| rule.replicas)
-            .map(|replicas| replicas(object))
+    pub fn replicas(&self, object: &Value) -> Result<Option<Replicas>, InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(object).and_then(|rules| rules.replicas.as_ref()) else {
+            return Ok(BuiltIn.replicas(object));
+        };
+        const FUNCTION: &str = "GetReplicas";
+        let mut answers = script.call_many(FUNCTION, std::slice::from_ref(object), &[&[object], &[object]])?;
+        let requirements = answers
+            .pop()
+            .filter(|value| value.as_object().is_some_and(|fields| !fields.is_empty()));
+        let count = answers.pop().unwrap_or_default();
+        let count = count.as_i64().ok_or_else(|| shape(FUNCTION, "number", &count))?;
+        Ok(Some(Replicas { count, requirements }))
+    }
+
+    /// `InterpretComponent`: name, replicas and requirements of each part of a workload that has several.
+    pub fn components(&self, object: &Value) -> Result<Option<Vec<Value>>, InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(object).and_then(|rules| rules.components.as_ref()) else {
+            return Ok(BuiltIn.components(object));
+        };
+        const FUNCTION: &str = "GetComponents";
+        match script.call(FUNCTION, std::slice::from_ref(object), &[])? {
+            Value::Null => Ok(None),
+            Value::Array(parts) => Ok(Some(parts)),
+            other => Err(shape(FUNCTION, "table", &other)),
+        }
     }
 
     /// `ReviseReplica`: gives a manifest another number of replicas. Kinds without replicas, and objects without the field, stay as
     /// they are.
-    pub fn revise_replicas(&self, object: &mut Value, count: i64) {
-        if let Some(field) = rules::of(object).and_then(|rule| rule.replica_field)
-            && let Some(replicas) = object.get_mut("spec").and_then(|spec| spec.get_mut(field))
-        {
-            *replicas = count.into();
-        }
+    pub fn revise_replicas(&self, object: &mut Value, count: i64) -> Result<(), InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(object).and_then(|rules| rules.revise.as_ref()) else {
+            BuiltIn.revise_replicas(object, count);
+            return Ok(());
+        };
+        *object = whole("ReviseReplica", script, &[object.clone(), json!(count)], &[object])?;
+        Ok(())
     }
 
     /// `Retain`: the desired object with the fields that the member owns taken from what is there.
-    pub fn retain(&self, mut desired: Value, observed: &Value) -> Value {
-        if let Some(retain) = rules::of(&desired).and_then(|rule| rule.retain) {
-            retain(&mut desired, observed);
-        }
-        desired
+    pub fn retain(&self, desired: Value, observed: &Value) -> Result<Value, InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(&desired).and_then(|rules| rules.retain.as_ref()) else {
+            return Ok(BuiltIn.retain(desired, observed));
+        };
+        whole(
+            "Retain",
+            script,
+            &[desired.clone(), observed.clone()],
+            &[&desired, observed],
+        )
     }
 
     /// `InterpretStatus`: what of the status travels back; the whole of it unless the kind says otherwise.
-    pub fn reflect_status(&self, object: &Value) -> Option<Value> {
-        match rules::of(object).and_then(|rule| rule.reflect) {
-            Some(reflect) => reflect(object),
-            None => object.get("status").filter(|status| !status.is_null()).cloned(),
+    pub fn reflect_status(&self, object: &Value) -> Result<Option<Value>, InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(object).and_then(|rules| rules.reflect.as_ref()) else {
+            return Ok(BuiltIn.reflect_status(object));
+        };
+        const FUNCTION: &str = "ReflectStatus";
+        match script.call(FUNCTION, std::slice::from_ref(object), &[&object["status"]])? {
+            Value::Null => Ok(None),
+            Value::Array(items) if items.is_empty() => Ok(None),
+            status @ Value::Object(_) => Ok(Some(status)),
+            other => Err(shape(FUNCTION, "table", &other)),
         }
     }
 
     /// Whether the kind has a rule for `AggregateStatus` at all.
     pub fn aggregates(&self, template: &Value) -> bool {
-        rules::of(template).is_some_and(|rule| rule.aggregate.is_some())
+        let customized = self.customizations();
+        let scripted = customized.of(template).is_some_and(|rules| rules.aggregate.is_some());
+        scripted || BuiltIn.aggregates(template)
     }
 
     /// `AggregateStatus`: the status of the template from those of the clusters; `None` when the kind has no rule, or when
     /// nothing changes.
-    pub fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Option<Value> {
-        let aggregate = rules::of(template).and_then(|rule| rule.aggregate)?;
-        let status = aggregate(template, items)?;
-        let before = &template["status"];
-        // A status that says nothing is as good as none.
-        let nothing = before.is_null() && status.as_object().is_some_and(serde_json::Map::is_empty);
-        (!nothing && *before != status).then_some(status)
+    pub fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Result<Option<Value>, InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(template).and_then(|rules| rules.aggregate.as_ref()) else {
+            return Ok(BuiltIn.aggregate_status(template, items));
+        };
+        let items: Vec<Value> = items.iter().map(ClusterStatus::to_value).collect();
+        let mut object = whole(
+            "AggregateStatus",
+            script,
+            &[template.clone(), Value::Array(items)],
+            &[template],
+        )?;
+        let status = object["status"].take();
+        Ok((!status.is_null() && status != template["status"]).then_some(status))
     }
 
-    /// `InterpretHealth`: a kind without a rule is healthy.
-    pub fn interpret_health(&self, object: &Value) -> Health {
-        match rules::of(object)
-            .and_then(|rule| rule.healthy)
-            .map(|healthy| healthy(object))
-        {
-            None | Some(true) => Health::Healthy,
-            Some(false) => Health::Unhealthy,
+    /// `InterpretHealth`: whether it does what it should.
+    pub fn interpret_health(&self, object: &Value) -> Result<Health, InterpretError> {
+        let customized = self.customizations();
+        let Some(script) = customized.of(object).and_then(|rules| rules.health.as_ref()) else {
+            return Ok(BuiltIn.interpret_health(object));
+        };
+        const FUNCTION: &str = "InterpretHealth";
+        match script.call(FUNCTION, std::slice::from_ref(object), &[])? {
+            Value::Bool(true) => Ok(Health::Healthy),
+            Value::Bool(false) => Ok(Health::Unhealthy),
+            other => Err(shape(FUNCTION, "boolean", &other)),
         }
     }
 
-    /// `InterpretDependency`: what must be in a member beside the object, as `DependentObjectReference`s; each once.
-    pub fn dependencies(&self, object: &Value) -> Vec<Value> {
-        rules::of(object)
-            .and_then(|rule| rule.dependencies)
-            .map(|dependencies| dependencies(object))
-            .unwrap_or_default()
+    /// `InterpretDependency`: what must be in a member beside the object, as `DependentObjectReference`s; each once. The answers
+    /// of several customizations go together.
+    pub fn dependencies(&self, object: &Value) -> Result<Vec<Value>, InterpretError> {
+        const FUNCTION: &str = "GetDependencies";
+        const ORDER: [&str; 4] = ["apiVersion", "kind", "namespace", "name"];
+        let customized = self.customizations();
+        let scripts = customized
+            .of(object)
+            .map(|rules| rules.dependencies.as_slice())
+            .unwrap_or_default();
+        if scripts.is_empty() {
+            return Ok(BuiltIn.dependencies(object));
+        }
+        let mut found = Vec::new();
+        for script in scripts {
+            match script.call(FUNCTION, std::slice::from_ref(object), &[])? {
+                Value::Null => {}
+                Value::Array(items) => found.extend(items),
+                other => return Err(shape(FUNCTION, "table", &other)),
+            }
+        }
+        let key = |item: &Value| ORDER.map(|field| item[field].as_str().unwrap_or_default().to_owned());
+        found.sort_by_cached_key(key);
+        found.dedup();
+        Ok(found)
     }
+}
+
+impl ClusterStatus {
+    /// As scripts see it.
+    fn to_value(&self) -> Value {
+        let mut item = json!({"clusterName": self.cluster, "applied": self.applied});
+        if let Some(status) = &self.status {
+            item["status"] = status.clone();
+        }
+        for (field, text) in [("appliedMessage", &self.applied_message), ("health", &self.health)] {
+            if !text.is_empty() {
+                item[field] = json!(text);
+            }
+        }
+        item
+    }
+}
+
+/// Calls a function that answers with a whole object.
+fn whole(
+    function: &'static str,
+    script: &lua::Script,
+    arguments: &[Value],
+    references: &[&Value],
+) -> Result<Value, InterpretError> {
+    let object = script.call(function, arguments, references)?;
+    // Whatever else a script changes, it answers about the object that it was asked about.
+    let same = |path: &[&str]| {
+        let of = |object: &Value| path.iter().fold(object, |at, step| &at[*step]).clone();
+        references.first().is_none_or(|known| of(known) == of(&object))
+    };
+    if !object.is_object() {
+        return Err(shape(function, "table", &object));
+    }
+    if [
+        &["apiVersion"][..],
+        &["kind"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+    ]
+    .into_iter()
+    .all(same)
+    {
+        return Ok(object);
+    }
+    let message = "the returned object has another kind or name".to_owned();
+    Err(InterpretError::Script { function, message })
+}
+
+fn shape(function: &'static str, wanted: &str, got: &Value) -> InterpretError {
+    let got = match got {
+        Value::Null => "nil",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) | Value::Object(_) => "table",
+    };
+    let message = format!("expect the returned requires type is {wanted} but got {got}");
+    InterpretError::Script { function, message }
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::builtin::BuiltIn;
 use crate::prune::prune;
 
 fn deployment() -> Value {
@@ -16,90 +17,88 @@ fn item(cluster: &str, status: Value) -> ClusterStatus {
     ClusterStatus {
         cluster: cluster.to_owned(),
         status: (!status.is_null()).then_some(status),
+        ..ClusterStatus::default()
     }
 }
 
 #[test]
 fn replicas_come_with_what_each_needs() {
-    let found = Interpreter.replicas(&deployment()).unwrap();
+    let found = BuiltIn.replicas(&deployment()).unwrap();
     assert_eq!(found.count, 2);
     assert_eq!(
         found.requirements.unwrap()["resourceRequest"],
         json!({"cpu": "300m", "memory": "1Gi"})
     );
     assert_eq!(
-        Interpreter.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})),
+        BuiltIn.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})),
         None
     );
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5, "completions": 3}});
-    assert_eq!(Interpreter.replicas(&job).unwrap().count, 3);
+    assert_eq!(BuiltIn.replicas(&job).unwrap().count, 3);
 }
 
 #[test]
 fn revising_changes_the_kinds_own_field_and_only_when_it_is_there() {
     let mut object = deployment();
-    Interpreter.revise_replicas(&mut object, 9);
+    BuiltIn.revise_replicas(&mut object, 9);
     assert_eq!(object["spec"]["replicas"], 9);
     let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5}});
-    Interpreter.revise_replicas(&mut job, 2);
+    BuiltIn.revise_replicas(&mut job, 2);
     assert_eq!(job["spec"], json!({"parallelism": 2}));
     let mut none = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {}});
-    Interpreter.revise_replicas(&mut none, 2);
+    BuiltIn.revise_replicas(&mut none, 2);
     assert_eq!(none["spec"], json!({}));
 }
 
 #[test]
 fn a_deployment_reflects_counts_and_generations() {
-    let reflected = Interpreter.reflect_status(&deployment()).unwrap();
+    let reflected = BuiltIn.reflect_status(&deployment()).unwrap();
     assert_eq!(
         reflected,
         json!({"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 3,
             "generation": 3, "resourceTemplateGeneration": 7})
     );
     let fresh = json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {}});
-    assert_eq!(Interpreter.reflect_status(&fresh), None);
+    assert_eq!(BuiltIn.reflect_status(&fresh), None);
 }
 
 #[test]
 fn a_stateful_set_does_not_reflect_its_observed_generation() {
     let mut object = deployment();
     object["kind"] = json!("StatefulSet");
-    assert_eq!(
-        Interpreter.reflect_status(&object).unwrap().get("observedGeneration"),
-        None
-    );
+    assert_eq!(BuiltIn.reflect_status(&object).unwrap().get("observedGeneration"), None);
 }
 
 #[test]
 fn a_service_reflects_its_load_balancer_or_nothing() {
     let mut service =
         json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}, "status": {"loadBalancer": {}}});
-    assert_eq!(Interpreter.reflect_status(&service), None);
-    assert_eq!(Interpreter.interpret_health(&service), Health::Healthy);
+    assert_eq!(BuiltIn.reflect_status(&service), None);
+    assert_eq!(BuiltIn.interpret_health(&service), Health::Healthy);
     service["spec"]["type"] = json!("LoadBalancer");
-    assert_eq!(Interpreter.interpret_health(&service), Health::Unhealthy);
+    assert_eq!(BuiltIn.interpret_health(&service), Health::Unhealthy);
     service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
-    assert_eq!(Interpreter.interpret_health(&service), Health::Healthy);
-    assert_eq!(Interpreter.reflect_status(&service).unwrap(), service["status"]);
+    assert_eq!(BuiltIn.interpret_health(&service), Health::Healthy);
+    assert_eq!(BuiltIn.reflect_status(&service).unwrap(), service["status"]);
     service["status"] = Value::Null;
-    assert_eq!(Interpreter.reflect_status(&service), None);
+    assert_eq!(BuiltIn.reflect_status(&service), None);
 }
 
 #[test]
 fn health_of_a_deployment_needs_its_own_generation() {
     let mut object = deployment();
-    assert_eq!(Interpreter.interpret_health(&object), Health::Healthy);
+    assert_eq!(BuiltIn.interpret_health(&object), Health::Healthy);
     object["metadata"]["generation"] = json!(4);
-    assert_eq!(Interpreter.interpret_health(&object), Health::Unhealthy);
+    assert_eq!(BuiltIn.interpret_health(&object), Health::Unhealthy);
     object["metadata"]["generation"] = json!(3);
     object["status"]["availableReplicas"] = json!(1);
-    assert_eq!(Interpreter.interpret_health(&object), Health::Unhealthy);
+    assert_eq!(BuiltIn.interpret_health(&object), Health::Unhealthy);
 }
 
 /// A template of generation 7 and what two clusters report.
 fn aggregated(first: Value, second: Value) -> Value {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
-    Interpreter
+    BuiltIn
         .aggregate_status(&template, &[item("a", first), item("b", second)])
         .unwrap_or_default()
 }
@@ -125,7 +124,7 @@ fn counts_add_up_and_freshness_needs_every_cluster() {
 fn no_cluster_at_all_counts_as_observed() {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}, "status": {"replicas": 3}});
     assert_eq!(
-        Interpreter.aggregate_status(&template, &[]),
+        BuiltIn.aggregate_status(&template, &[]),
         Some(json!({"observedGeneration": 7}))
     );
 }
@@ -135,8 +134,8 @@ fn aggregating_twice_changes_nothing() {
     let status = json!({"replicas": 2, "readyReplicas": 2, "generation": 1, "observedGeneration": 1, "resourceTemplateGeneration": 7});
     let mut template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
     let items = [item("a", status)];
-    template["status"] = Interpreter.aggregate_status(&template, &items).unwrap();
-    assert_eq!(Interpreter.aggregate_status(&template, &items), None);
+    template["status"] = BuiltIn.aggregate_status(&template, &items).unwrap();
+    assert_eq!(BuiltIn.aggregate_status(&template, &items), None);
 }
 
 /// Servers store zeros of some counts: adding up must not take them for a change, or it would write for ever.
@@ -163,7 +162,7 @@ fn a_zero_that_the_server_stores_is_no_change() {
     ] {
         let template = json!({"apiVersion": api_version, "kind": kind, "status": stored});
         let items = [item("a", stored)];
-        assert_eq!(Interpreter.aggregate_status(&template, &items), None, "{kind}");
+        assert_eq!(BuiltIn.aggregate_status(&template, &items), None, "{kind}");
     }
 }
 
@@ -176,7 +175,7 @@ fn autoscalers_and_budgets_reflect_what_adds_up() {
         json!({"currentReplicas": 1, "desiredReplicas": 2, "currentMetrics": [], "conditions": []}),
     );
     assert_eq!(
-        Interpreter.reflect_status(&scaler),
+        BuiltIn.reflect_status(&scaler),
         Some(json!({"currentReplicas": 1, "desiredReplicas": 2}))
     );
     let budget = object(
@@ -185,13 +184,13 @@ fn autoscalers_and_budgets_reflect_what_adds_up() {
         json!({"currentHealthy": 1, "desiredHealthy": 0, "disruptionsAllowed": 1, "expectedPods": 1, "observedGeneration": 1,
             "disruptedPods": {"p": "t"}, "conditions": []}),
     );
-    let reflected = Interpreter.reflect_status(&budget).unwrap();
+    let reflected = BuiltIn.reflect_status(&budget).unwrap();
     assert_eq!(
         reflected,
         json!({"currentHealthy": 1, "desiredHealthy": 0, "disruptionsAllowed": 1, "expectedPods": 1, "disruptedPods": {"p": "t"}})
     );
     let template = object("policy/v1", "PodDisruptionBudget", Value::Null);
-    let sum = Interpreter
+    let sum = BuiltIn
         .aggregate_status(&template, &[item("a", reflected.clone()), item("b", reflected)])
         .unwrap();
     assert_eq!(
@@ -209,26 +208,26 @@ fn addresses_are_gathered_once_and_in_order() {
         item("a", address("1")),
         item("c", address("1")),
     ];
-    let status = Interpreter.aggregate_status(&template, &items).unwrap();
+    let status = BuiltIn.aggregate_status(&template, &items).unwrap();
     assert_eq!(status["loadBalancer"]["ingress"], json!([{"ip": "1"}, {"ip": "2"}]));
     let plain = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}});
-    assert_eq!(Interpreter.aggregate_status(&plain, &items), None);
+    assert_eq!(BuiltIn.aggregate_status(&plain, &items), None);
 }
 
 #[test]
 fn a_job_fails_with_one_cluster_and_completes_with_all() {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job"});
     let ended = |kind: &str| json!({"succeeded": 1, "startTime": "1", "completionTime": "2", "conditions": [{"type": kind, "status": "True", "lastTransitionTime": "2"}]});
-    let both = Interpreter
+    let both = BuiltIn
         .aggregate_status(&job, &[item("a", ended("Complete")), item("b", ended("Complete"))])
         .unwrap();
     assert_eq!(both["conditions"][0]["reason"], "Completed");
     assert_eq!((&both["succeeded"], &both["completionTime"]), (&json!(2), &json!("2")));
-    let one = Interpreter
+    let one = BuiltIn
         .aggregate_status(&job, &[item("a", ended("Complete")), item("b", json!({"active": 1}))])
         .unwrap();
     assert_eq!(one.get("conditions"), None);
-    let failed = Interpreter
+    let failed = BuiltIn
         .aggregate_status(&job, &[item("a", ended("Failed")), item("b", ended("Complete"))])
         .unwrap();
     assert_eq!(
@@ -237,18 +236,18 @@ fn a_job_fails_with_one_cluster_and_completes_with_all() {
     );
     let mut finished = job;
     finished["status"] = failed;
-    assert_eq!(Interpreter.aggregate_status(&finished, &[]), None);
+    assert_eq!(BuiltIn.aggregate_status(&finished, &[]), None);
 }
 
 #[test]
 fn members_keep_what_is_theirs() {
     let observed = json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "replicas": 9}});
     let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {}});
-    assert_eq!(Interpreter.retain(service, &observed)["spec"]["clusterIP"], "10.0.0.1");
+    assert_eq!(BuiltIn.retain(service, &observed)["spec"]["clusterIP"], "10.0.0.1");
     let mut object = deployment();
-    assert_eq!(Interpreter.retain(object.clone(), &observed)["spec"]["replicas"], 2);
+    assert_eq!(BuiltIn.retain(object.clone(), &observed)["spec"]["replicas"], 2);
     object["metadata"]["labels"] = json!({"resourcetemplate.karmada.io/retain-replicas": "true"});
-    assert_eq!(Interpreter.retain(object, &observed)["spec"]["replicas"], 9);
+    assert_eq!(BuiltIn.retain(object, &observed)["spec"]["replicas"], 9);
 }
 
 /// Prunes and compares; pruning again must change nothing.
@@ -403,20 +402,20 @@ proptest! {
     /// Whatever users and members write, the answers come; and those that change an object settle at once.
     #[test]
     fn no_shape_stops_the_interpreter(object in odd_object(), observed in odd(), other in odd(), count in any::<i64>()) {
-        Interpreter.replicas(&object);
-        Interpreter.reflect_status(&object);
-        Interpreter.interpret_health(&object);
-        Interpreter.dependencies(&object);
-        Interpreter.aggregates(&object);
+        BuiltIn.replicas(&object);
+        BuiltIn.reflect_status(&object);
+        BuiltIn.interpret_health(&object);
+        BuiltIn.dependencies(&object);
+        BuiltIn.aggregates(&object);
         let items = [item("a", observed.clone()), item("b", other)];
-        if let Some(status) = Interpreter.aggregate_status(&object, &items) {
+        if let Some(status) = BuiltIn.aggregate_status(&object, &items) {
             prop_assert!(status.is_object());
         }
         let mut revised = object.clone();
-        Interpreter.revise_replicas(&mut revised, count);
+        BuiltIn.revise_replicas(&mut revised, count);
         prop_assert_eq!(revised.is_object(), object.is_object());
-        let kept = Interpreter.retain(object.clone(), &observed);
-        prop_assert_eq!(Interpreter.retain(kept.clone(), &observed), kept);
+        let kept = BuiltIn.retain(object.clone(), &observed);
+        prop_assert_eq!(BuiltIn.retain(kept.clone(), &observed), kept);
         let mut pruned = object;
         prune(&mut pruned);
         let once = pruned.clone();
@@ -432,11 +431,115 @@ fn a_manifest_without_a_spec_is_given_none() {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": 3}),
     ] {
         let mut revised = object.clone();
-        Interpreter.revise_replicas(&mut revised, 2);
+        BuiltIn.revise_replicas(&mut revised, 2);
         assert_eq!(revised, object);
         let mut pruned = object.clone();
         prune(&mut pruned);
         assert_eq!(pruned, object);
-        assert_eq!(Interpreter.retain(object.clone(), &json!({"spec": 3})), object);
+        assert_eq!(BuiltIn.retain(object.clone(), &json!({"spec": 3})), object);
     }
+}
+
+/// A customization of a kind with one script.
+fn customization(name: &str, field: &str, script: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {
+        "target": {"apiVersion": "apps/v1", "kind": "Deployment"},
+        "customizations": {field: {"luaScript": script}}}})
+}
+
+#[test]
+fn section_4_1_customizations_come_first_and_operation_by_operation() {
+    let interpreter = Interpreter::default();
+    let health = "function InterpretHealth(o) return o.spec.replicas == 9 end";
+    interpreter.customize(&[customization("a", "healthInterpretation", health)]);
+    assert_eq!(interpreter.interpret_health(&deployment()), Ok(Health::Unhealthy));
+    assert_eq!(
+        interpreter.replicas(&deployment()).unwrap().unwrap().count,
+        2,
+        "others are not asked"
+    );
+    interpreter.customize(&[]);
+    assert_eq!(interpreter.interpret_health(&deployment()), Ok(Health::Healthy));
+    // Of several, the first by name answers; one that cannot be read is not there.
+    interpreter.customize(&[
+        customization("c", "healthInterpretation", health),
+        customization(
+            "b",
+            "healthInterpretation",
+            "function InterpretHealth() return true end",
+        ),
+        customization("a", "healthInterpretation", "function ("),
+    ]);
+    assert_eq!(interpreter.interpret_health(&deployment()), Ok(Health::Healthy));
+}
+
+#[test]
+fn section_4_5_every_operation_has_a_script() {
+    let interpreter = Interpreter::default();
+    let dependencies =
+        "function GetDependencies(o) return {{apiVersion='v1', kind='Secret', name=NAME, namespace='d'}} end";
+    let one = |name: &str| format!("NAME = '{name}' {dependencies}");
+    interpreter.customize(&[
+        customization("a", "replicaResource", "function GetReplicas(o) return o.spec.replicas + 1, {resourceRequest={cpu='1'}} end"),
+        customization("a", "componentResource", "function GetComponents(o) return {{name='x', replicas=1}} end"),
+        customization("a", "replicaRevision", "function ReviseReplica(o, n) o.spec.replicas = n * 2 return o end"),
+        customization("a", "retention", "function Retain(d, o) d.spec.replicas = o.spec.replicas return d end"),
+        customization("a", "statusReflection", "function ReflectStatus(o) return {seen = o.status.replicas} end"),
+        customization("a", "statusAggregation", "function AggregateStatus(d, items) d.status = {clusters = #items, first = items[1].clusterName} return d end"),
+        customization("b", "dependencyInterpretation", &one("b")),
+        customization("a", "dependencyInterpretation", &one("a")),
+    ]);
+    let mut object = deployment();
+    let replicas = interpreter.replicas(&object).unwrap().unwrap();
+    assert_eq!(
+        (replicas.count, replicas.requirements),
+        (3, Some(json!({"resourceRequest": {"cpu": "1"}})))
+    );
+    assert_eq!(
+        interpreter.components(&object),
+        Ok(Some(vec![json!({"name": "x", "replicas": 1})]))
+    );
+    assert_eq!(interpreter.reflect_status(&object), Ok(Some(json!({"seen": 2}))));
+    let status = interpreter.aggregate_status(&object, &[item("eu", json!({}))]);
+    assert_eq!(status, Ok(Some(json!({"clusters": 1, "first": "eu"}))));
+    let names: Vec<Value> = interpreter
+        .dependencies(&object)
+        .unwrap()
+        .iter()
+        .map(|found| found["name"].clone())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    let mut observed = object.clone();
+    observed["spec"]["replicas"] = json!(7);
+    assert_eq!(interpreter.retain(object.clone(), &observed), Ok(observed.clone()));
+    interpreter.revise_replicas(&mut object, 4).unwrap();
+    assert_eq!(object["spec"]["replicas"], 8);
+    assert_eq!(object["status"]["conditions"], json!([]), "an empty list stays one");
+}
+
+#[test]
+fn section_4_5_wrong_shapes_are_told() {
+    let interpreter = Interpreter::default();
+    let ask = |field: &str, script: &str| {
+        interpreter.customize(&[customization("a", field, script)]);
+        let object = deployment();
+        let told = match field {
+            "replicaResource" => interpreter.replicas(&object).err(),
+            "healthInterpretation" => interpreter.interpret_health(&object).err(),
+            "statusReflection" => interpreter.reflect_status(&object).err(),
+            _ => interpreter.retain(object.clone(), &object).err(),
+        };
+        told.map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(
+        ask("replicaResource", "function GetReplicas() return 'x' end"),
+        "GetReplicas: expect the returned requires type is number but got string"
+    );
+    assert_eq!(
+        ask("healthInterpretation", "function InterpretHealth() end"),
+        "InterpretHealth: expect the returned requires type is boolean but got nil"
+    );
+    assert!(ask("statusReflection", "function ReflectStatus() return 1 end").contains("is table but got number"));
+    assert!(ask("retention", "x = 1").contains("not found function Retain"));
+    assert!(ask("retention", "function Retain(d) d.kind = 'Secret' return d end").contains("another kind or name"));
 }

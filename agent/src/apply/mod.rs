@@ -95,7 +95,7 @@ impl Applier {
             left_out: self.left_out(work_name, manifests.len()),
         };
         let status = report::status(
-            self.interpreter,
+            &self.interpreter,
             entry.meta().generation,
             &round,
             &work["status"],
@@ -130,7 +130,7 @@ impl Applier {
             Step::Apply => {}
         }
         let desired = match &observed {
-            Some(observed) => self.interpreter.retain(manifest.clone(), observed),
+            Some(observed) => self.interpreter.retain(manifest.clone(), observed)?,
             None => manifest.clone(),
         };
         let (result, left_out) = self.write(&resource, (namespace, name), desired).await?;

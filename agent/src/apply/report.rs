@@ -1,6 +1,6 @@
 //! Builds the status of a Work from what happened in the member. Pure.
 
-use interpreter::Interpreter;
+use interpreter::{Health, Interpreter};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(crate) struct Round<'a> {
 
 /// The `status` of a Work after a round: conditions keep their transition time while their status stays.
 pub(crate) fn status(
-    interpreter: Interpreter,
+    interpreter: &Interpreter,
     generation: i64,
     round: &Round<'_>,
     before: &Value,
@@ -106,12 +106,16 @@ pub(crate) fn suspended(generation: i64, before: &Value, now: Timestamp) -> Valu
     status
 }
 
-fn manifest_status(interpreter: Interpreter, ordinal: usize, manifest: &Value, object: &Value) -> Value {
+fn manifest_status(interpreter: &Interpreter, ordinal: usize, manifest: &Value, object: &Value) -> Value {
     let mut entry = json!({"identifier": identifier(ordinal, manifest)});
-    if let Some(status) = interpreter.reflect_status(object) {
-        entry["status"] = status;
+    match interpreter.reflect_status(object) {
+        Ok(Some(status)) => entry["status"] = status,
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "status not reflected"),
     }
-    entry["health"] = json!(interpreter.interpret_health(object).as_str());
+    // A rule that cannot answer says neither yes nor no.
+    let health = interpreter.interpret_health(object).unwrap_or(Health::Unknown);
+    entry["health"] = json!(health.as_str());
     entry
 }
 
@@ -213,11 +217,11 @@ mod tests {
     fn failures_are_counted_and_keep_what_was_known() {
         let manifests = [json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "d"}})];
         let fates = [Fate::Applied(Some(manifests[0].clone()))];
-        let good = status(Interpreter, 1, &round(&manifests, &fates), &Value::Null, time(1));
+        let good = status(&Interpreter::default(), 1, &round(&manifests, &fates), &Value::Null, time(1));
         assert_eq!(good["conditions"][0]["status"], "True");
         assert_eq!(good["manifestStatuses"][0]["health"], "Healthy");
         let bad = status(
-            Interpreter,
+            &Interpreter::default(),
             2,
             &round(&manifests, &[Fate::Failed("no".into())]),
             &good,
@@ -234,7 +238,7 @@ mod tests {
     fn what_an_older_member_does_not_know_is_said() {
         let mut round = round(&[], &[]);
         round.left_out = vec!["spec.x".to_owned()];
-        let said = status(Interpreter, 1, &round, &Value::Null, time(1));
+        let said = status(&Interpreter::default(), 1, &round, &Value::Null, time(1));
         let message = "Manifest has been successfully applied, without fields that this cluster does not know: spec.x";
         assert_eq!(said["conditions"][0]["message"], message);
     }
@@ -245,7 +249,7 @@ mod tests {
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}}),
         ];
         let fates = [Fate::Applied(Some(manifests[0].clone()))];
-        let once = status(Interpreter, 1, &round(&manifests, &fates), &Value::Null, time(1));
-        assert_eq!(status(Interpreter, 1, &round(&manifests, &fates), &once, time(9)), once);
+        let once = status(&Interpreter::default(), 1, &round(&manifests, &fates), &Value::Null, time(1));
+        assert_eq!(status(&Interpreter::default(), 1, &round(&manifests, &fates), &once, time(9)), once);
     }
 }

@@ -106,7 +106,7 @@ async fn reflect(
         return Ok(false);
     }
     let have = template.value();
-    let outcome = match interpret::aggregated(context.interpreter, &have, items) {
+    let outcome = match interpret::aggregated(&context.interpreter, &have, items)? {
         Some(want) => {
             let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;
             outcome.map(|stored| stored.is_some())

@@ -119,7 +119,9 @@ pub(crate) fn before(context: &Context, template: &Entry, follows: bool) -> Vec<
         context.index.order(template.key(), &[]);
         return found;
     }
-    let needed: Vec<(Resource, _)> = objects(context, &interpret::dependencies(context, &template.value()));
+    // Nothing waits for a script that fails; who distributes the dependencies tells of it.
+    let needed = interpret::dependencies(context, &template.value()).unwrap_or_default();
+    let needed: Vec<(Resource, _)> = objects(context, &needed);
     let keys: Vec<Key> = needed.iter().map(|(_, entry)| entry.key().clone()).collect();
     let before = context.index.order(template.key(), &keys);
     let ordered = needed.iter().filter(|(_, entry)| before.contains(entry.key()));

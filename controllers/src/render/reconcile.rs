@@ -313,7 +313,7 @@ async fn sync_one(
     }
     let mut manifest = renderer.manifest().clone();
     if workload {
-        context.interpreter.revise_replicas(&mut manifest, target.replicas);
+        context.interpreter.revise_replicas(&mut manifest, target.replicas)?;
     }
     if let Some(completions) = completions {
         manifest["spec"]["completions"] = completions.into();

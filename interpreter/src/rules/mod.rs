@@ -5,7 +5,7 @@ mod core;
 mod rollout;
 #[cfg(test)]
 mod tests;
-mod workload;
+pub(crate) mod workload;
 
 use serde_json::{Map, Value};
 
@@ -74,12 +74,12 @@ pub(crate) fn of(object: &Value) -> Option<&'static Rule> {
 }
 
 /// A number in an object, zero when absent.
-fn number(value: &Value) -> i64 {
+pub(crate) fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_default()
 }
 
 /// The statuses that have come; clusters that have none are skipped.
-fn statuses(items: &[ClusterStatus]) -> impl Iterator<Item = &Value> {
+pub(crate) fn statuses(items: &[ClusterStatus]) -> impl Iterator<Item = &Value> {
     items
         .iter()
         .filter_map(|item| item.status.as_ref())
@@ -87,14 +87,14 @@ fn statuses(items: &[ClusterStatus]) -> impl Iterator<Item = &Value> {
 }
 
 /// The sum of a field over the clusters. Members may say anything; what is too much stays at the most there is.
-fn sum(items: &[ClusterStatus], field: &str) -> i64 {
+pub(crate) fn sum(items: &[ClusterStatus], field: &str) -> i64 {
     statuses(items)
         .map(|status| number(&status[field]))
         .fold(0, i64::saturating_add)
 }
 
 /// Writes a count. Servers store zeros of some counts and leave out those of others: both mean zero, and neither is a change.
-fn set_count(status: &mut Map<String, Value>, field: &str, count: i64) {
+pub(crate) fn set_count(status: &mut Map<String, Value>, field: &str, count: i64) {
     if status.get(field).map_or(0, number) == count {
         return;
     }
@@ -116,7 +116,7 @@ fn pick(object: &Value, fields: &[&str]) -> Option<Value> {
 
 /// The object at a path, to change; objects that are missing on the way are made. `None` where something else is in the way:
 /// a manifest of an unexpected shape stays as its author wrote it.
-fn object_at<'a>(root: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+pub(crate) fn object_at<'a>(root: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
     let mut at = root.as_object_mut()?;
     for step in path {
         let next = at.entry(*step).or_insert(Value::Null);
@@ -129,6 +129,6 @@ fn object_at<'a>(root: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<Strin
 }
 
 /// A whole status to change fields of, as it is stored.
-fn base(template: &Value) -> Map<String, Value> {
+pub(crate) fn base(template: &Value) -> Map<String, Value> {
     template["status"].as_object().cloned().unwrap_or_default()
 }

@@ -127,7 +127,7 @@ fn rolled_out(object: &Value) -> bool {
 }
 
 /// The counts of a status, with the generations that tell how fresh they are; nothing when there is no status yet.
-fn reflect(object: &Value, counts: &[&str], observed_generation: bool) -> Option<Value> {
+pub(crate) fn reflect(object: &Value, counts: &[&str], observed_generation: bool) -> Option<Value> {
     let status = object["status"].as_object().filter(|status| !status.is_empty())?;
     let mut reflected = Map::new();
     let observed = observed_generation.then_some("observedGeneration");
@@ -148,13 +148,18 @@ fn reflect(object: &Value, counts: &[&str], observed_generation: bool) -> Option
 }
 
 /// A member has acted on its own object, and that object came from the template as it is now.
-fn up_to_date(status: &Value, template_generation: i64) -> bool {
+pub(crate) fn up_to_date(status: &Value, template_generation: i64) -> bool {
     number(&status[GENERATION]) <= number(&status["observedGeneration"])
         && template_generation <= number(&status[TEMPLATE_GENERATION])
 }
 
 /// Adds counts up. The template counts as observed once every cluster is up to date; with no cluster at all it is (§4.3).
-fn aggregate(template: &Value, items: &[ClusterStatus], counts: &[&str], up_to_date: fn(&Value, i64) -> bool) -> Value {
+pub(crate) fn aggregate(
+    template: &Value,
+    items: &[ClusterStatus],
+    counts: &[&str],
+    up_to_date: fn(&Value, i64) -> bool,
+) -> Value {
     let mut status = base(template);
     for field in counts {
         set_count(&mut status, field, sum(items, field));

@@ -1,0 +1,277 @@
+//! Statuses as rules describe them: health, what travels, how they add up.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::Rule;
+use super::path::{find, first};
+use crate::ClusterStatus;
+use crate::rules::{base, number, set_count, statuses, sum, workload};
+
+/// One thing that must hold for an object to be healthy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) enum Check {
+    /// The controller has seen the present generation.
+    Observed,
+    /// The common conventions of conditions hold.
+    Conventions,
+    /// Each of these conditions of the status is there and true.
+    True(Vec<String>),
+    /// None of these conditions of the status is true.
+    NotTrue(Vec<String>),
+    /// None of these conditions of the status is false.
+    NotFalse(Vec<String>),
+    /// In every list of conditions at the path all of these are there and true; there is at least one list.
+    Each(String, Vec<String>),
+    /// The first is at least the second; absent is zero, but one for the replicas of a spec.
+    AtLeast(String, String),
+    /// The field has one of these texts.
+    Is(String, Vec<String>),
+    /// The field has none of these texts.
+    IsNot(String, Vec<String>),
+    /// One of these holds.
+    Any(Vec<Check>),
+    /// The field is there, and not empty.
+    There(String),
+}
+
+impl Check {
+    pub(super) fn holds(&self, object: &Value) -> bool {
+        let status = &object["status"];
+        let text = |path: &str| first(object, path).and_then(Value::as_str).unwrap_or_default();
+        let says = |kind: &str, said: &str| condition(&status["conditions"], kind).is_some_and(|found| found == said);
+        match self {
+            Self::Observed => {
+                let generation = &object["metadata"]["generation"];
+                number(generation) <= number(&status["observedGeneration"])
+            }
+            Self::Conventions => crate::conventions::healthy(object),
+            Self::True(kinds) => kinds.iter().all(|kind| says(kind, "True")),
+            Self::NotTrue(kinds) => !kinds.iter().any(|kind| says(kind, "True")),
+            Self::NotFalse(kinds) => !kinds.iter().any(|kind| says(kind, "False")),
+            Self::Each(path, kinds) => {
+                let lists = find(object, path);
+                let holds = |list: &Value| kinds.iter().all(|kind| condition(list, kind) == Some("True"));
+                !lists.is_empty() && lists.iter().all(|(_, list)| holds(list))
+            }
+            Self::AtLeast(more, less) => count(object, less) <= count(object, more),
+            Self::Is(path, texts) => texts.iter().any(|wanted| wanted == text(path)),
+            Self::IsNot(path, texts) => !texts.iter().any(|unwanted| unwanted == text(path)),
+            Self::Any(checks) => checks.iter().any(|check| check.holds(object)),
+            Self::There(path) => first(object, path).is_some_and(|value| match value {
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+                Value::String(text) => !text.is_empty(),
+                _ => true,
+            }),
+        }
+    }
+}
+
+fn count(object: &Value, path: &str) -> i64 {
+    let absent = i64::from(path == "spec.replicas");
+    first(object, path).and_then(Value::as_i64).unwrap_or(absent)
+}
+
+/// What a condition says.
+fn condition<'a>(conditions: &'a Value, kind: &str) -> Option<&'a str> {
+    let mut conditions = conditions.as_array()?.iter();
+    conditions.find(|condition| condition["type"] == kind)?["status"].as_str()
+}
+
+/// How the statuses of clusters become one. Fields that nothing is said about stay as they are stored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Aggregate {
+    /// Counts that add up.
+    sum: Vec<String>,
+    /// Maps of counts, or of maps of counts, that add up key by key.
+    sums: Vec<String>,
+    /// Conditions: true where all say so; what one says otherwise wins, and its text names the cluster.
+    conditions: bool,
+    /// Texts and times of which the least, or the greatest, stays.
+    earliest: Vec<String>,
+    latest: Vec<String>,
+    /// Fields that are taken from the first cluster, in the order of names, that has them.
+    first: Vec<String>,
+    /// Lists that are strung together.
+    concat: Vec<String>,
+    /// A field of one word, and its words, the most important first; what is in no list comes before all.
+    worst: Option<(String, Vec<String>)>,
+    /// Flags that are true when they are in all clusters.
+    all: Vec<String>,
+}
+
+impl Rule {
+    /// `InterpretStatus`.
+    pub(crate) fn reflect(&self, object: &Value) -> Option<Value> {
+        let status = object["status"].as_object().filter(|status| !status.is_empty())?;
+        let wanted = |field: &str| self.reflect.is_empty() || self.reflect.iter().any(|wanted| wanted == field);
+        let mut reflected: Map<String, Value> = status
+            .iter()
+            .filter(|(field, value)| wanted(field) && !value.is_null())
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect();
+        if self.generations
+            && let Some(Value::Object(generations)) = workload::reflect(object, &[], true)
+        {
+            reflected.extend(generations);
+        }
+        Some(Value::Object(reflected))
+    }
+
+    /// Whether there is a rule for statuses to add up.
+    pub(crate) fn aggregates(&self) -> bool {
+        self.aggregate.is_some()
+    }
+
+    /// `AggregateStatus`.
+    pub(crate) fn aggregate(&self, template: &Value, items: &[ClusterStatus]) -> Option<Value> {
+        let rule = self.aggregate.as_ref()?;
+        let mut items = items.to_vec();
+        items.sort_by(|one, other| one.cluster.cmp(&other.cluster));
+        let items = items.as_slice();
+        let mut status = base(template);
+        if self.generations
+            && let Value::Object(fields) = workload::aggregate(template, items, &[], workload::up_to_date)
+        {
+            status = fields;
+        }
+        for field in &rule.sum {
+            set_count(&mut status, field, sum(items, field));
+        }
+        for field in &rule.sums {
+            let mut total = Value::Null;
+            statuses(items).for_each(|status| add(&mut total, &status[field]));
+            put(&mut status, field, total);
+        }
+        let texts = |field: &str| {
+            statuses(items)
+                .filter_map(|status| status[field].as_str())
+                .collect::<Vec<_>>()
+        };
+        for field in &rule.earliest {
+            put(&mut status, field, json!(texts(field).into_iter().min()));
+        }
+        for field in &rule.latest {
+            put(&mut status, field, json!(texts(field).into_iter().max()));
+        }
+        for field in &rule.first {
+            let found = statuses(items)
+                .map(|status| &status[field])
+                .find(|value| !value.is_null());
+            put(&mut status, field, found.cloned().unwrap_or_default());
+        }
+        for field in &rule.concat {
+            let all: Vec<Value> = statuses(items)
+                .flat_map(|status| status[field].as_array().cloned().unwrap_or_default())
+                .collect();
+            put(
+                &mut status,
+                field,
+                if all.is_empty() { Value::Null } else { all.into() },
+            );
+        }
+        for field in &rule.all {
+            let all =
+                !items.is_empty() && statuses(items).filter(|status| status[field] == true).count() == items.len();
+            put(&mut status, field, json!(all));
+        }
+        if let Some((field, order)) = &rule.worst {
+            let rank = |text: &&str| {
+                order
+                    .iter()
+                    .position(|known| known == text)
+                    .map_or(0, |position| position + 1)
+            };
+            put(&mut status, field, json!(texts(field).into_iter().min_by_key(rank)));
+        }
+        if rule.conditions {
+            let conditions = conditions(items);
+            put(
+                &mut status,
+                "conditions",
+                if conditions.is_empty() {
+                    Value::Null
+                } else {
+                    conditions.into()
+                },
+            );
+        }
+        Some(Value::Object(status))
+    }
+}
+
+/// Writes a field; nothing means that it goes.
+fn put(status: &mut Map<String, Value>, field: &str, value: Value) {
+    if value.is_null() {
+        status.remove(field);
+    } else {
+        status.insert(field.to_owned(), value);
+    }
+}
+
+fn add(total: &mut Value, other: &Value) {
+    match other {
+        Value::Number(_) => *total = json!(number(total).saturating_add(number(other))),
+        Value::Object(fields) => {
+            if !total.is_object() {
+                *total = json!({});
+            }
+            for (key, value) in fields {
+                add(&mut total[key.as_str()], value);
+            }
+        }
+        Value::Null => {}
+        other => *total = other.clone(),
+    }
+}
+
+/// The conditions of all clusters, by type. False wins over unknown, unknown over true; the text names the clusters.
+fn conditions(items: &[ClusterStatus]) -> Vec<Value> {
+    let mut merged: Vec<Value> = Vec::new();
+    for item in items {
+        let said = item.status.as_ref().and_then(|status| status["conditions"].as_array());
+        for condition in said.into_iter().flatten() {
+            let mut condition = condition.clone();
+            // Generations of members mean nothing beside that of the template.
+            if let Some(fields) = condition.as_object_mut() {
+                fields.remove("observedGeneration");
+            }
+            if let Some(text) = condition["message"].as_str().filter(|text| !text.is_empty()) {
+                condition["message"] = json!(format!("{}={text}", item.cluster));
+            }
+            let Some(known) = merged.iter_mut().find(|known| known["type"] == condition["type"]) else {
+                merged.push(condition);
+                continue;
+            };
+            let text = match (known["message"].as_str(), condition["message"].as_str()) {
+                (Some(one), Some(other)) => json!(format!("{one}, {other}")),
+                (Some(one), None) => json!(one),
+                (None, other) => json!(other),
+            };
+            let latest = known["lastTransitionTime"]
+                .as_str()
+                .max(condition["lastTransitionTime"].as_str());
+            let latest = json!(latest);
+            if severity(known) < severity(&condition) {
+                *known = condition;
+            }
+            for (field, value) in [("message", text), ("lastTransitionTime", latest)] {
+                if !value.is_null() {
+                    known[field] = value;
+                }
+            }
+        }
+    }
+    merged
+}
+
+fn severity(condition: &Value) -> u8 {
+    match condition["status"].as_str() {
+        Some("True") => 0,
+        Some("False") => 2,
+        _ => 1,
+    }
+}

@@ -1,0 +1,17 @@
+//! Why a question about an object has no answer.
+
+/// A rule that could not answer. Rules that are built in always can; those of users may fail in any way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InterpretError {
+    /// The script is not Lua.
+    #[error("{0}")]
+    Syntax(String),
+    /// The script failed while it ran, or was stopped at a limit.
+    #[error("{function}: {message}")]
+    Script {
+        /// The function that was called.
+        function: &'static str,
+        /// What went wrong.
+        message: String,
+    },
+}

@@ -1,0 +1,168 @@
+//! Scripts of users, in a box: a fresh Luau machine for each call, without clock, randomness, files or a way to load more code.
+//!
+//! What a script may use is counted, not timed: the machine asks at every call, loop and step of a pattern whether it may go on
+//! ([`STEPS`]; the more memory is in use, the more a step costs, since one step may copy all of it), and memory has a bound
+//! ([`MEMORY`]). So the same script on the same object always has the same answer, on any machine. Start with [`Script`].
+//!
+//! Never here: which script answers which question; [`crate::customize`] knows that.
+
+mod convert;
+mod kube;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+
+use mlua::chunk::{ChunkMode, Compiler};
+use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue, VmState};
+use serde_json::Value;
+
+use crate::error::InterpretError;
+
+/// Steps that a call may take.
+const STEPS: u64 = 2_000_000;
+/// Bytes that a machine may hold.
+const MEMORY: usize = 32 << 20;
+/// As many bytes in use make each step cost one more.
+const BYTES_A_STEP: usize = 32 << 10;
+
+/// Functions of the language that scripts do not get: they load code, look behind the language, or answer differently each time.
+const TAKEN: [&str; 17] = [
+    "collectgarbage",
+    "dofile",
+    "gcinfo",
+    "getfenv",
+    "getmetatable",
+    "load",
+    "loadfile",
+    "loadstring",
+    "module",
+    "newproxy",
+    "print",
+    "rawequal",
+    "rawget",
+    "rawlen",
+    "rawset",
+    "setfenv",
+    "setmetatable",
+];
+
+/// A script that has been read, ready to be called.
+#[derive(Debug)]
+pub(crate) struct Script {
+    code: Vec<u8>,
+}
+
+impl Script {
+    /// Reads a script; what is no Lua is told with its line.
+    pub(crate) fn read(text: &str) -> Result<Self, InterpretError> {
+        let code = Compiler::new().compile(text).map_err(|error| {
+            let text = message(&error);
+            // The compiler knows no name for what it reads.
+            let place = text.strip_prefix(": ").unwrap_or(&text);
+            InterpretError::Syntax(format!("script:{place}"))
+        })?;
+        Ok(Self { code })
+    }
+
+    /// Calls a function of the script. `references` are what empty tables of the answer are compared with: Lua has one kind of
+    /// table for lists and objects.
+    pub(crate) fn call(
+        &self,
+        function: &'static str,
+        arguments: &[Value],
+        references: &[&Value],
+    ) -> Result<Value, InterpretError> {
+        let mut answers = self.call_many(function, arguments, &[references])?;
+        Ok(answers.pop().unwrap_or_default())
+    }
+
+    /// The same for a function that answers with several values, as many as there are lists of references.
+    pub(crate) fn call_many(
+        &self,
+        function: &'static str,
+        arguments: &[Value],
+        references: &[&[&Value]],
+    ) -> Result<Vec<Value>, InterpretError> {
+        self.run(function, arguments, references)
+            .map_err(|error| InterpretError::Script {
+                function,
+                message: message(&error),
+            })
+    }
+
+    fn run(&self, function: &str, arguments: &[Value], references: &[&[&Value]]) -> mlua::Result<Vec<Value>> {
+        let lua = machine()?;
+        let mut given = MultiValue::new();
+        for argument in arguments {
+            given.push_back(convert::to_lua(&lua, argument)?);
+        }
+        meter(&lua);
+        // Luau trusts what its compiler wrote, and nobody else wrote this.
+        lua.load(self.code.as_slice())
+            .set_name("=script")
+            .set_mode(ChunkMode::Binary)
+            .exec()?;
+        let LuaValue::Function(called) = lua.globals().get::<LuaValue>(function)? else {
+            return Err(mlua::Error::RuntimeError(format!("not found function {function}")));
+        };
+        let answered: MultiValue = called.call(given.into_lua_multi(&lua)?)?;
+        let mut answered = answered.into_iter();
+        let mut budget = convert::Budget::default();
+        references
+            .iter()
+            .map(|references| convert::answer(answered.next().unwrap_or(LuaValue::Nil), references, &mut budget))
+            .collect()
+    }
+}
+
+/// A machine with the safe part of the library.
+fn machine() -> mlua::Result<Lua> {
+    let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::BIT;
+    let lua = Lua::new_with(libraries, LuaOptions::default())?;
+    let globals = lua.globals();
+    for name in TAKEN {
+        globals.raw_remove(name)?;
+    }
+    let math: Table = globals.get("math")?;
+    for name in ["noise", "random", "randomseed"] {
+        math.raw_remove(name)?;
+    }
+    let require: Function = lua.create_function(|lua, name: String| match name.as_str() {
+        "kube" => kube::library(lua),
+        _ => Err(mlua::Error::RuntimeError(format!("module {name} not found"))),
+    })?;
+    globals.raw_set("require", require)?;
+    Ok(lua)
+}
+
+fn meter(lua: &Lua) {
+    let base = lua.used_memory();
+    let left = Cell::new(STEPS);
+    // Fails only for a machine that somebody else allocates for.
+    let _ = lua.set_memory_limit(base.saturating_add(MEMORY));
+    lua.set_interrupt(move |lua| {
+        let held = lua.used_memory().saturating_sub(base) / BYTES_A_STEP;
+        let cost = u64::try_from(held).unwrap_or(u64::MAX).saturating_add(1);
+        left.set(left.get().saturating_sub(cost));
+        if left.get() == 0 {
+            return Err(mlua::Error::RuntimeError(
+                "the script took too many steps and was stopped".to_owned(),
+            ));
+        }
+        Ok(VmState::Continue)
+    });
+}
+
+/// The first line of what went wrong, without the machine's own stack.
+fn message(error: &mlua::Error) -> String {
+    let text = match error {
+        mlua::Error::RuntimeError(text) => text.clone(),
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        mlua::Error::CallbackError { cause, .. } => return message(cause),
+        mlua::Error::MemoryError(_) => "the script used too much memory and was stopped".to_owned(),
+        other => other.to_string(),
+    };
+    // A script chooses the text of its errors, and it ends up in conditions.
+    text.lines().next().unwrap_or_default().chars().take(512).collect()
+}
