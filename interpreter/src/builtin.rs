@@ -13,7 +13,7 @@ pub(crate) struct BuiltIn;
 
 impl BuiltIn {
     /// `InterpretReplica`: replicas and requirements; `None` for a kind that has no replicas.
-    pub(crate) fn replicas(&self, object: &Value) -> Option<Replicas> {
+    pub(crate) fn replicas(object: &Value) -> Option<Replicas> {
         match declared::of(object) {
             Some(rule) => rule.replicas(object),
             None => rules::of(object)
@@ -24,7 +24,7 @@ impl BuiltIn {
 
     /// `ReviseReplica`: gives a manifest another number of replicas. Kinds without replicas, and objects without the field, stay as
     /// they are.
-    pub(crate) fn revise_replicas(&self, object: &mut Value, count: i64) {
+    pub(crate) fn revise_replicas(object: &mut Value, count: i64) {
         if let Some(rule) = declared::of(object) {
             rule.revise(object, count);
             return;
@@ -37,7 +37,7 @@ impl BuiltIn {
     }
 
     /// `Retain`: the desired object with the fields that the member owns taken from what is there.
-    pub(crate) fn retain(&self, mut desired: Value, observed: &Value) -> Value {
+    pub(crate) fn retain(mut desired: Value, observed: &Value) -> Value {
         if let Some(rule) = declared::of(&desired) {
             rule.retain(&mut desired, observed);
         } else if let Some(retain) = rules::of(&desired).and_then(|rule| rule.retain) {
@@ -47,7 +47,7 @@ impl BuiltIn {
     }
 
     /// `InterpretStatus`: what of the status travels back; the whole of it unless the kind says otherwise.
-    pub(crate) fn reflect_status(&self, object: &Value) -> Option<Value> {
+    pub(crate) fn reflect_status(object: &Value) -> Option<Value> {
         if let Some(rule) = declared::of(object) {
             return rule.reflect(object);
         }
@@ -58,7 +58,7 @@ impl BuiltIn {
     }
 
     /// Whether the kind has a rule for `AggregateStatus` at all.
-    pub(crate) fn aggregates(&self, template: &Value) -> bool {
+    pub(crate) fn aggregates(template: &Value) -> bool {
         match declared::of(template) {
             Some(rule) => rule.aggregates(),
             None => rules::of(template).is_some_and(|rule| rule.aggregate.is_some()),
@@ -67,7 +67,7 @@ impl BuiltIn {
 
     /// `AggregateStatus`: the status of the template from those of the clusters; `None` when the kind has no rule, or when
     /// nothing changes.
-    pub(crate) fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Option<Value> {
+    pub(crate) fn aggregate_status(template: &Value, items: &[ClusterStatus]) -> Option<Value> {
         let status = if let Some(rule) = declared::of(template) {
             rule.aggregate(template, items)?
         } else {
@@ -81,7 +81,7 @@ impl BuiltIn {
     }
 
     /// `InterpretHealth`: a native kind without a rule is healthy, any other is judged by the common conventions.
-    pub(crate) fn interpret_health(&self, object: &Value) -> Health {
+    pub(crate) fn interpret_health(object: &Value) -> Health {
         let healthy = match (declared::of(object), rules::of(object)) {
             (Some(rule), _) => rule.healthy(object),
             (None, Some(rule)) => rule.healthy.is_none_or(|healthy| healthy(object)),
@@ -91,12 +91,12 @@ impl BuiltIn {
     }
 
     /// `InterpretComponent`: the parts of a workload that has several.
-    pub(crate) fn components(&self, object: &Value) -> Option<Vec<Value>> {
+    pub(crate) fn components(object: &Value) -> Option<Vec<Value>> {
         declared::of(object)?.components(object)
     }
 
     /// `InterpretDependency`: what must be in a member beside the object, as `DependentObjectReference`s; each once.
-    pub(crate) fn dependencies(&self, object: &Value) -> Vec<Value> {
+    pub(crate) fn dependencies(object: &Value) -> Vec<Value> {
         if let Some(rule) = declared::of(object) {
             return rule.dependencies(object);
         }

@@ -27,7 +27,7 @@ mod tests {
 
     use super::*;
 
-    fn check(status: Value, expected: bool) {
+    fn check(status: &Value, expected: bool) {
         let object = json!({"metadata": {"generation": 2}, "status": status});
         assert_eq!(healthy(&object), expected, "{object}");
     }
@@ -35,9 +35,9 @@ mod tests {
     #[test]
     fn unknown_kinds_are_judged_by_what_they_say() {
         let condition = |kind: &str, status: &str| json!({"conditions": [{"type": kind, "status": status}]});
-        check(Value::Null, true);
-        check(json!({"observedGeneration": 1}), false);
-        check(json!({"observedGeneration": 2}), true);
+        check(&Value::Null, true);
+        check(&json!({"observedGeneration": 1}), false);
+        check(&json!({"observedGeneration": 2}), true);
         for (kind, status, expected) in [
             ("Ready", "True", true),
             ("Ready", "False", false),
@@ -48,7 +48,7 @@ mod tests {
             ("Reconciling", "False", true),
             ("Other", "False", true),
         ] {
-            check(condition(kind, status), expected);
+            check(&condition(kind, status), expected);
         }
         assert!(!healthy(
             &json!({"metadata": {"deletionTimestamp": "2030-01-01T00:00:00Z"}})

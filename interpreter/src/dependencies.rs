@@ -130,7 +130,7 @@ mod tests {
     /// Dependencies of an object as `Kind/name`.
     fn names(object: &Value) -> Vec<String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let dependencies = BuiltIn.dependencies(object);
+        let dependencies = BuiltIn::dependencies(object);
         dependencies
             .iter()
             .map(|found| format!("{}/{}", text(&found["kind"]), text(&found["name"])))
@@ -219,7 +219,7 @@ mod tests {
         let object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"namespace": "shop"},
             "spec": {"tls": [{"hosts": ["a"], "secretName": "cert"}, {"hosts": ["b"]}, {"secretName": "cert"}]}});
         let expected = json!([{"apiVersion": "v1", "kind": "Secret", "name": "cert", "namespace": "shop"}]);
-        assert_eq!(Value::from(BuiltIn.dependencies(&object)), expected);
+        assert_eq!(Value::from(BuiltIn::dependencies(&object)), expected);
     }
 
     #[test]

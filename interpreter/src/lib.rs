@@ -99,15 +99,14 @@ impl Interpreter {
     pub fn replicas(&self, object: &Value) -> Result<Option<Replicas>, InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(object).and_then(|rules| rules.replicas.as_ref()) else {
-            return Ok(BuiltIn.replicas(object));
+            return Ok(BuiltIn::replicas(object));
         };
-        const FUNCTION: &str = "GetReplicas";
-        let mut answers = script.call_many(FUNCTION, std::slice::from_ref(object), &[&[object], &[object]])?;
+        let mut answers = script.call_many("GetReplicas", std::slice::from_ref(object), &[&[object], &[object]])?;
         let requirements = answers
             .pop()
             .filter(|value| value.as_object().is_some_and(|fields| !fields.is_empty()));
         let count = answers.pop().unwrap_or_default();
-        let count = count.as_i64().ok_or_else(|| shape(FUNCTION, "number", &count))?;
+        let count = count.as_i64().ok_or_else(|| shape("GetReplicas", "number", &count))?;
         Ok(Some(Replicas { count, requirements }))
     }
 
@@ -115,13 +114,12 @@ impl Interpreter {
     pub fn components(&self, object: &Value) -> Result<Option<Vec<Value>>, InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(object).and_then(|rules| rules.components.as_ref()) else {
-            return Ok(BuiltIn.components(object));
+            return Ok(BuiltIn::components(object));
         };
-        const FUNCTION: &str = "GetComponents";
-        match script.call(FUNCTION, std::slice::from_ref(object), &[])? {
+        match script.call("GetComponents", std::slice::from_ref(object), &[])? {
             Value::Null => Ok(None),
             Value::Array(parts) => Ok(Some(parts)),
-            other => Err(shape(FUNCTION, "table", &other)),
+            other => Err(shape("GetComponents", "table", &other)),
         }
     }
 
@@ -130,7 +128,7 @@ impl Interpreter {
     pub fn revise_replicas(&self, object: &mut Value, count: i64) -> Result<(), InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(object).and_then(|rules| rules.revise.as_ref()) else {
-            BuiltIn.revise_replicas(object, count);
+            BuiltIn::revise_replicas(object, count);
             return Ok(());
         };
         *object = whole("ReviseReplica", script, &[object.clone(), json!(count)], &[object])?;
@@ -141,7 +139,7 @@ impl Interpreter {
     pub fn retain(&self, desired: Value, observed: &Value) -> Result<Value, InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(&desired).and_then(|rules| rules.retain.as_ref()) else {
-            return Ok(BuiltIn.retain(desired, observed));
+            return Ok(BuiltIn::retain(desired, observed));
         };
         whole(
             "Retain",
@@ -155,14 +153,13 @@ impl Interpreter {
     pub fn reflect_status(&self, object: &Value) -> Result<Option<Value>, InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(object).and_then(|rules| rules.reflect.as_ref()) else {
-            return Ok(BuiltIn.reflect_status(object));
+            return Ok(BuiltIn::reflect_status(object));
         };
-        const FUNCTION: &str = "ReflectStatus";
-        match script.call(FUNCTION, std::slice::from_ref(object), &[&object["status"]])? {
+        match script.call("ReflectStatus", std::slice::from_ref(object), &[&object["status"]])? {
             Value::Null => Ok(None),
             Value::Array(items) if items.is_empty() => Ok(None),
             status @ Value::Object(_) => Ok(Some(status)),
-            other => Err(shape(FUNCTION, "table", &other)),
+            other => Err(shape("ReflectStatus", "table", &other)),
         }
     }
 
@@ -170,7 +167,7 @@ impl Interpreter {
     pub fn aggregates(&self, template: &Value) -> bool {
         let customized = self.customizations();
         let scripted = customized.of(template).is_some_and(|rules| rules.aggregate.is_some());
-        scripted || BuiltIn.aggregates(template)
+        scripted || BuiltIn::aggregates(template)
     }
 
     /// `AggregateStatus`: the status of the template from those of the clusters; `None` when the kind has no rule, or when
@@ -178,7 +175,7 @@ impl Interpreter {
     pub fn aggregate_status(&self, template: &Value, items: &[ClusterStatus]) -> Result<Option<Value>, InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(template).and_then(|rules| rules.aggregate.as_ref()) else {
-            return Ok(BuiltIn.aggregate_status(template, items));
+            return Ok(BuiltIn::aggregate_status(template, items));
         };
         let items: Vec<Value> = items.iter().map(ClusterStatus::to_value).collect();
         let mut object = whole(
@@ -195,20 +192,18 @@ impl Interpreter {
     pub fn interpret_health(&self, object: &Value) -> Result<Health, InterpretError> {
         let customized = self.customizations();
         let Some(script) = customized.of(object).and_then(|rules| rules.health.as_ref()) else {
-            return Ok(BuiltIn.interpret_health(object));
+            return Ok(BuiltIn::interpret_health(object));
         };
-        const FUNCTION: &str = "InterpretHealth";
-        match script.call(FUNCTION, std::slice::from_ref(object), &[])? {
+        match script.call("InterpretHealth", std::slice::from_ref(object), &[])? {
             Value::Bool(true) => Ok(Health::Healthy),
             Value::Bool(false) => Ok(Health::Unhealthy),
-            other => Err(shape(FUNCTION, "boolean", &other)),
+            other => Err(shape("InterpretHealth", "boolean", &other)),
         }
     }
 
     /// `InterpretDependency`: what must be in a member beside the object, as `DependentObjectReference`s; each once. The answers
     /// of several customizations go together.
     pub fn dependencies(&self, object: &Value) -> Result<Vec<Value>, InterpretError> {
-        const FUNCTION: &str = "GetDependencies";
         const ORDER: [&str; 4] = ["apiVersion", "kind", "namespace", "name"];
         let customized = self.customizations();
         let scripts = customized
@@ -216,14 +211,14 @@ impl Interpreter {
             .map(|rules| rules.dependencies.as_slice())
             .unwrap_or_default();
         if scripts.is_empty() {
-            return Ok(BuiltIn.dependencies(object));
+            return Ok(BuiltIn::dependencies(object));
         }
         let mut found = Vec::new();
         for script in scripts {
-            match script.call(FUNCTION, std::slice::from_ref(object), &[])? {
+            match script.call("GetDependencies", std::slice::from_ref(object), &[])? {
                 Value::Null => {}
                 Value::Array(items) => found.extend(items),
-                other => return Err(shape(FUNCTION, "table", &other)),
+                other => return Err(shape("GetDependencies", "table", &other)),
             }
         }
         let key = |item: &Value| ORDER.map(|field| item[field].as_str().unwrap_or_default().to_owned());

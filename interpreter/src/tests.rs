@@ -23,84 +23,85 @@ fn item(cluster: &str, status: Value) -> ClusterStatus {
 
 #[test]
 fn replicas_come_with_what_each_needs() {
-    let found = BuiltIn.replicas(&deployment()).unwrap();
+    let found = BuiltIn::replicas(&deployment()).unwrap();
     assert_eq!(found.count, 2);
     assert_eq!(
         found.requirements.unwrap()["resourceRequest"],
         json!({"cpu": "300m", "memory": "1Gi"})
     );
     assert_eq!(
-        BuiltIn.replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})),
+        BuiltIn::replicas(&json!({"apiVersion": "v1", "kind": "ConfigMap"})),
         None
     );
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5, "completions": 3}});
-    assert_eq!(BuiltIn.replicas(&job).unwrap().count, 3);
+    assert_eq!(BuiltIn::replicas(&job).unwrap().count, 3);
 }
 
 #[test]
 fn revising_changes_the_kinds_own_field_and_only_when_it_is_there() {
     let mut object = deployment();
-    BuiltIn.revise_replicas(&mut object, 9);
+    BuiltIn::revise_replicas(&mut object, 9);
     assert_eq!(object["spec"]["replicas"], 9);
     let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 5}});
-    BuiltIn.revise_replicas(&mut job, 2);
+    BuiltIn::revise_replicas(&mut job, 2);
     assert_eq!(job["spec"], json!({"parallelism": 2}));
     let mut none = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {}});
-    BuiltIn.revise_replicas(&mut none, 2);
+    BuiltIn::revise_replicas(&mut none, 2);
     assert_eq!(none["spec"], json!({}));
 }
 
 #[test]
 fn a_deployment_reflects_counts_and_generations() {
-    let reflected = BuiltIn.reflect_status(&deployment()).unwrap();
+    let reflected = BuiltIn::reflect_status(&deployment()).unwrap();
     assert_eq!(
         reflected,
         json!({"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "observedGeneration": 3,
             "generation": 3, "resourceTemplateGeneration": 7})
     );
     let fresh = json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {}});
-    assert_eq!(BuiltIn.reflect_status(&fresh), None);
+    assert_eq!(BuiltIn::reflect_status(&fresh), None);
 }
 
 #[test]
 fn a_stateful_set_does_not_reflect_its_observed_generation() {
     let mut object = deployment();
     object["kind"] = json!("StatefulSet");
-    assert_eq!(BuiltIn.reflect_status(&object).unwrap().get("observedGeneration"), None);
+    assert_eq!(
+        BuiltIn::reflect_status(&object).unwrap().get("observedGeneration"),
+        None
+    );
 }
 
 #[test]
 fn a_service_reflects_its_load_balancer_or_nothing() {
     let mut service =
         json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}, "status": {"loadBalancer": {}}});
-    assert_eq!(BuiltIn.reflect_status(&service), None);
-    assert_eq!(BuiltIn.interpret_health(&service), Health::Healthy);
+    assert_eq!(BuiltIn::reflect_status(&service), None);
+    assert_eq!(BuiltIn::interpret_health(&service), Health::Healthy);
     service["spec"]["type"] = json!("LoadBalancer");
-    assert_eq!(BuiltIn.interpret_health(&service), Health::Unhealthy);
+    assert_eq!(BuiltIn::interpret_health(&service), Health::Unhealthy);
     service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
-    assert_eq!(BuiltIn.interpret_health(&service), Health::Healthy);
-    assert_eq!(BuiltIn.reflect_status(&service).unwrap(), service["status"]);
+    assert_eq!(BuiltIn::interpret_health(&service), Health::Healthy);
+    assert_eq!(BuiltIn::reflect_status(&service).unwrap(), service["status"]);
     service["status"] = Value::Null;
-    assert_eq!(BuiltIn.reflect_status(&service), None);
+    assert_eq!(BuiltIn::reflect_status(&service), None);
 }
 
 #[test]
 fn health_of_a_deployment_needs_its_own_generation() {
     let mut object = deployment();
-    assert_eq!(BuiltIn.interpret_health(&object), Health::Healthy);
+    assert_eq!(BuiltIn::interpret_health(&object), Health::Healthy);
     object["metadata"]["generation"] = json!(4);
-    assert_eq!(BuiltIn.interpret_health(&object), Health::Unhealthy);
+    assert_eq!(BuiltIn::interpret_health(&object), Health::Unhealthy);
     object["metadata"]["generation"] = json!(3);
     object["status"]["availableReplicas"] = json!(1);
-    assert_eq!(BuiltIn.interpret_health(&object), Health::Unhealthy);
+    assert_eq!(BuiltIn::interpret_health(&object), Health::Unhealthy);
 }
 
 /// A template of generation 7 and what two clusters report.
 fn aggregated(first: Value, second: Value) -> Value {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
-    BuiltIn
-        .aggregate_status(&template, &[item("a", first), item("b", second)])
-        .unwrap_or_default()
+    BuiltIn::aggregate_status(&template, &[item("a", first), item("b", second)]).unwrap_or_default()
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn counts_add_up_and_freshness_needs_every_cluster() {
 fn no_cluster_at_all_counts_as_observed() {
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}, "status": {"replicas": 3}});
     assert_eq!(
-        BuiltIn.aggregate_status(&template, &[]),
+        BuiltIn::aggregate_status(&template, &[]),
         Some(json!({"observedGeneration": 7}))
     );
 }
@@ -134,8 +135,8 @@ fn aggregating_twice_changes_nothing() {
     let status = json!({"replicas": 2, "readyReplicas": 2, "generation": 1, "observedGeneration": 1, "resourceTemplateGeneration": 7});
     let mut template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 7}});
     let items = [item("a", status)];
-    template["status"] = BuiltIn.aggregate_status(&template, &items).unwrap();
-    assert_eq!(BuiltIn.aggregate_status(&template, &items), None);
+    template["status"] = BuiltIn::aggregate_status(&template, &items).unwrap();
+    assert_eq!(BuiltIn::aggregate_status(&template, &items), None);
 }
 
 /// Servers store zeros of some counts: adding up must not take them for a change, or it would write for ever.
@@ -162,7 +163,7 @@ fn a_zero_that_the_server_stores_is_no_change() {
     ] {
         let template = json!({"apiVersion": api_version, "kind": kind, "status": stored});
         let items = [item("a", stored)];
-        assert_eq!(BuiltIn.aggregate_status(&template, &items), None, "{kind}");
+        assert_eq!(BuiltIn::aggregate_status(&template, &items), None, "{kind}");
     }
 }
 
@@ -175,7 +176,7 @@ fn autoscalers_and_budgets_reflect_what_adds_up() {
         json!({"currentReplicas": 1, "desiredReplicas": 2, "currentMetrics": [], "conditions": []}),
     );
     assert_eq!(
-        BuiltIn.reflect_status(&scaler),
+        BuiltIn::reflect_status(&scaler),
         Some(json!({"currentReplicas": 1, "desiredReplicas": 2}))
     );
     let budget = object(
@@ -184,15 +185,13 @@ fn autoscalers_and_budgets_reflect_what_adds_up() {
         json!({"currentHealthy": 1, "desiredHealthy": 0, "disruptionsAllowed": 1, "expectedPods": 1, "observedGeneration": 1,
             "disruptedPods": {"p": "t"}, "conditions": []}),
     );
-    let reflected = BuiltIn.reflect_status(&budget).unwrap();
+    let reflected = BuiltIn::reflect_status(&budget).unwrap();
     assert_eq!(
         reflected,
         json!({"currentHealthy": 1, "desiredHealthy": 0, "disruptionsAllowed": 1, "expectedPods": 1, "disruptedPods": {"p": "t"}})
     );
     let template = object("policy/v1", "PodDisruptionBudget", Value::Null);
-    let sum = BuiltIn
-        .aggregate_status(&template, &[item("a", reflected.clone()), item("b", reflected)])
-        .unwrap();
+    let sum = BuiltIn::aggregate_status(&template, &[item("a", reflected.clone()), item("b", reflected)]).unwrap();
     assert_eq!(
         sum,
         json!({"currentHealthy": 2, "disruptionsAllowed": 2, "expectedPods": 2, "disruptedPods": {"a/p": "t", "b/p": "t"}})
@@ -208,46 +207,41 @@ fn addresses_are_gathered_once_and_in_order() {
         item("a", address("1")),
         item("c", address("1")),
     ];
-    let status = BuiltIn.aggregate_status(&template, &items).unwrap();
+    let status = BuiltIn::aggregate_status(&template, &items).unwrap();
     assert_eq!(status["loadBalancer"]["ingress"], json!([{"ip": "1"}, {"ip": "2"}]));
     let plain = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "ClusterIP"}});
-    assert_eq!(BuiltIn.aggregate_status(&plain, &items), None);
+    assert_eq!(BuiltIn::aggregate_status(&plain, &items), None);
 }
 
 #[test]
 fn a_job_fails_with_one_cluster_and_completes_with_all() {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job"});
     let ended = |kind: &str| json!({"succeeded": 1, "startTime": "1", "completionTime": "2", "conditions": [{"type": kind, "status": "True", "lastTransitionTime": "2"}]});
-    let both = BuiltIn
-        .aggregate_status(&job, &[item("a", ended("Complete")), item("b", ended("Complete"))])
-        .unwrap();
+    let both = BuiltIn::aggregate_status(&job, &[item("a", ended("Complete")), item("b", ended("Complete"))]).unwrap();
     assert_eq!(both["conditions"][0]["reason"], "Completed");
     assert_eq!((&both["succeeded"], &both["completionTime"]), (&json!(2), &json!("2")));
-    let one = BuiltIn
-        .aggregate_status(&job, &[item("a", ended("Complete")), item("b", json!({"active": 1}))])
-        .unwrap();
+    let one =
+        BuiltIn::aggregate_status(&job, &[item("a", ended("Complete")), item("b", json!({"active": 1}))]).unwrap();
     assert_eq!(one.get("conditions"), None);
-    let failed = BuiltIn
-        .aggregate_status(&job, &[item("a", ended("Failed")), item("b", ended("Complete"))])
-        .unwrap();
+    let failed = BuiltIn::aggregate_status(&job, &[item("a", ended("Failed")), item("b", ended("Complete"))]).unwrap();
     assert_eq!(
         failed["conditions"][0]["message"],
         "Job executed failed in member clusters a"
     );
     let mut finished = job;
     finished["status"] = failed;
-    assert_eq!(BuiltIn.aggregate_status(&finished, &[]), None);
+    assert_eq!(BuiltIn::aggregate_status(&finished, &[]), None);
 }
 
 #[test]
 fn members_keep_what_is_theirs() {
     let observed = json!({"spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "replicas": 9}});
     let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {}});
-    assert_eq!(BuiltIn.retain(service, &observed)["spec"]["clusterIP"], "10.0.0.1");
+    assert_eq!(BuiltIn::retain(service, &observed)["spec"]["clusterIP"], "10.0.0.1");
     let mut object = deployment();
-    assert_eq!(BuiltIn.retain(object.clone(), &observed)["spec"]["replicas"], 2);
+    assert_eq!(BuiltIn::retain(object.clone(), &observed)["spec"]["replicas"], 2);
     object["metadata"]["labels"] = json!({"resourcetemplate.karmada.io/retain-replicas": "true"});
-    assert_eq!(BuiltIn.retain(object, &observed)["spec"]["replicas"], 9);
+    assert_eq!(BuiltIn::retain(object, &observed)["spec"]["replicas"], 9);
 }
 
 /// Prunes and compares; pruning again must change nothing.
@@ -402,20 +396,20 @@ proptest! {
     /// Whatever users and members write, the answers come; and those that change an object settle at once.
     #[test]
     fn no_shape_stops_the_interpreter(object in odd_object(), observed in odd(), other in odd(), count in any::<i64>()) {
-        BuiltIn.replicas(&object);
-        BuiltIn.reflect_status(&object);
-        BuiltIn.interpret_health(&object);
-        BuiltIn.dependencies(&object);
-        BuiltIn.aggregates(&object);
+        BuiltIn::replicas(&object);
+        BuiltIn::reflect_status(&object);
+        BuiltIn::interpret_health(&object);
+        BuiltIn::dependencies(&object);
+        BuiltIn::aggregates(&object);
         let items = [item("a", observed.clone()), item("b", other)];
-        if let Some(status) = BuiltIn.aggregate_status(&object, &items) {
+        if let Some(status) = BuiltIn::aggregate_status(&object, &items) {
             prop_assert!(status.is_object());
         }
         let mut revised = object.clone();
-        BuiltIn.revise_replicas(&mut revised, count);
+        BuiltIn::revise_replicas(&mut revised, count);
         prop_assert_eq!(revised.is_object(), object.is_object());
-        let kept = BuiltIn.retain(object.clone(), &observed);
-        prop_assert_eq!(BuiltIn.retain(kept.clone(), &observed), kept);
+        let kept = BuiltIn::retain(object.clone(), &observed);
+        prop_assert_eq!(BuiltIn::retain(kept.clone(), &observed), kept);
         let mut pruned = object;
         prune(&mut pruned);
         let once = pruned.clone();
@@ -431,12 +425,12 @@ fn a_manifest_without_a_spec_is_given_none() {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": 3}),
     ] {
         let mut revised = object.clone();
-        BuiltIn.revise_replicas(&mut revised, 2);
+        BuiltIn::revise_replicas(&mut revised, 2);
         assert_eq!(revised, object);
         let mut pruned = object.clone();
         prune(&mut pruned);
         assert_eq!(pruned, object);
-        assert_eq!(BuiltIn.retain(object.clone(), &json!({"spec": 3})), object);
+        assert_eq!(BuiltIn::retain(object.clone(), &json!({"spec": 3})), object);
     }
 }
 

@@ -43,16 +43,16 @@ fn check(file: &str, case: &Value) {
             assert_eq!(&answer, wanted, "{file}: {question} of {object}");
         }
     };
-    same("healthy", json!(BuiltIn.interpret_health(object) == Health::Healthy));
-    let replicas = BuiltIn.replicas(object);
+    same("healthy", json!(BuiltIn::interpret_health(object) == Health::Healthy));
+    let replicas = BuiltIn::replicas(object);
     same("replicas", json!(replicas.as_ref().map(|replicas| replicas.count)));
     same(
         "requirements",
         json!(replicas.and_then(|replicas| replicas.requirements)),
     );
-    same("components", json!(BuiltIn.components(object)));
-    same("dependencies", json!(BuiltIn.dependencies(object)));
-    same("retained", BuiltIn.retain(object.clone(), &case["observed"]));
+    same("components", json!(BuiltIn::components(object)));
+    same("dependencies", json!(BuiltIn::dependencies(object)));
+    same("retained", BuiltIn::retain(object.clone(), &case["observed"]));
     let statuses = case["statuses"].as_array().into_iter().flatten();
     let items: Vec<ClusterStatus> = statuses
         .enumerate()
@@ -62,13 +62,13 @@ fn check(file: &str, case: &Value) {
             ..ClusterStatus::default()
         })
         .collect();
-    let aggregated = BuiltIn.aggregate_status(object, &items).unwrap_or_default();
+    let aggregated = BuiltIn::aggregate_status(object, &items).unwrap_or_default();
     same("aggregated", aggregated.clone());
     if !items.is_empty() {
         let mut again = object.clone();
         again["status"] = aggregated;
         assert_eq!(
-            BuiltIn.aggregate_status(&again, &items),
+            BuiltIn::aggregate_status(&again, &items),
             None,
             "{file}: {object} is not settled"
         );

@@ -163,7 +163,7 @@ mod tests {
         let mut template =
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "generation": 1}});
         let mut items = items(reports);
-        let status = BuiltIn.aggregate_status(&template, &items).unwrap_or_default();
+        let status = BuiltIn::aggregate_status(&template, &items).unwrap_or_default();
         for (kind, expected) in [(AVAILABLE, available), (PROGRESSING, progressing)] {
             let said = find(&status, kind).map(|condition| {
                 let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
@@ -172,10 +172,10 @@ mod tests {
             assert_eq!(said.unwrap_or_default(), expected);
         }
         template["status"] = status;
-        assert_eq!(BuiltIn.aggregate_status(&template, &items), None);
+        assert_eq!(BuiltIn::aggregate_status(&template, &items), None);
         items.reverse();
-        assert_eq!(BuiltIn.aggregate_status(&template, &items), None);
-        let left = BuiltIn.aggregate_status(&template, &[]);
+        assert_eq!(BuiltIn::aggregate_status(&template, &items), None);
+        let left = BuiltIn::aggregate_status(&template, &[]);
         let left = left.unwrap_or_else(|| template["status"].clone());
         assert_eq!(left.get("conditions"), None, "nobody is left to say so");
     }
@@ -207,7 +207,7 @@ mod tests {
         let other = json!({"type": "Other", "status": "True"});
         let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {"conditions": [other]}});
         let items = items(&[Some(report("True", FINISHED, 5)), Some(report("True", FINISHED, 3))]);
-        let status = BuiltIn.aggregate_status(&template, &items).unwrap();
+        let status = BuiltIn::aggregate_status(&template, &items).unwrap();
         assert_eq!(status["conditions"][0], other);
         for condition in &status["conditions"].as_array().unwrap()[1..] {
             assert_eq!(condition["lastTransitionTime"], "2030-01-01T00:00:05Z");
@@ -223,6 +223,6 @@ mod tests {
             .as_array_mut()
             .unwrap()
             .insert(0, json!({"type": "ReplicaFailure", "status": "True"}));
-        assert_eq!(BuiltIn.reflect_status(&object).unwrap()["conditions"], both);
+        assert_eq!(BuiltIn::reflect_status(&object).unwrap()["conditions"], both);
     }
 }

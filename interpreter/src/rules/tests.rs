@@ -17,7 +17,7 @@ fn aggregate(api_version: &str, kind: &str, reports: &[Value]) -> Value {
             ..ClusterStatus::default()
         })
         .collect();
-    BuiltIn.aggregate_status(&template, &items).unwrap_or_default()
+    BuiltIn::aggregate_status(&template, &items).unwrap_or_default()
 }
 
 /// What a kind's phase is when clusters are in these; the empty text has not reported.
@@ -116,7 +116,7 @@ fn a_job_starts_when_all_have_and_keeps_its_start() {
         status: Some(early),
         ..ClusterStatus::default()
     }];
-    let status = BuiltIn.aggregate_status(&template, &items).unwrap();
+    let status = BuiltIn::aggregate_status(&template, &items).unwrap();
     assert_eq!(status["startTime"], "2029-01-01T00:00:00Z");
     // Nobody at all has not completed anything.
     assert_eq!(aggregate("batch/v1", "Job", &[]), Value::Null);
@@ -142,7 +142,7 @@ fn a_job_meets_its_criteria_when_every_member_says_so() {
 #[track_caller]
 fn check_health(api_version: &str, kind: &str, status: &Value, expected: Health) {
     let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"generation": 1}, "spec": {"replicas": 2}, "status": status});
-    assert_eq!(BuiltIn.interpret_health(&object), expected, "{kind} with {status}");
+    assert_eq!(BuiltIn::interpret_health(&object), expected, "{kind} with {status}");
 }
 
 #[test]
@@ -193,9 +193,9 @@ fn check_retained(api_version: &str, kind: &str, desired: &Value, observed: &Val
         }
         object
     };
-    let kept = BuiltIn.retain(whole(desired), &whole(observed));
+    let kept = BuiltIn::retain(whole(desired), &whole(observed));
     assert_eq!(kept, whole(expected), "{kind}");
-    assert_eq!(BuiltIn.retain(kept.clone(), &whole(observed)), kept, "{kind} twice");
+    assert_eq!(BuiltIn::retain(kept.clone(), &whole(observed)), kept, "{kind} twice");
 }
 
 #[test]
@@ -258,8 +258,7 @@ fn retention_by_kind() {
 fn check_requirements(spec: &Value, expected: &Value) {
     let object =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1, "template": {"spec": spec}}});
-    let found = BuiltIn
-        .replicas(&object)
+    let found = BuiltIn::replicas(&object)
         .and_then(|replicas| replicas.requirements)
         .unwrap_or_default();
     assert_eq!(found, *expected, "{spec}");
