@@ -40,6 +40,13 @@ pub(super) struct Case {
     pub(super) steps: Vec<Step>,
 }
 
+impl Fixture {
+    /// The file's name without its ending.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Case {
     pub(super) fn since(&self, fixture: &Fixture) -> Minor {
         self.since.unwrap_or(fixture.since)
@@ -68,6 +75,8 @@ pub(super) struct Step {
     /// Merged into a body that is named.
     pub(super) with: Option<Value>,
     pub(super) code: u16,
+    /// What the hub answers with the same text instead: a client's mistake is a 400 there, not a 500.
+    pub(super) hub_code: Option<u16>,
     pub(super) answer: Option<Value>,
     pub(super) text: Option<String>,
     pub(super) events: Option<Value>,
