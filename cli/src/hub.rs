@@ -52,6 +52,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             profile: Profile::Hub,
             pki: Some(pki.clone()),
             features: args.feature_gates,
+            check_script: Some(interpreter::check_script),
             url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
             ..Config::default()
         },
