@@ -54,8 +54,11 @@ pub struct Config {
     /// `ClusterTaintPolicy` may evict (`NoExecute`).
     pub evicting_taint_policies: bool,
     /// Reads the script of a customization of the interpreter, and says what is wrong with it.
-    pub check_script: Option<fn(&str) -> Result<(), String>>,
+    pub check_script: Option<CheckScript>,
 }
+
+/// Says what is wrong with a script, if it cannot be read.
+pub type CheckScript = fn(&str) -> Result<(), String>;
 
 impl Default for Config {
     fn default() -> Self {

@@ -217,7 +217,13 @@ mod tests {
     fn failures_are_counted_and_keep_what_was_known() {
         let manifests = [json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "d"}})];
         let fates = [Fate::Applied(Some(manifests[0].clone()))];
-        let good = status(&Interpreter::default(), 1, &round(&manifests, &fates), &Value::Null, time(1));
+        let good = status(
+            &Interpreter::default(),
+            1,
+            &round(&manifests, &fates),
+            &Value::Null,
+            time(1),
+        );
         assert_eq!(good["conditions"][0]["status"], "True");
         assert_eq!(good["manifestStatuses"][0]["health"], "Healthy");
         let bad = status(
@@ -249,7 +255,16 @@ mod tests {
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}}),
         ];
         let fates = [Fate::Applied(Some(manifests[0].clone()))];
-        let once = status(&Interpreter::default(), 1, &round(&manifests, &fates), &Value::Null, time(1));
-        assert_eq!(status(&Interpreter::default(), 1, &round(&manifests, &fates), &once, time(9)), once);
+        let once = status(
+            &Interpreter::default(),
+            1,
+            &round(&manifests, &fates),
+            &Value::Null,
+            time(1),
+        );
+        assert_eq!(
+            status(&Interpreter::default(), 1, &round(&manifests, &fates), &once, time(9)),
+            once
+        );
     }
 }

@@ -19,6 +19,10 @@ const PROTECTED: &str = "This resource is protected, please make sure to remove 
     resourcetemplate.karmada.io/deletion-protected";
 
 /// What is special about one kind.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a row of a table: each is a fact of its own"
+)]
 struct Kind {
     group: &'static str,
     plural: &'static str,
@@ -193,7 +197,12 @@ pub(super) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> 
 }
 
 pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) -> Result<(), Status> {
-    if !subresource.is_empty() && !(subresource == "status" && kind(call).is_some_and(|kind| kind.checks_status)) {
+    let judged = match subresource {
+        "" => true,
+        "status" => kind(call).is_some_and(|kind| kind.checks_status),
+        _ => false,
+    };
+    if !judged {
         return Ok(());
     }
     if subresource.is_empty() {

@@ -206,10 +206,7 @@ mod tests {
             .send(&change, json!({"metadata": {"labels": {"a": "b"}}}))
             .await
             .unwrap();
-        assert_eq!(
-            changed.warnings,
-            ["spec: Invalid value: failed rule: self.x > 10"]
-        );
+        assert_eq!(changed.warnings, ["spec: Invalid value: failed rule: self.x > 10"]);
         let refused = server.send(&change, json!({"spec": {"x": 2}})).await.unwrap_err();
         assert!(
             refused.message.ends_with("failed rule: self.x > 10"),

@@ -62,8 +62,8 @@ impl Selection {
         let exact = terms
             .filter(|term| !term.negated && !matches!(term.field.as_str(), "metadata.name" | "metadata.namespace"));
         let best = exact.max_by_key(|term| {
-            let name = term.field.ends_with("name") || term.field.ends_with("Name");
-            (term.field.ends_with(".uid"), name)
+            let last = term.field.rsplit('.').next().unwrap_or_default();
+            (last == "uid", last == "name" || last.ends_with("Name"))
         })?;
         Some((self.path(&best.field), &best.value))
     }

@@ -37,8 +37,8 @@ fn the_hub_answers_as_kubernetes_does() {
     check(&directory.path().join("hub/admin.kubeconfig"), true, &[]);
 }
 
-/// The profile of plain clusters. Rows that list all ConfigMaps do not know its `kube-root-ca.crt`, and and its controllers act on
-/// what others own of a status or of Pods.
+/// The profile of plain clusters. Rows that list all `ConfigMap`s do not know its `kube-root-ca.crt`, and its controllers act on what
+/// others own of a status or of Pods.
 #[test]
 fn a_simulated_member_answers_as_kubernetes_does() {
     let directory = tempfile::tempdir().unwrap();

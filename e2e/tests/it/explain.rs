@@ -111,7 +111,10 @@ fn explain_says_where_why_and_what_is_waited_for() {
 fn what_cannot_be_explained_is_told() {
     let federation = Federation::start().unwrap();
     for (args, wanted) in [
-        (["deployment/nobody"], "there is no deployment \"nobody\" in namespace \"default\""),
+        (
+            ["deployment/nobody"],
+            "there is no deployment \"nobody\" in namespace \"default\"",
+        ),
         (["nothing/hello"], "the hub serves no resource \"nothing\""),
         (["hello"], "\"hello\" is not KIND/NAME"),
     ] {

@@ -78,7 +78,7 @@ spec:
         yaml: [{subPath: /db/host, operator: replace, value: us}]
 "#;
 
-const BAD: &str = r#"
+const BAD: &str = r"
 apiVersion: policy.karmada.io/v1alpha1
 kind: OverridePolicy
 metadata: {name: broken, namespace: default}
@@ -88,7 +88,7 @@ spec:
   - targetCluster: {clusterNames: [eu]}
     overriders:
       plaintext: [{path: /spec/none/deep, operator: replace, value: 1}]
-"#;
+";
 
 /// Waits until an object in a member satisfies a look at it.
 #[track_caller]
@@ -125,26 +125,31 @@ fn wait_condition(federation: &Federation, kind: &str, status: &str) -> Value {
     })
 }
 
+const WEB: [&str; 2] = ["deployment", "web"];
+
+/// A field of the first container of a workload.
+fn main(object: &Value, field: &str) -> Value {
+    object["spec"]["template"]["spec"]["containers"][0][field].clone()
+}
+
 #[test]
 fn members_get_what_differs_and_a_bad_override_stops_one_of_them() {
     let federation = Federation::start().unwrap();
     let hub = federation.hub();
     hub.run_with(&["apply", "-f", "-"], TEMPLATES).ok();
-    let web = ["deployment", "web"];
-    let main = |object: &Value, field: &str| object["spec"]["template"]["spec"]["containers"][0][field].clone();
-    wait(&federation, "ap", &web, "as it is on the hub", |found| {
+    wait(&federation, "ap", &WEB, "as it is on the hub", |found| {
         main(found, "image") == "docker.io/library/pause:3.10"
     });
 
     // What was placed already is rendered anew.
     hub.run_with(&["apply", "-f", "-"], OVERRIDES).ok();
-    let found = wait(&federation, "ap", &web, "overridden", |found| {
+    let found = wait(&federation, "ap", &WEB, "overridden", |found| {
         main(found, "image") == "mirror.ap/library/pause:3.10"
     });
     let found = if found["spec"]["minReadySeconds"] == 1 {
         found
     } else {
-        wait(&federation, "ap", &web, "overridden twice", |found| {
+        wait(&federation, "ap", &WEB, "overridden twice", |found| {
             found["spec"]["minReadySeconds"] == 1
         })
     };
@@ -172,7 +177,7 @@ fn members_get_what_differs_and_a_bad_override_stops_one_of_them() {
         json!({"db": {"host": "us"}, "debug": false})
     );
     for member in ["eu", "us"] {
-        let found = federation.member(member).get(&web);
+        let found = federation.member(member).get(&WEB);
         assert_eq!(
             main(&found, "image"),
             "docker.io/library/pause:3.10",
@@ -180,7 +185,22 @@ fn members_get_what_differs_and_a_bad_override_stops_one_of_them() {
         );
         assert_eq!(found["metadata"]["annotations"]["example.com/owner"], "all");
     }
-    let works = hub.get(&["works", "-n", "karmada-es-ap"]);
+    works_name_what_was_laid_over_them(&federation);
+    wait_condition(&federation, "FullyApplied", "True");
+    a_bad_override_stops_its_cluster(&federation);
+    what_is_taken_away_leaves_the_template(&federation);
+    // What cannot be a policy is refused with its field.
+    let refused = hub
+        .run_with(&["apply", "-f", "-"], &BAD.replace("/spec/none/deep", "spec"))
+        .failed();
+    assert!(
+        refused.contains("spec.overrideRules[0].overriders.plaintext[0].path: Invalid value"),
+        "{refused}"
+    );
+}
+
+fn works_name_what_was_laid_over_them(federation: &Federation) {
+    let works = federation.hub().get(&["works", "-n", "karmada-es-ap"]);
     let own = works["items"]
         .as_array()
         .unwrap()
@@ -195,25 +215,27 @@ fn members_get_what_differs_and_a_bad_override_stops_one_of_them() {
         assert_eq!(list[0]["policyName"], name);
         assert!(list[0]["overriders"]["labelsOverrider"].is_array(), "{list}");
     }
-    wait_condition(&federation, "FullyApplied", "True");
+}
 
-    // A bad override: its cluster stays as it is, and says so; the others go on.
+/// Its cluster stays as it is, and says so; the others go on.
+fn a_bad_override_stops_its_cluster(federation: &Federation) {
+    let hub = federation.hub();
     hub.run_with(&["apply", "-f", "-"], BAD).ok();
-    let told = wait_condition(&federation, "OverridesApplied", "False");
+    let told = wait_condition(federation, "OverridesApplied", "False");
     let message = told["message"].as_str().unwrap();
     let expected = "eu: override policy(default/broken): spec.overrideRules[0].overriders.plaintext: ";
     assert!(message.starts_with(expected), "{message}");
-    wait_condition(&federation, "FullyApplied", "False");
+    wait_condition(federation, "FullyApplied", "False");
     hub.run(&["set", "image", "deployment/web", "main=docker.io/library/pause:3.11"])
         .ok();
-    wait(&federation, "us", &web, "at the new version", |found| {
+    wait(federation, "us", &WEB, "at the new version", |found| {
         main(found, "image") == "docker.io/library/pause:3.11"
     });
-    wait(&federation, "ap", &web, "at the new version", |found| {
+    wait(federation, "ap", &WEB, "at the new version", |found| {
         main(found, "image") == "mirror.ap/library/pause:3.11"
     });
     assert_eq!(
-        main(&federation.member("eu").get(&web), "image"),
+        main(&federation.member("eu").get(&WEB), "image"),
         "docker.io/library/pause:3.10"
     );
     until("an event about the policy", || {
@@ -222,32 +244,21 @@ fn members_get_what_differs_and_a_bad_override_stops_one_of_them() {
             && events.contains("override policy(default/broken) for cluster(eu) failed");
         if there { Ok(()) } else { Err(events) }
     });
+}
 
-    // Taken away, everything is as the template says.
+fn what_is_taken_away_leaves_the_template(federation: &Federation) {
+    let hub = federation.hub();
     hub.run(&["delete", "overridepolicy", "broken", "local"]).ok();
-    wait(&federation, "eu", &web, "at the new version", |found| {
+    wait(federation, "eu", &WEB, "at the new version", |found| {
         main(found, "image") == "docker.io/library/pause:3.11"
     });
-    wait(
-        &federation,
-        "ap",
-        &web,
-        "without the policy of its namespace",
-        |found| main(found, "command") == json!(["run"]),
-    );
+    wait(federation, "ap", &WEB, "without the policy of its namespace", |found| {
+        main(found, "command") == json!(["run"])
+    });
     hub.run(&["delete", "clusteroverridepolicy", "mirror"]).ok();
-    wait(&federation, "ap", &web, "as it is on the hub", |found| {
+    wait(federation, "ap", &WEB, "as it is on the hub", |found| {
         main(found, "image") == "docker.io/library/pause:3.11"
     });
-    wait_condition(&federation, "OverridesApplied", "True");
-    wait_condition(&federation, "FullyApplied", "True");
-
-    // What cannot be a policy is refused with its field.
-    let refused = hub
-        .run_with(&["apply", "-f", "-"], &BAD.replace("/spec/none/deep", "spec"))
-        .failed();
-    assert!(
-        refused.contains("spec.overrideRules[0].overriders.plaintext[0].path: Invalid value"),
-        "{refused}"
-    );
+    wait_condition(federation, "OverridesApplied", "True");
+    wait_condition(federation, "FullyApplied", "True");
 }

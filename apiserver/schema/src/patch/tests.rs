@@ -59,12 +59,12 @@ fn env_lists_merge_by_name_in_the_senders_order() {
         "core.v1.Container",
         current.clone(),
         json!({"$setElementOrder/env": [{"name": "B"}], "env": [{"name": "A", "value": "9"}]}),
-        expect![[r#"
+        expect![[r"
             400: The order in patch list:
             [map[name:A value:9]]
              doesn't match $setElementOrder list:
             [map[name:B]]
-        "#]],
+        "]],
     );
     check(
         "core.v1.Container",

@@ -17,6 +17,7 @@ async fn shown(server: &Server, line: &str, body: Value) -> Value {
 }
 
 /// Group and version, plural, whether it has a namespace, a spec that is valid, and whether there is a status.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn samples() -> Vec<(&'static str, &'static str, &'static str, bool, Value)> {
     let selectors = json!([{"apiVersion": "v1", "kind": "ConfigMap"}]);
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"});
@@ -150,10 +151,21 @@ async fn section_1_1_every_kind_is_served() {
         object["metadata"] = json!({"name": "sample"});
         let namespace = if namespaced { "/namespaces/default" } else { "" };
         let path = format!("/apis/{version}{namespace}/{plural}");
-        let idle = ["FederatedHPA", "CronFederatedHPA", "MultiClusterService", "ResourceRegistry"].contains(&kind);
+        let idle = [
+            "FederatedHPA",
+            "CronFederatedHPA",
+            "MultiClusterService",
+            "ResourceRegistry",
+        ]
+        .contains(&kind);
         let answer = server.send(&format!("POST {path}"), object.clone()).await.unwrap();
         let warning = format!("nothing acts on a {kind} in this release");
-        assert_eq!(answer.warnings.contains(&warning), idle, "{kind}: {:?}", answer.warnings);
+        assert_eq!(
+            answer.warnings.contains(&warning),
+            idle,
+            "{kind}: {:?}",
+            answer.warnings
+        );
         let made = crate::verbs::tests::value(&answer);
         for field in ["spec", "webhooks"] {
             if let Some(Value::Object(given)) = object.get(field) {
@@ -350,13 +362,11 @@ async fn section_7_1_what_is_filled_in() {
 #[tokio::test]
 async fn section_7_3_customizations_share_nothing() {
     let mut server = Server::start(Profile::Hub).await;
-    let config = |api: &mut crate::api::Api| {
-        api.config.check_script = Some(|script| match script {
-            "good" => Ok(()),
-            other => Err(format!("line 1: {other}")),
-        })
-    };
-    config(std::sync::Arc::get_mut(&mut server.api).unwrap());
+    let api = std::sync::Arc::get_mut(&mut server.api).unwrap();
+    api.config.check_script = Some(|script| match script {
+        "good" => Ok(()),
+        other => Err(format!("line 1: {other}")),
+    });
     let path = "/apis/config.karmada.io/v1alpha1/resourceinterpretercustomizations";
     let object = |name: &str, field: &str, script: &str| {
         json!({
