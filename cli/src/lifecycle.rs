@@ -27,6 +27,14 @@ pub(crate) fn start_logging(filter: Option<&str>) {
         .init();
 }
 
+/// Asks the kernel for ordinary pages. Huge ones would back every arena of the allocator from its first byte on: a third of an idle hub's
+/// memory, and no gain that a benchmark shows.
+pub(crate) fn keep_pages_small() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "cannot do without transparent huge pages");
+    }
+}
+
 /// Raises the limit of open files to what the system allows this process: each agent and each watching client holds a connection, and the
 /// usual soft limit of 1,024 exists only for programs that still use `select`.
 pub(crate) fn allow_many_connections() {

@@ -26,6 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     lifecycle::start_logging(cli.log.as_deref());
+    lifecycle::keep_pages_small();
     lifecycle::allow_many_connections();
     // The same provider for every crate that speaks TLS; a second installation would be a bug in this file.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
