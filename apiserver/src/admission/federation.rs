@@ -57,7 +57,7 @@ const PLAIN: Kind = Kind {
     tells_effect: false,
 };
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 18] = [
     Kind {
         plural: "propagationpolicies",
         id: Some(crds::labels::POLICY_ID),
@@ -151,6 +151,7 @@ const KINDS: [Kind; 16] = [
         plural: "multiclusteringresses",
         check: |_, object, _| borrowed::INGRESS.check(object),
         checks_status: true,
+        idle: true,
         ..PLAIN
     },
     Kind {
@@ -171,12 +172,25 @@ const KINDS: [Kind; 16] = [
         group: "config.karmada.io",
         plural: "resourceinterpreterwebhookconfigurations",
         check: |_, object, _| validate::interpreter_webhooks(object),
+        idle: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "multicluster.x-k8s.io",
+        plural: "serviceexports",
+        idle: true,
+        ..PLAIN
+    },
+    Kind {
+        group: "multicluster.x-k8s.io",
+        plural: "serviceimports",
+        idle: true,
         ..PLAIN
     },
 ];
 
 fn kind(call: &Call<'_>) -> Option<&'static Kind> {
-    static ALL: [Kind; 16] = KINDS;
+    static ALL: [Kind; 18] = KINDS;
     let (group, plural) = (call.def.group.as_str(), call.def.plural.as_str());
     // Nearly every request is about something else.
     if !group.ends_with(".karmada.io") {

@@ -155,7 +155,11 @@ async fn section_1_1_every_kind_is_served() {
             "FederatedHPA",
             "CronFederatedHPA",
             "MultiClusterService",
+            "MultiClusterIngress",
             "ResourceRegistry",
+            "ResourceInterpreterWebhookConfiguration",
+            "ServiceExport",
+            "ServiceImport",
         ]
         .contains(&kind);
         let answer = server.send(&format!("POST {path}"), object.clone()).await.unwrap();
