@@ -57,7 +57,7 @@ const PLAIN: Kind = Kind {
     tells_effect: false,
 };
 
-const KINDS: [Kind; 18] = [
+static KINDS: [Kind; 18] = [
     Kind {
         plural: "propagationpolicies",
         id: Some(crds::labels::POLICY_ID),
@@ -190,13 +190,12 @@ const KINDS: [Kind; 18] = [
 ];
 
 fn kind(call: &Call<'_>) -> Option<&'static Kind> {
-    static ALL: [Kind; 18] = KINDS;
     let (group, plural) = (call.def.group.as_str(), call.def.plural.as_str());
     // Nearly every request is about something else.
-    if !group.ends_with(".karmada.io") {
+    if !group.ends_with(".karmada.io") && !group.ends_with(".x-k8s.io") {
         return None;
     }
-    ALL.iter().find(|kind| kind.group == group && kind.plural == plural)
+    KINDS.iter().find(|kind| kind.group == group && kind.plural == plural)
 }
 
 pub(super) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
