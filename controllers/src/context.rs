@@ -136,9 +136,12 @@ impl Queues {
     }
 
     /// Why a template is looked at; whoever asks works on it now.
+    ///
+    /// Without a reason, the round before has taken it: it began between the note and the request. Then nothing is new, and least
+    /// of all something that a Lazy policy waits for.
     pub(crate) fn take_trigger(&self, key: &Key) -> Trigger {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        triggers.remove(key).unwrap_or(Trigger::Seen)
+        triggers.remove(key).unwrap_or(Trigger::Policy)
     }
 }
 
@@ -424,5 +427,21 @@ impl Outcome {
     /// Not again when it has been said already.
     pub(crate) fn once(self) -> Self {
         Self { once: true, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds;
+
+    #[test]
+    fn a_round_whose_reason_another_has_taken_is_no_news_for_a_lazy_policy() {
+        let (queues, key) = (Queues::default(), kinds::key(&kinds::DEPLOYMENT, "default", "web"));
+        queues.note_trigger(&key, Trigger::Policy);
+        queues.note_trigger(&key, Trigger::User);
+        queues.note_trigger(&key, Trigger::Seen);
+        assert_eq!(queues.take_trigger(&key), Trigger::User, "the strongest reason counts");
+        assert_eq!(queues.take_trigger(&key), Trigger::Policy, "and counts once");
     }
 }
