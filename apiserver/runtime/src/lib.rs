@@ -1,5 +1,6 @@
 //! How loops see and change a server: the trait [`hub::Hub`], a server far away as one
-//! ([`remote::RemoteHub`]), keyed queues, clocks.
+//! ([`remote::RemoteHub`]), keyed queues, clocks, and calls of other
+//! programs ([`webhook`]).
 //!
 //! Never here: SQL, HTTP servers, or what a loop decides.
 
@@ -7,3 +8,4 @@ pub mod clock;
 pub mod hub;
 pub mod queue;
 pub mod remote;
+pub mod webhook;

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
+use runtime::webhook::{Client, Services, SystemRoots, Target, TargetError};
 use schema::entry::GroupResource;
 use storage::{Scope, Snapshot, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, SystemRoots, Target, TargetError};
 use super::counts::Counts;
 use super::rules::{Configuration, Operation, Terms};
 use crate::metrics::Metrics;
@@ -22,6 +22,8 @@ use crate::registry::{Registry, ResourceDef};
 const GROUP: &str = "admissionregistration.k8s.io";
 const MUTATING: &str = "mutatingwebhookconfigurations";
 const VALIDATING: &str = "validatingwebhookconfigurations";
+/// What webhooks know the server as.
+const AGENT: &str = "kube-apiserver-admission";
 const RESOURCES: [&str; 2] = [MUTATING, VALIDATING];
 
 /// Whether a change of this resource changes what is called.
@@ -123,6 +125,8 @@ impl Webhooks {
         }
         *built_from = revisions;
         let before = self.index.load();
+        let found = store.clone();
+        let services: Services = Arc::new(move |key| found.get(key));
         let mut clients = HashMap::new();
         let mut hooks = |stored: &Snapshot| {
             let mut hooks = Vec::new();
@@ -142,7 +146,7 @@ impl Webhooks {
                         .cloned();
                     let client = match known {
                         Some(client) => Ok(client),
-                        None => Client::new(&target, store, &self.roots).map(Arc::new),
+                        None => Client::new(&target, AGENT, services.clone(), &self.roots).map(Arc::new),
                     };
                     if let Ok(client) = &client {
                         clients.insert(target, client.clone());

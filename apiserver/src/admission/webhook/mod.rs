@@ -20,10 +20,8 @@
 //!
 //! Never here: `ValidatingAdmissionPolicy` and `MutatingAdmissionPolicy`, which are only stored.
 
-mod client;
 mod conditions;
 mod counts;
-mod dial;
 mod index;
 mod matching;
 mod review;
@@ -31,7 +29,6 @@ mod round;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! Calling webhooks: the mutating ones in turn, some of them twice, and the validating ones all at once.
 
+use runtime::webhook::CallError;
 use schema::patch::json;
 use schema::status::{Reason, Status};
 use serde_json::Value;
 
 use super::Hooks;
-use super::client::CallError;
 use super::counts::Outcome;
 use super::index::Candidate;
 use super::matching::{question, wants};

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use runtime::webhook::Target;
 use schema::selector::LabelSelector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::Target;
 use super::conditions::Conditions;
 use crate::registry::ResourceDef;
 

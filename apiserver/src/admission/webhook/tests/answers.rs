@@ -143,7 +143,7 @@ async fn a_bad_answer_is_a_failed_call() {
             "failed to call webhook: couldn't get version/kind; json parse error: expected value at line 1 column 1",
         ),
         (
-            Answer::Raw(200, vec![b' '; super::super::client::ANSWER + 1]),
+            Answer::Raw(200, vec![b' '; runtime::webhook::ANSWER + 1]),
             "failed to call webhook: response body exceeds the limit of 6291456 bytes",
         ),
         (

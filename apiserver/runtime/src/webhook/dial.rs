@@ -15,10 +15,13 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use schema::entry::{GroupResource, Key};
+use schema::entry::{Entry, GroupResource, Key};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// How a Service is found by its key.
+pub type Services = Arc<dyn Fn(&Key) -> Option<Arc<Entry>> + Send + Sync>;
 
 /// A place to call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,7 +74,7 @@ pub(super) enum DialError {
 pub(super) struct Dialer {
     pub(super) place: Arc<Place>,
     pub(super) tls: Arc<ClientConfig>,
-    pub(super) store: storage::Store,
+    pub(super) services: Services,
 }
 
 impl Dialer {
@@ -102,7 +105,7 @@ impl Dialer {
             Place::Service { namespace, name, port } => (namespace, name, *port),
         };
         let key = Key::new(GroupResource::new("", "services"), namespace.as_str(), name.as_str());
-        let service = self.store.get(&key).ok_or_else(|| DialError::NoService(name.clone()))?;
+        let service = (self.services)(&key).ok_or_else(|| DialError::NoService(name.clone()))?;
         let service = service.value();
         let spec = &service["spec"];
         match (spec["type"].as_str(), spec["externalName"].as_str()) {

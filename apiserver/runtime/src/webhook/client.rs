@@ -20,13 +20,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig as Tls, RootCertStore};
 use schema::status::Status;
 use serde::Deserialize;
-use storage::Store;
 
-use super::dial::{Dialer, Place};
+use super::dial::{Dialer, Place, Services};
 use super::tls::Verifier;
 
 /// Bound of an answer: a patch of the largest object, in base64, with room for what is around it.
-pub(super) const ANSWER: usize = 6 << 20;
+pub const ANSWER: usize = 6 << 20;
 /// How long a connection that nobody uses is kept.
 const IDLE: Duration = Duration::from_secs(90);
 /// How many such connections of one webhook.
@@ -35,7 +34,7 @@ const IDLE_CONNECTIONS: usize = 16;
 /// `WebhookClientConfig`. Equal ones share a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Target {
+pub struct Target {
     url: Option<String>,
     service: Option<ServiceReference>,
     ca_bundle: Option<String>,
@@ -51,34 +50,42 @@ struct ServiceReference {
 }
 
 /// Why a target cannot be called at all.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum TargetError {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// Neither a service nor a URL.
     #[error("webhook configuration must have either service or URL")]
     Nothing,
+    /// No URL, or one without a host.
     #[error("the URL {0:?} cannot be called")]
     Url(String),
+    /// The bundle holds no certificates.
     #[error("unable to load root certificates: {0}")]
     Roots(String),
+    /// TLS cannot be set up.
     #[error("{0}")]
     Tls(String),
 }
 
 /// Why a call gave no answer. The texts are what client-go gives in the same place, as far as they can be known.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub enum CallError {
+    /// Nothing came in time.
     #[error("Post \"{0}\": context deadline exceeded")]
     Timeout(String),
+    /// No connection, or one that broke.
     #[error("Post \"{0}\": {1}")]
     Transport(String, String),
+    /// The answer is larger than [`ANSWER`].
     #[error("response body exceeds the limit of {ANSWER} bytes")]
     TooLong,
+    /// An answer that is no success: code and text.
     #[error("{1}")]
     Refused(u16, String),
 }
 
 impl CallError {
     /// What counts as the code of the failure.
-    pub(super) fn code(&self) -> u16 {
+    pub fn code(&self) -> u16 {
         match self {
             Self::Refused(code, _) => *code,
             _ => 503,
@@ -87,15 +94,17 @@ impl CallError {
 }
 
 /// Calls one target.
-pub(super) struct Client {
+pub struct Client {
     pool: Pool<Dialer, Full<Bytes>>,
     /// Without the query.
     url: String,
+    /// The name of the caller.
+    agent: &'static str,
 }
 
 /// The roots of the system, read when first needed.
-#[derive(Default)]
-pub(super) struct SystemRoots(OnceLock<Arc<RootCertStore>>);
+#[derive(Debug, Default)]
+pub struct SystemRoots(OnceLock<Arc<RootCertStore>>);
 
 impl SystemRoots {
     fn get(&self) -> Arc<RootCertStore> {
@@ -113,7 +122,13 @@ impl SystemRoots {
 }
 
 impl Client {
-    pub(super) fn new(target: &Target, store: &Store, system: &SystemRoots) -> Result<Self, TargetError> {
+    /// A client that is called `agent`. Services are looked up in `services`, each time that a connection is made.
+    pub fn new(
+        target: &Target,
+        agent: &'static str,
+        services: Services,
+        system: &SystemRoots,
+    ) -> Result<Self, TargetError> {
         let (place, url) = target.place()?;
         let (roots, known) = match target.ca_bundle.as_deref().filter(|bundle| !bundle.is_empty()) {
             Some(bundle) => read_bundle(bundle)?,
@@ -131,18 +146,18 @@ impl Client {
         let dialer = Dialer {
             place: Arc::new(place),
             tls: Arc::new(tls),
-            store: store.clone(),
+            services,
         };
         let pool = Pool::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_timer(TokioTimer::new())
             .build(dialer);
-        Ok(Self { pool, url })
+        Ok(Self { pool, url, agent })
     }
 
     /// Posts a body; the answer's if it is a success.
-    pub(super) async fn post(&self, body: Vec<u8>, timeout: Duration) -> Result<Bytes, CallError> {
+    pub async fn post(&self, body: Vec<u8>, timeout: Duration) -> Result<Bytes, CallError> {
         let url = format!("{}?timeout={}s", self.url, timeout.as_secs());
         match tokio::time::timeout(timeout, self.exchange(&url, body)).await {
             Ok(result) => result,
@@ -157,7 +172,7 @@ impl Client {
             .uri(url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json, */*")
-            .header(header::USER_AGENT, "kube-apiserver-admission")
+            .header(header::USER_AGENT, self.agent)
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| failed(&error))?;
         let response = self.pool.request(request).await.map_err(|error| failed(&error))?;
