@@ -1,0 +1,149 @@
+//! What changes of bindings and of their Works mean.
+
+use std::time::Duration;
+
+use crds::features::Gate;
+use runtime::hub::Change;
+use schema::entry::{Entry, Key};
+
+use super::Dispatcher;
+use crate::aggregate::announce;
+use crate::context::Context;
+use crate::detect::reconcile::Trigger;
+use crate::index::binding_id;
+use crate::kinds;
+use crate::names;
+use crate::place;
+
+/// How long changes of bindings are gathered before the quotas of their namespace are counted anew.
+pub(super) const RECOUNT: Duration = Duration::from_millis(200);
+
+impl Dispatcher {
+    pub(super) fn binding(&self, change: &Change) {
+        let Context { index, queues, .. } = &*self.context;
+        let entry = &change.entry;
+        let key = entry.key().clone();
+        if change.deleted {
+            index.binding_seen(entry, true);
+            queues.set_over_quota(&key, false);
+            self.recount(entry);
+            queues.set_roomless(&key, false);
+            self.order(entry, true);
+            // Deleted by hand, or the way is free for a new template of the same name.
+            if let Some(template) = self.owner(entry) {
+                queues.template(template, Trigger::User);
+            }
+            return;
+        }
+        let (meta, previous) = (entry.meta(), change.previous.as_ref().map(|previous| previous.meta()));
+        let respecified = previous.is_none_or(|previous| {
+            previous.generation != meta.generation || previous.deletion_timestamp != meta.deletion_timestamp
+        });
+        if respecified {
+            self.recount(entry);
+        }
+        if respecified || previous.is_some_and(|previous| previous.labels != meta.labels) {
+            if index.binding_seen(entry, false) {
+                queues.depend.add(key.clone());
+            }
+            self.order(entry, false);
+            queues.place.add(key.clone());
+            queues.render.add(key.clone());
+        }
+        if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {
+            queues.aggregate.add(key);
+        }
+    }
+
+    /// Asks for the quotas of a binding's namespace to be counted anew, soon and not once for every binding.
+    fn recount(&self, binding: &Entry) {
+        let Context {
+            queues, hub, config, ..
+        } = &*self.context;
+        if !config.features.on(Gate::FederatedQuotaEnforcement) || binding.namespace().is_empty() {
+            return;
+        }
+        for quota in hub.list(&kinds::QUOTA.group_resource, Some(binding.namespace())) {
+            queues.quota.add_after(quota.key().clone(), RECOUNT);
+        }
+    }
+
+    /// What a binding means for its turn to be placed: its priority and its groups.
+    fn order(&self, binding: &Entry, deleted: bool) {
+        let Context {
+            index, queues, config, ..
+        } = &*self.context;
+        if config.features.on(Gate::PriorityBasedScheduling) {
+            let typed = binding.typed::<place::plan::Binding>().ok().filter(|_| !deleted);
+            let priority = typed.map_or(0, |binding| binding.priority());
+            queues.place.prioritize(binding.key(), priority);
+        }
+        if config.features.on(Gate::WorkloadAffinity) {
+            index.groups.seen(binding, deleted);
+        }
+    }
+
+    /// The template that owns a binding.
+    fn owner(&self, binding: &Entry) -> Option<Key> {
+        let owner = binding.meta().owner_references.iter().find(|owner| owner.controller)?;
+        let resource = self.context.hub.resource_for(&owner.api_version, &owner.kind)?;
+        Some(kinds::key(&resource, binding.namespace(), &owner.name))
+    }
+
+    pub(super) fn work(&self, change: &Change, initial: bool) {
+        let Context {
+            index, queues, metrics, ..
+        } = &*self.context;
+        let entry = &change.entry;
+        self.lag.seen(metrics, change, initial);
+        index.work_seen(entry, change.deleted);
+        announce::look(&self.context, change);
+        let status_only = change
+            .previous
+            .as_ref()
+            .is_some_and(|previous| previous.meta().generation == entry.meta().generation);
+        for binding in index.held_by(entry.key()) {
+            queues.render.add(binding);
+        }
+        if let Some(binding) = binding_of(entry) {
+            if change.deleted {
+                queues.render.add(binding.clone());
+            }
+            if change.deleted || status_only {
+                queues.aggregate.add(binding);
+            }
+        } else if let Some(quota) = quota_of(entry) {
+            if change.deleted || status_only || change.previous.is_none() {
+                queues.quota.add(quota);
+            }
+        } else if change.deleted
+            && let Some(owner) = entry
+                .meta()
+                .owner_references
+                .iter()
+                .find(|owner| owner.kind == "Namespace")
+        {
+            queues.namespaces.add(kinds::key(&kinds::NAMESPACE, "", &owner.name));
+        }
+    }
+}
+
+/// The quota that a Work is a part of.
+fn quota_of(work: &Entry) -> Option<Key> {
+    let labels = &work.meta().labels;
+    let (namespace, name) = (labels.get(names::QUOTA_NAMESPACE)?, labels.get(names::QUOTA_NAME)?);
+    Some(kinds::key(&kinds::QUOTA, namespace, name))
+}
+
+/// The binding that a Work belongs to.
+fn binding_of(work: &Entry) -> Option<Key> {
+    let annotations = &work.meta().annotations;
+    if let (Some(namespace), Some(name)) = (
+        annotations.get(names::BINDING_NAMESPACE),
+        annotations.get(names::BINDING_NAME),
+    ) {
+        return Some(kinds::key(&kinds::BINDING, namespace, name));
+    }
+    let name = annotations.get(names::CLUSTER_BINDING_NAME)?;
+    Some(kinds::key(&kinds::CLUSTER_BINDING, "", name))
+}

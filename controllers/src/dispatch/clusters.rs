@@ -1,0 +1,123 @@
+//! What changes of clusters, of namespaces and of the override policies that look at clusters mean.
+
+use runtime::hub::{Change, Resource};
+use serde::Deserialize;
+
+use super::Dispatcher;
+use super::bindings::RECOUNT;
+use crate::context::Context;
+use crate::detect::plan::content_changed;
+use crate::index::ClusterNews;
+use crate::kinds;
+use crate::names;
+use crate::render::plan::Reference;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Bound {
+    spec: BoundSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BoundSpec {
+    resource: Reference,
+}
+
+impl Dispatcher {
+    pub(super) fn cluster(&self, change: &Change, initial: bool) {
+        let Context { index, queues, hub, .. } = &*self.context;
+        let entry = &change.entry;
+        let news = index.cluster_seen(entry, change.deleted);
+        for queue in [&queues.clusters, &queues.taints, &queues.remedies] {
+            queue.add(entry.key().clone());
+        }
+        if initial {
+            return;
+        }
+        if news == ClusterNews::Room {
+            queues.look_for_room();
+        }
+        if news == ClusterNews::Other {
+            for resource in [&kinds::BINDING, &kinds::CLUSTER_BINDING] {
+                for binding in hub.list(&resource.group_resource, None) {
+                    queues.place.add(binding.key().clone());
+                }
+            }
+        }
+        if news == ClusterNews::Other && index.overrides.look_at_clusters() {
+            for binding in index.bindings_on(entry.name()) {
+                queues.render.add(binding);
+            }
+        }
+        if change.previous.is_none() && !change.deleted {
+            for binding in index.bindings_on(entry.name()) {
+                queues.render.add(binding);
+            }
+            for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
+                queues.namespaces.add(namespace.key().clone());
+            }
+            for quota in hub.list(&kinds::QUOTA.group_resource, None) {
+                // Its execution namespace comes a moment later.
+                queues.quota.add_after(quota.key().clone(), RECOUNT);
+            }
+        }
+    }
+
+    /// Asks for everything that an override policy concerns, or did before the change.
+    pub(super) fn overrides(&self, change: &Change, initial: bool) {
+        let Context { index, queues, hub, .. } = &*self.context;
+        let (before, now) = index.overrides.seen(&change.entry, change.deleted);
+        if initial
+            || change
+                .previous
+                .as_ref()
+                .is_some_and(|previous| !change.deleted && previous.meta().generation == change.entry.meta().generation)
+        {
+            return;
+        }
+        let policies: Vec<_> = before.into_iter().chain(now).collect();
+        let namespace = Some(change.entry.namespace()).filter(|namespace| !namespace.is_empty());
+        let scopes: &[&Resource] = if namespace.is_some() {
+            &[&kinds::BINDING]
+        } else {
+            &[&kinds::BINDING, &kinds::CLUSTER_BINDING]
+        };
+        for resource in scopes {
+            for binding in hub.list(&resource.group_resource, namespace) {
+                let Ok(bound) = binding.typed::<Bound>() else { continue };
+                if policies.iter().any(|policy| policy.may_concern(&bound.spec.resource)) {
+                    queues.render.add(binding.key().clone());
+                }
+            }
+        }
+        let any_namespace = Reference {
+            api_version: "v1".to_owned(),
+            kind: "Namespace".to_owned(),
+            ..Reference::default()
+        };
+        if namespace.is_none() && policies.iter().any(|policy| policy.may_concern(&any_namespace)) {
+            for namespace in hub.list(&kinds::NAMESPACE.group_resource, None) {
+                queues.namespaces.add(namespace.key().clone());
+            }
+        }
+    }
+
+    pub(super) fn namespace(&self, change: &Change) {
+        let Context { queues, .. } = &*self.context;
+        let entry = &change.entry;
+        if let Some(cluster) = names::cluster_of(entry.name()) {
+            if change.deleted {
+                queues.clusters.add(kinds::key(&kinds::CLUSTER, "", cluster));
+            }
+            return;
+        }
+        let changed = change
+            .previous
+            .as_ref()
+            .is_none_or(|previous| content_changed(previous, entry));
+        if changed && !change.deleted {
+            queues.namespaces.add(entry.key().clone());
+        }
+    }
+}

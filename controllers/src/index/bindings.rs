@@ -1,0 +1,204 @@
+//! What bindings target, need and hold, and the Works that are theirs.
+
+use runtime::hub::Resource;
+use schema::entry::{Entry, Key};
+use serde::Deserialize;
+
+use super::Index;
+use crate::depend::plan::listed;
+use crate::kinds;
+use crate::names;
+
+#[derive(Deserialize)]
+struct Targets {
+    #[serde(default)]
+    spec: TargetsSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TargetsSpec {
+    clusters: Vec<TargetName>,
+    required_by: Vec<TargetsOfDependent>,
+    propagate_deps: bool,
+}
+
+#[derive(Deserialize)]
+struct TargetsOfDependent {
+    #[serde(default)]
+    clusters: Vec<TargetName>,
+}
+
+#[derive(Deserialize)]
+struct TargetName {
+    name: String,
+}
+
+impl Index {
+    /// A binding was seen; answers whether it has dependencies that follow it, or had.
+    pub(crate) fn binding_seen(&self, entry: &Entry, deleted: bool) -> bool {
+        let (mut policies, mut clusters, mut needs, mut dependents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let meta = entry.meta();
+        let mut depends = meta
+            .finalizers
+            .iter()
+            .any(|finalizer| finalizer == names::DEPENDENCIES_FINALIZER);
+        if !deleted {
+            policies.extend(
+                [names::POLICY_ID, names::CLUSTER_POLICY_ID]
+                    .iter()
+                    .filter_map(|label| meta.labels.get(*label))
+                    .cloned(),
+            );
+            let ours = meta.labels.range(names::DEPENDED_BY_PREFIX.to_owned()..);
+            dependents.extend(
+                ours.take_while(|(label, _)| label.starts_with(names::DEPENDED_BY_PREFIX))
+                    .map(|(_, id)| id.clone()),
+            );
+            if let Ok(targets) = entry.typed::<Targets>() {
+                let spec = targets.spec;
+                let required = spec.required_by.into_iter().flat_map(|dependent| dependent.clusters);
+                clusters.extend(spec.clusters.into_iter().chain(required).map(|cluster| cluster.name));
+                depends |= spec.propagate_deps && !entry.namespace().is_empty();
+            }
+            if depends {
+                needs.extend(
+                    listed(entry)
+                        .iter()
+                        .map(|needed| need(&needed.api_version, &needed.kind, &needed.namespace, &needed.name)),
+                );
+            }
+        }
+        let mut inner = self.write();
+        inner.bindings_of_policy.set(entry.key(), policies);
+        inner.bindings_on.set(entry.key(), clusters);
+        inner.needing.set(entry.key(), needs);
+        inner.attached.set(entry.key(), dependents);
+        if deleted {
+            inner.held.set(entry.key(), Vec::new());
+            inner.rendered.remove(entry.key());
+        }
+        depends
+    }
+
+    /// Bindings whose templates depend on an object, whether it is there or not.
+    pub(crate) fn needing(&self, resource: &Resource, entry: &Entry) -> Vec<Key> {
+        let inner = self.read();
+        if inner.needing.is_empty() {
+            return Vec::new();
+        }
+        let api_version = resource.api_version();
+        let mut keys = inner
+            .needing
+            .get(&need(&api_version, &resource.kind, entry.namespace(), entry.name()));
+        keys.extend(
+            inner
+                .needing
+                .get(&need(&api_version, &resource.kind, entry.namespace(), "")),
+        );
+        keys
+    }
+
+    /// Attached bindings that a binding requires, by its permanent id.
+    pub(crate) fn attached(&self, binding_id: &str) -> Vec<Key> {
+        self.read().attached.get(binding_id)
+    }
+
+    /// Says anew what a template needs; answers what of it must be in a cluster before.
+    pub(crate) fn order(&self, template: &Key, needs: &[Key]) -> Vec<Key> {
+        let mut inner = self.write();
+        inner.order.set(template, needs);
+        inner.order.before(template)
+    }
+
+    /// Says anew which Works a binding waits for.
+    pub(crate) fn hold(&self, binding: &Key, works: &[Key]) {
+        let mut inner = self.write();
+        inner.held.set(binding, works.iter().map(Key::to_string).collect());
+    }
+
+    /// All Works of a binding are what this generation of it asks for; answers whether that is news.
+    pub(crate) fn set_rendered(&self, binding: &Key, generation: i64) -> bool {
+        self.write().rendered.insert(binding.clone(), generation) != Some(generation)
+    }
+
+    /// Whether all Works of a binding are what this generation of it asks for.
+    pub(crate) fn is_rendered(&self, binding: &Key, generation: i64) -> bool {
+        self.read().rendered.get(binding) == Some(&generation)
+    }
+
+    /// Bindings that wait for a Work.
+    pub(crate) fn held_by(&self, work: &Key) -> Vec<Key> {
+        let inner = self.read();
+        if inner.held.is_empty() {
+            return Vec::new();
+        }
+        inner.held.get(&work.to_string())
+    }
+
+    /// Bindings of a policy.
+    pub(crate) fn bindings_of_policy(&self, policy_id: &str) -> Vec<Key> {
+        self.read().bindings_of_policy.get(policy_id)
+    }
+
+    /// Bindings that target a cluster.
+    pub(crate) fn bindings_on(&self, cluster: &str) -> Vec<Key> {
+        self.read().bindings_on.get(cluster)
+    }
+
+    /// A Work was seen, or written.
+    pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool) {
+        let labels = &entry.meta().labels;
+        let ids = [names::BINDING_ID, names::CLUSTER_BINDING_ID]
+            .iter()
+            .filter_map(|label| labels.get(*label))
+            .cloned();
+        let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
+        let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
+        let terms = if deleted {
+            Vec::new()
+        } else {
+            ids.chain(quota).collect()
+        };
+        self.write().works.set(entry.key(), terms);
+    }
+
+    /// Works of a binding, by its permanent id, or of a quota, by its [`quota_term`].
+    pub(crate) fn works(&self, binding_id: &str) -> Vec<Key> {
+        self.read().works.get(binding_id)
+    }
+
+    /// The record of a Deployment's template was seen.
+    pub(crate) fn record_seen(&self, entry: &Entry, deleted: bool) {
+        let owners = entry.meta().owner_references.iter();
+        let uids = owners
+            .filter(|owner| owner.controller && !deleted)
+            .map(|owner| owner.uid.clone());
+        self.write().records.set(entry.key(), uids.collect());
+    }
+
+    /// The records of a Deployment, by its uid.
+    pub(crate) fn records(&self, uid: &str) -> Vec<Key> {
+        self.read().records.get(uid)
+    }
+}
+
+/// The term for an object that others may depend on; without a name, for all of its kind in the namespace.
+fn need(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
+    format!("{api_version} {kind} {namespace}/{name}")
+}
+
+/// The term for the Works of a quota; no permanent id has a slash.
+pub(crate) fn quota_term(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
+}
+
+/// The permanent id of a binding.
+pub(crate) fn binding_id(entry: &Entry) -> &str {
+    let label = if entry.key().resource == kinds::BINDING.group_resource {
+        names::BINDING_ID
+    } else {
+        names::CLUSTER_BINDING_ID
+    };
+    entry.meta().labels.get(label).map_or("", String::as_str)
+}
