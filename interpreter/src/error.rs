@@ -1,5 +1,7 @@
 //! Why a question about an object has no answer.
 
+use std::sync::Arc;
+
 /// A rule that could not answer. Rules that are built in always can; those of users may fail in any way.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InterpretError {
@@ -13,5 +15,13 @@ pub enum InterpretError {
         function: &'static str,
         /// What went wrong.
         message: String,
+    },
+    /// A script of a customization; which, and what came of it.
+    #[error("ResourceInterpreterCustomization {customization}: {cause}")]
+    Customized {
+        /// Name of the customization.
+        customization: Arc<str>,
+        /// What went wrong.
+        cause: Box<InterpretError>,
     },
 }

@@ -26,8 +26,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::{Value, json};
 
 use builtin::BuiltIn;
-use customize::Customizations;
-pub use customize::check_script;
+use customize::{Custom, Customizations};
+pub use customize::{Target, check_script};
 pub use error::InterpretError;
 
 /// Answers questions about objects of any kind. Clones share the customizations.
@@ -81,11 +81,21 @@ pub struct ClusterStatus {
 }
 
 impl Interpreter {
-    /// Takes over the present `ResourceInterpreterCustomization`s, all of them. Scripts that cannot be read are left out: the
-    /// rules below answer; admission refuses such scripts, so they are nobody's.
-    pub fn customize<'a>(&self, all: impl IntoIterator<Item = &'a Value>) {
-        let next = Arc::new(self.customizations().next(all));
+    /// Takes over the present `ResourceInterpreterCustomization`s, all of them; answers with the kinds that mean something else
+    /// now. A script that cannot be read answers with what is wrong with it.
+    pub fn customize<'a>(&self, all: impl IntoIterator<Item = &'a Value>) -> Vec<Target> {
+        let before = self.customizations();
+        let next = Arc::new(before.next(all));
+        let changes = before.changes(&next);
         *self.customizations.write().unwrap_or_else(PoisonError::into_inner) = next;
+        changes
+    }
+
+    /// What customizations say about an object's kind, as a number that is another one when they say something else; 0 when
+    /// they say nothing.
+    pub fn version(&self, object: &Value) -> u64 {
+        let customized = self.customizations();
+        customized.of(object).map_or(0, |rules| rules.version)
     }
 
     fn customizations(&self) -> Arc<Customizations> {
@@ -106,7 +116,9 @@ impl Interpreter {
             .pop()
             .filter(|value| value.as_object().is_some_and(|fields| !fields.is_empty()));
         let count = answers.pop().unwrap_or_default();
-        let count = count.as_i64().ok_or_else(|| shape("GetReplicas", "number", &count))?;
+        let count = count
+            .as_i64()
+            .ok_or_else(|| script.blame(shape("GetReplicas", "number", &count)))?;
         Ok(Some(Replicas { count, requirements }))
     }
 
@@ -119,7 +131,7 @@ impl Interpreter {
         match script.call("GetComponents", std::slice::from_ref(object), &[])? {
             Value::Null => Ok(None),
             Value::Array(parts) => Ok(Some(parts)),
-            other => Err(shape("GetComponents", "table", &other)),
+            other => Err(script.blame(shape("GetComponents", "table", &other))),
         }
     }
 
@@ -159,7 +171,7 @@ impl Interpreter {
             Value::Null => Ok(None),
             Value::Array(items) if items.is_empty() => Ok(None),
             status @ Value::Object(_) => Ok(Some(status)),
-            other => Err(shape("ReflectStatus", "table", &other)),
+            other => Err(script.blame(shape("ReflectStatus", "table", &other))),
         }
     }
 
@@ -197,7 +209,7 @@ impl Interpreter {
         match script.call("InterpretHealth", std::slice::from_ref(object), &[])? {
             Value::Bool(true) => Ok(Health::Healthy),
             Value::Bool(false) => Ok(Health::Unhealthy),
-            other => Err(shape("InterpretHealth", "boolean", &other)),
+            other => Err(script.blame(shape("InterpretHealth", "boolean", &other))),
         }
     }
 
@@ -218,7 +230,7 @@ impl Interpreter {
             match script.call("GetDependencies", std::slice::from_ref(object), &[])? {
                 Value::Null => {}
                 Value::Array(items) => found.extend(items),
-                other => return Err(shape("GetDependencies", "table", &other)),
+                other => return Err(script.blame(shape("GetDependencies", "table", &other))),
             }
         }
         let key = |item: &Value| ORDER.map(|field| item[field].as_str().unwrap_or_default().to_owned());
@@ -247,7 +259,7 @@ impl ClusterStatus {
 /// Calls a function that answers with a whole object.
 fn whole(
     function: &'static str,
-    script: &lua::Script,
+    script: &Custom,
     arguments: &[Value],
     references: &[&Value],
 ) -> Result<Value, InterpretError> {
@@ -258,7 +270,7 @@ fn whole(
         references.first().is_none_or(|known| of(known) == of(&object))
     };
     if !object.is_object() {
-        return Err(shape(function, "table", &object));
+        return Err(script.blame(shape(function, "table", &object)));
     }
     if [
         &["apiVersion"][..],
@@ -272,7 +284,7 @@ fn whole(
         return Ok(object);
     }
     let message = "the returned object has another kind or name".to_owned();
-    Err(InterpretError::Script { function, message })
+    Err(script.blame(InterpretError::Script { function, message }))
 }
 
 fn shape(function: &'static str, wanted: &str, got: &Value) -> InterpretError {

@@ -454,7 +454,7 @@ fn section_4_1_customizations_come_first_and_operation_by_operation() {
     );
     interpreter.customize(&[]);
     assert_eq!(interpreter.interpret_health(&deployment()), Ok(Health::Healthy));
-    // Of several, the first by name answers; one that cannot be read is not there.
+    // Of several, the first by name answers.
     interpreter.customize(&[
         customization("c", "healthInterpretation", health),
         customization(
@@ -462,9 +462,62 @@ fn section_4_1_customizations_come_first_and_operation_by_operation() {
             "healthInterpretation",
             "function InterpretHealth() return true end",
         ),
-        customization("a", "healthInterpretation", "function ("),
     ]);
     assert_eq!(interpreter.interpret_health(&deployment()), Ok(Health::Healthy));
+}
+
+#[test]
+fn a_script_that_cannot_be_read_says_so_with_its_line() {
+    let interpreter = Interpreter::default();
+    interpreter.customize(&[
+        customization(
+            "b",
+            "healthInterpretation",
+            "function InterpretHealth() return true end",
+        ),
+        customization("a", "healthInterpretation", "\nfunction ("),
+    ]);
+    let told = interpreter.interpret_health(&deployment()).unwrap_err().to_string();
+    let expected = "ResourceInterpreterCustomization a: InterpretHealth: script:2: ";
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(
+        interpreter.replicas(&deployment()).unwrap().unwrap().count,
+        2,
+        "other questions have answers"
+    );
+}
+
+#[test]
+fn only_kinds_that_mean_something_else_have_changed() {
+    let interpreter = Interpreter::default();
+    let script = "function InterpretHealth() return true end";
+    let mut other = customization("z", "healthInterpretation", script);
+    other["spec"]["target"]["apiVersion"] = json!("example.com/v1");
+    let one = customization("a", "healthInterpretation", script);
+    let check = |all: &[Value], expected: &[&str]| {
+        let changed = interpreter.customize(all);
+        let changed: Vec<String> = changed
+            .iter()
+            .map(|target| format!("{} {}", target.api_version, target.kind))
+            .collect();
+        assert_eq!(changed, expected);
+    };
+    check(
+        &[one.clone(), other.clone()],
+        &["apps/v1 Deployment", "example.com/v1 Deployment"],
+    );
+    let version = interpreter.version(&deployment());
+    assert_ne!(version, 0);
+    check(&[other.clone(), one.clone()], &[]);
+    assert_eq!(interpreter.version(&deployment()), version);
+    check(
+        &[one, customization("b", "retention", script), other.clone()],
+        &["apps/v1 Deployment"],
+    );
+    assert_ne!(interpreter.version(&deployment()), version);
+    check(&[other], &["apps/v1 Deployment"]);
+    assert_eq!(interpreter.version(&deployment()), 0);
+    check(&[], &["example.com/v1 Deployment"]);
 }
 
 #[test]
@@ -527,11 +580,11 @@ fn section_4_5_wrong_shapes_are_told() {
     };
     assert_eq!(
         ask("replicaResource", "function GetReplicas() return 'x' end"),
-        "GetReplicas: expect the returned requires type is number but got string"
+        "ResourceInterpreterCustomization a: GetReplicas: expect the returned requires type is number but got string"
     );
     assert_eq!(
         ask("healthInterpretation", "function InterpretHealth() end"),
-        "InterpretHealth: expect the returned requires type is boolean but got nil"
+        "ResourceInterpreterCustomization a: InterpretHealth: expect the returned requires type is boolean but got nil"
     );
     assert!(ask("statusReflection", "function ReflectStatus() return 1 end").contains("is table but got number"));
     assert!(ask("retention", "x = 1").contains("not found function Retain"));
