@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::kubelet::{self, Fleet, NodeShape};
-use crate::workloads::{deployment, job, replicaset};
+use crate::workloads::{Plan, daemonset, deployment, disruption, job, replicaset, statefulset};
 
 /// Field manager of everything that the loop writes.
 const MANAGER: &str = "simulator";
@@ -76,7 +76,10 @@ impl Engine {
             resources.extend([
                 known("apps", "deployments", "Deployment", true),
                 known("apps", "replicasets", "ReplicaSet", true),
+                known("apps", "statefulsets", "StatefulSet", true),
+                known("apps", "daemonsets", "DaemonSet", true),
                 known("batch", "jobs", "Job", true),
+                known("policy", "poddisruptionbudgets", "PodDisruptionBudget", true),
                 known("", "services", "Service", true),
             ]);
         }
@@ -133,15 +136,21 @@ impl Engine {
                     self.fleet.set_node(&entry.value());
                 }
                 self.dirty.append(&mut self.pending);
+                self.ask_for_all("apps", "daemonsets", None);
                 return;
             }
-            ("", "pods") => self.take_pod(&entry, deleted),
+            ("", "pods") => {
+                self.take_pod(&entry, deleted);
+                self.ask_for_all("policy", "poddisruptionbudgets", Some(entry.namespace()));
+            }
             _ => {}
         }
         if let Some(owner) = entry.meta().owner_references.iter().find(|owner| owner.controller) {
             let resource = match owner.kind.as_str() {
                 "Deployment" => Some(GroupResource::new("apps", "deployments")),
                 "ReplicaSet" => Some(GroupResource::new("apps", "replicasets")),
+                "StatefulSet" => Some(GroupResource::new("apps", "statefulsets")),
+                "DaemonSet" => Some(GroupResource::new("apps", "daemonsets")),
                 "Job" => Some(GroupResource::new("batch", "jobs")),
                 _ => None,
             };
@@ -152,6 +161,14 @@ impl Engine {
         }
         if !deleted {
             self.dirty.insert(key);
+        }
+    }
+
+    /// Has every object of a kind looked at, when this loop is the controller of workloads.
+    fn ask_for_all(&mut self, group: &str, plural: &str, namespace: Option<&str>) {
+        if self.config.workloads {
+            let all = self.member_client.list(&GroupResource::new(group, plural), namespace);
+            self.dirty.extend(all.iter().map(|entry| entry.key().clone()));
         }
     }
 
@@ -208,8 +225,10 @@ impl Engine {
             ("", "pods") if terminating => self.finish_pod(&entry).await,
             ("", "pods") => self.handle_pod(&entry, &object).await,
             ("apps", "deployments") if !terminating => self.handle_deployment(&entry, &object).await,
-            ("apps", "replicasets") if !terminating => self.handle_replica_set(&entry, &object).await,
-            ("batch", "jobs") if !terminating => self.handle_job(&entry, &object).await,
+            ("apps", "replicasets" | "statefulsets" | "daemonsets") | ("batch", "jobs") if !terminating => {
+                self.handle_owner_of_pods(&entry, &object).await
+            }
+            ("policy", "poddisruptionbudgets") if !terminating => self.handle_disruption_budget(&entry, &object).await,
             ("", "services") if !terminating => self.handle_service(&entry, &object).await,
             _ => Ok(()),
         }
@@ -237,23 +256,32 @@ impl Engine {
         .await
     }
 
-    async fn handle_replica_set(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
-        let plan = replicaset::plan(object, &self.owned(&GroupResource::new("", "pods"), entry));
+    async fn handle_owner_of_pods(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
+        let pods = self.owned(&GroupResource::new("", "pods"), entry);
+        let resource = &entry.key().resource;
+        let (kind, plan): (&str, Plan) = match &*resource.resource {
+            "replicasets" => ("ReplicaSet", replicaset::plan(object, &pods)),
+            "statefulsets" => ("StatefulSet", statefulset::plan(object, &pods)),
+            "daemonsets" => {
+                let nodes = self.member_client.list(&GroupResource::new("", "nodes"), None);
+                let nodes: Vec<Value> = nodes.iter().map(|node| node.value()).collect();
+                ("DaemonSet", daemonset::plan(object, &nodes, &pods))
+            }
+            _ => ("Job", job::plan(object, &pods, &self.now())),
+        };
         self.change_pods(entry.namespace(), plan.create, plan.delete).await?;
-        self.write_status(
-            &known("apps", "replicasets", "ReplicaSet", true),
-            entry,
-            object,
-            plan.status,
-        )
-        .await
+        let resource = known(&resource.group, &resource.resource, kind, true);
+        self.write_status(&resource, entry, object, plan.status).await
     }
 
-    async fn handle_job(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
-        let plan = job::plan(object, &self.owned(&GroupResource::new("", "pods"), entry), &self.now());
-        self.change_pods(entry.namespace(), plan.create, plan.delete).await?;
-        self.write_status(&known("batch", "jobs", "Job", true), entry, object, plan.status)
-            .await
+    async fn handle_disruption_budget(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
+        let pods = self
+            .member_client
+            .list(&GroupResource::new("", "pods"), Some(entry.namespace()));
+        let pods: Vec<Value> = pods.iter().map(|pod| pod.value()).collect();
+        let resource = known("policy", "poddisruptionbudgets", "PodDisruptionBudget", true);
+        let status = disruption::status(object, &pods, &self.now());
+        self.write_status(&resource, entry, object, status).await
     }
 
     async fn handle_service(&self, entry: &Entry, object: &Value) -> Result<(), Status> {
@@ -269,7 +297,8 @@ impl Engine {
     async fn change_pods(&self, namespace: &str, create: Vec<Value>, delete: Vec<String>) -> Result<(), Status> {
         let pods = known("", "pods", "Pod", true);
         for pod in create {
-            self.write(&pods, namespace, "", None, Action::Create(pod)).await?;
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            self.write(&pods, namespace, &name, None, Action::Create(pod)).await?;
         }
         for name in delete {
             let action = Action::Delete {

@@ -17,6 +17,7 @@ pub(crate) struct Fleet {
 
 #[derive(Debug, Default)]
 struct Node {
+    name: String,
     allocatable: Amounts,
     used: Amounts,
     unschedulable: bool,
@@ -27,7 +28,8 @@ impl Fleet {
     /// Takes in a node as it is now; its pods stay counted.
     pub(crate) fn set_node(&mut self, object: &Value) {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let node = self.nodes.entry(name).or_default();
+        let node = self.nodes.entry(name.clone()).or_default();
+        node.name = name;
         node.allocatable = amounts(&object["status"]["allocatable"]);
         node.unschedulable = object["spec"]["unschedulable"] == true;
         node.labels = object["metadata"]["labels"].clone();
@@ -104,15 +106,15 @@ impl Fleet {
 
 impl Node {
     fn refuses(&self, pod: &Value, wanted: &Amounts) -> Option<String> {
-        if self.unschedulable {
+        if self.unschedulable && !tolerates_unschedulable(pod) {
             return Some("node(s) were unschedulable".to_owned());
         }
         let selector = pod["spec"]["nodeSelector"].as_object();
-        if selector
+        let selected = selector
             .into_iter()
             .flatten()
-            .any(|(key, value)| self.labels[key] != *value)
-        {
+            .all(|(key, value)| self.labels[key] == *value);
+        if !selected || !self.has_affinity(pod) {
             return Some("node(s) didn't match Pod's node affinity/selector".to_owned());
         }
         let short = wanted.iter().find(|(name, amount)| {
@@ -128,6 +130,49 @@ impl Node {
             }
         })
     }
+}
+
+impl Node {
+    /// Whether the node affinity that a pod requires holds here: any of its terms, and all of a term.
+    fn has_affinity(&self, pod: &Value) -> bool {
+        let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        let Some(terms) = required["nodeSelectorTerms"].as_array() else {
+            return true;
+        };
+        terms.iter().any(|term| {
+            let list = |field: &str| term[field].as_array().cloned().unwrap_or_default();
+            let field = |wanted: &Value| (wanted["key"] == "metadata.name").then_some(self.name.as_str());
+            let label = |wanted: &Value| self.labels[wanted["key"].as_str()?].as_str();
+            list("matchFields").iter().all(|wanted| holds(wanted, field(wanted)))
+                && list("matchExpressions")
+                    .iter()
+                    .all(|wanted| holds(wanted, label(wanted)))
+        })
+    }
+}
+
+fn holds(requirement: &Value, value: Option<&str>) -> bool {
+    let listed = || {
+        let values = requirement["values"].as_array();
+        values.into_iter().flatten().any(|one| one.as_str() == value)
+    };
+    match requirement["operator"].as_str() {
+        Some("In") => value.is_some() && listed(),
+        Some("NotIn") => value.is_none() || !listed(),
+        Some("Exists") => value.is_some(),
+        Some("DoesNotExist") => value.is_none(),
+        // Comparisons of numbers: no node here has any.
+        _ => false,
+    }
+}
+
+/// Daemons run on nodes that take no other pods.
+fn tolerates_unschedulable(pod: &Value) -> bool {
+    let tolerations = pod["spec"]["tolerations"].as_array();
+    tolerations.into_iter().flatten().any(|toleration| {
+        let any = toleration["operator"] == "Exists";
+        toleration["key"] == "node.kubernetes.io/unschedulable" || any && toleration["key"].is_null()
+    })
 }
 
 fn amounts(list: &Value) -> Amounts {
@@ -189,6 +234,26 @@ mod tests {
         );
         fleet.remove_pod("a");
         assert_eq!(fleet.place(&pod("c", "600m")), Ok("n0".to_owned()));
+    }
+
+    #[test]
+    fn a_pod_goes_where_its_affinity_says() {
+        let mut fleet = fleet(3, "1");
+        let mut daemon = pod("a", "100m");
+        let require = |term: Value| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}});
+        daemon["spec"]["affinity"] =
+            require(json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]}));
+        assert_eq!(fleet.place(&daemon), Ok("n2".to_owned()));
+        let mut cordoned = node("n2", &NodeShape::default(), "v1", "t");
+        cordoned["spec"]["unschedulable"] = json!(true);
+        fleet.set_node(&cordoned);
+        assert!(fleet.place(&daemon).is_err());
+        daemon["spec"]["tolerations"] = json!([{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]);
+        assert_eq!(fleet.place(&daemon), Ok("n2".to_owned()));
+        daemon["spec"]["affinity"] = require(
+            json!({"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["n0", "n2"]}]}),
+        );
+        assert_eq!(fleet.place(&daemon), Ok("n1".to_owned()));
     }
 
     #[test]

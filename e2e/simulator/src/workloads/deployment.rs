@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{counts, merge_condition, number, owned_by};
+use super::{counts, merge_condition, name, number, owned_by, template_hash};
 
 /// What a Deployment needs now.
 #[derive(Debug, Default, PartialEq)]
@@ -124,7 +124,7 @@ fn limits(deployment: &Value, desired: i64) -> (i64, i64) {
 }
 
 /// An absolute number or a percentage of `whole`; a quarter when absent.
-fn portion(value: &Value, whole: i64, up: bool) -> i64 {
+pub(super) fn portion(value: &Value, whole: i64, up: bool) -> i64 {
     if let Some(number) = value.as_i64() {
         return number.max(0);
     }
@@ -144,10 +144,6 @@ fn replicas(set: &Value) -> i64 {
     set["spec"]["replicas"].as_i64().unwrap_or(1)
 }
 
-fn name(set: &Value) -> String {
-    set["metadata"]["name"].as_str().unwrap_or_default().to_owned()
-}
-
 fn same_template(deployment: &Value, set: &Value) -> bool {
     let mut template = set["spec"]["template"].clone();
     if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
@@ -158,7 +154,7 @@ fn same_template(deployment: &Value, set: &Value) -> bool {
 
 fn new_replica_set(deployment: &Value, others: &[Value], replicas: i64) -> Value {
     let template = &deployment["spec"]["template"];
-    let hash = crds::names::safe_encode(&crds::names::fnv32a(template.to_string().as_bytes()).to_string());
+    let hash = template_hash(deployment);
     let with_hash = |labels: &Value| -> Map<String, Value> {
         let mut labels = labels.as_object().cloned().unwrap_or_default();
         labels.insert(HASH_LABEL.to_owned(), json!(hash));

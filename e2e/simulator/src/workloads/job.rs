@@ -2,18 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{counts, is_active, is_ready, pod_from};
-
-/// What a Job needs now.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Plan {
-    /// Pods to make.
-    pub(crate) create: Vec<Value>,
-    /// Names of pods to delete.
-    pub(crate) delete: Vec<String>,
-    /// The Job's status.
-    pub(crate) status: Value,
-}
+use super::{Plan, count, counts, is_active, is_ready, pod_from};
 
 /// Decides what a Job needs, given the pods that it controls.
 pub(crate) fn plan(job: &Value, pods: &[Value], now: &str) -> Plan {
@@ -115,10 +104,6 @@ fn status(
         }
     }
     Value::Object(status)
-}
-
-fn count(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

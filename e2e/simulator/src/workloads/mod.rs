@@ -1,12 +1,46 @@
-//! The workload controllers of a simulated member: Deployment → ReplicaSet → Pod, and Job → Pod.
+//! The workload controllers of a simulated member: Deployment → ReplicaSet → Pod; Job, StatefulSet and DaemonSet → Pod; and
+//! the status of a PodDisruptionBudget.
 //!
 //! Each submodule is a pure function over what exists; [`crate::engine`] reads and writes.
 
+pub(crate) mod daemonset;
 pub(crate) mod deployment;
+pub(crate) mod disruption;
 pub(crate) mod job;
 pub(crate) mod replicaset;
+pub(crate) mod statefulset;
 
 use serde_json::{Map, Value, json};
+
+/// The label that tells the pods of one template of a StatefulSet or DaemonSet from those of another.
+pub(crate) const REVISION_LABEL: &str = "controller-revision-hash";
+
+/// What the owner of pods needs now.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// Pods to make.
+    pub(crate) create: Vec<Value>,
+    /// Names of pods to delete.
+    pub(crate) delete: Vec<String>,
+    /// The owner's status.
+    pub(crate) status: Value,
+}
+
+/// What tells one template from another.
+pub(crate) fn template_hash(owner: &Value) -> String {
+    let text = owner["spec"]["template"].to_string();
+    crds::names::safe_encode(&crds::names::fnv32a(text.as_bytes()).to_string())
+}
+
+/// The name of an object.
+pub(crate) fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A length as Kubernetes counts.
+pub(crate) fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
 
 /// `metadata.ownerReferences` of what a controller makes.
 pub(crate) fn owned_by(owner: &Value) -> Value {

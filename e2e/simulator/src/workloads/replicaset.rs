@@ -2,18 +2,7 @@
 
 use serde_json::Value;
 
-use super::{counts, is_active, is_ready, number, pod_from};
-
-/// What a ReplicaSet needs now.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Plan {
-    /// Pods to make.
-    pub(crate) create: Vec<Value>,
-    /// Names of pods to delete.
-    pub(crate) delete: Vec<String>,
-    /// The ReplicaSet's status.
-    pub(crate) status: Value,
-}
+use super::{Plan, count, counts, is_active, is_ready, name, number, pod_from};
 
 /// Decides what a ReplicaSet needs, given the pods that it controls.
 pub(crate) fn plan(set: &Value, pods: &[Value]) -> Plan {
@@ -41,10 +30,6 @@ pub(crate) fn plan(set: &Value, pods: &[Value]) -> Plan {
     plan
 }
 
-fn count(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
-}
-
 fn has_node(pod: &Value) -> bool {
     pod["spec"]["nodeName"].is_string()
 }
@@ -58,10 +43,6 @@ fn age(pod: &Value) -> (String, String) {
             .to_owned(),
         name(pod),
     )
-}
-
-fn name(pod: &Value) -> String {
-    pod["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// A pod as tests need it.
