@@ -24,4 +24,14 @@ pub enum InterpretError {
         /// What went wrong.
         cause: Box<InterpretError>,
     },
+    /// A webhook that answers for the kind failed, or gave no answer that makes sense.
+    #[error("{operation}: failed calling webhook {webhook:?}: {message}")]
+    Webhook {
+        /// `<configuration>/<webhook>`.
+        webhook: String,
+        /// What it was asked.
+        operation: crate::Operation,
+        /// What went wrong.
+        message: String,
+    },
 }

@@ -14,6 +14,7 @@ mod declared;
 mod dependencies;
 mod error;
 mod lua;
+mod operation;
 pub mod prune;
 pub mod requests;
 mod rules;
@@ -29,6 +30,7 @@ use builtin::BuiltIn;
 use customize::{Custom, Customizations};
 pub use customize::{Target, check_script};
 pub use error::InterpretError;
+pub use operation::Operation;
 
 /// Answers questions about objects of any kind. Clones share the customizations.
 #[derive(Debug, Clone, Default)]
