@@ -159,9 +159,10 @@ mod tests {
         assert_eq!(spec["properties"]["resourceSelectors"]["minItems"], 1);
         let weight = &spec["properties"]["placement"]["properties"]["replicaScheduling"]["properties"]["weightPreference"]
             ["properties"]["staticWeightList"]["items"];
+        let own = &weight["properties"]["weight"];
         assert_eq!(
-            weight["properties"]["weight"],
-            json!({"type": "integer", "format": "int64", "minimum": 1})
+            (&own["type"], &own["format"], &own["minimum"]),
+            (&json!("integer"), &json!("int64"), &json!(1))
         );
         assert_eq!(weight["required"], json!(["targetCluster", "weight"]));
         let term = &spec["properties"]["placement"]["properties"]["clusterAffinities"]["items"];

@@ -48,7 +48,7 @@ const BINDING_COLUMNS: &[Column] = &[
     AGE,
 ];
 const WORK_COLUMNS: &[Column] = &[
-    ("WORKLOAD-KIND", "string", ".spec.workload.manifests[0].kind", 0),
+    ("WORKLOAD-KIND", "string", ".spec.workload.manifests[*].kind", 0),
     (
         "APPLIED",
         "string",
@@ -75,7 +75,7 @@ const EXPLANATION_COLUMNS: &[Column] = &[
     AGE,
 ];
 const QUOTA_COLUMNS: &[Column] = &[
-    ("OVERALL", "string", ".spec.overall", 0),
+    ("OVERALL", "string", ".status.overall", 0),
     ("OVERALL_USED", "string", ".status.overallUsed", 0),
 ];
 const AUTOSCALER_COLUMNS: &[Column] = &[
