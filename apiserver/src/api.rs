@@ -19,6 +19,7 @@ use crate::bootstrap;
 use crate::front::Readiness;
 use crate::metrics::Metrics;
 use crate::pki::{Pki, PkiError};
+use crate::preview::Previewer;
 use crate::registry::{Registry, ResourceDef};
 use crate::strategy::Addresses;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub evicting_taint_policies: bool,
     /// Reads the script of a customization of the interpreter, and says what is wrong with it.
     pub check_script: Option<CheckScript>,
+    /// Says what changes would do to placements.
+    pub previewer: Option<Arc<dyn Previewer>>,
 }
 
 /// Says what is wrong with a script, if it cannot be read.
@@ -73,6 +76,7 @@ impl Default for Config {
             features: crds::features::Features::default(),
             evicting_taint_policies: false,
             check_script: None,
+            previewer: None,
         }
     }
 }

@@ -24,6 +24,8 @@ use crate::verbs::call::Payload;
 
 /// The kind that is built in although it is described like a custom one: it has a proxy.
 const CLUSTERS: (&str, &str) = ("cluster.karmada.io", "clusters");
+/// The kind that is described like a custom one and stored nowhere: it is asked and answered.
+const PREVIEWS: (&str, &str) = ("placement.flotilla.dev", "placementpreviews");
 /// Annotation of an object whose owner does not want it put back.
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -48,10 +50,14 @@ pub(crate) fn definitions(profile: Profile) -> Vec<Value> {
 
 /// Resources that no stored CRD stands for.
 pub(crate) fn fixed_resources(definitions: &[Value]) -> Vec<Arc<ResourceDef>> {
-    let clusters = definitions.iter().filter(|definition| is_clusters(definition));
-    let versions = clusters.flat_map(|definition| custom::resources(definition).unwrap_or_default());
+    let fixed = definitions.iter().filter(|definition| is_fixed(definition));
+    let versions = fixed.flat_map(|definition| custom::resources(definition).unwrap_or_default());
     versions
         .map(|mut def| {
+            if def.group == PREVIEWS.0 {
+                def.verbs = vec!["create".to_owned()];
+                return Arc::new(def);
+            }
             def.subresources.push(SubresourceDef {
                 name: "proxy".to_owned(),
                 kind: GroupVersionKind {
@@ -67,8 +73,11 @@ pub(crate) fn fixed_resources(definitions: &[Value]) -> Vec<Arc<ResourceDef>> {
         .collect()
 }
 
-fn is_clusters(definition: &Value) -> bool {
-    definition["spec"]["group"] == CLUSTERS.0 && definition["spec"]["names"]["plural"] == CLUSTERS.1
+fn is_fixed(definition: &Value) -> bool {
+    let spec = &definition["spec"];
+    [CLUSTERS, PREVIEWS]
+        .iter()
+        .any(|(group, plural)| spec["group"] == *group && spec["names"]["plural"] == *plural)
 }
 
 /// Stores what must be there, these definitions among it.
@@ -106,7 +115,7 @@ pub(crate) async fn ensure(api: &Api, definitions: Vec<Value>) -> Result<(), Ope
     }
     if hub {
         announce_server(api).await?;
-        for definition in definitions.into_iter().filter(|definition| !is_clusters(definition)) {
+        for definition in definitions.into_iter().filter(|definition| !is_fixed(definition)) {
             restore(api, definition).await?;
         }
         announce_clusters(api).await?;

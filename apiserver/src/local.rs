@@ -129,7 +129,8 @@ impl Hub for LocalHub {
     }
 }
 
-fn resource(def: &ResourceDef) -> Resource {
+/// A resource as loops name it.
+pub(crate) fn resource(def: &ResourceDef) -> Resource {
     Resource {
         group_resource: GroupResource::new(def.group.as_str(), def.plural.as_str()),
         version: def.version.as_str().into(),

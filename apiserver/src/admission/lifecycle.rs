@@ -13,7 +13,7 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 /// A new object needs a namespace that stays.
 pub(super) fn create(call: &Call<'_>, object: &Value) -> Result<(), Status> {
     let namespace = call.request.target.namespace.as_str();
-    if !call.def.namespaced {
+    if !call.def.namespaced || call.namespaces.iter().any(|assumed| assumed == namespace) {
         return Ok(());
     }
     let key = Key::new(GroupResource::new("", "namespaces"), "", namespace);

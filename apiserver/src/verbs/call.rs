@@ -36,6 +36,8 @@ pub(crate) struct Call<'a> {
     pub(crate) payload: Payload,
     /// What it is stored together with.
     pub(crate) batch: Option<&'a Batch>,
+    /// Namespaces that count as there although they are not, for a question about what they would hold.
+    pub(crate) namespaces: &'a [String],
     warnings: Mutex<Vec<String>>,
 }
 
@@ -58,6 +60,7 @@ impl<'a> Call<'a> {
             request,
             payload,
             batch: None,
+            namespaces: &[],
             warnings: Mutex::new(deprecation.into_iter().collect()),
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod object;
 mod options;
 mod parts;
 mod patch;
+mod preview;
 mod read;
 mod reviews;
 mod scale;
@@ -110,6 +111,7 @@ async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
         (Verb::Get, _) => read::get(call).await,
         (Verb::List, _) => read::list(call).await,
         (Verb::Create, "") if reviews::is_review(call) => reviews::create(call),
+        (Verb::Create, "") if preview::is_preview(call) => preview::create(call).await,
         (Verb::Create, "") => create(call).await,
         (Verb::Create, "token") => accounts::request_token(call).await,
         (Verb::Create, "binding") => parts::bind(call).await,

@@ -183,7 +183,7 @@ async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 /// The applied configuration: only what this endpoint owns.
-fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Status> {
+pub(super) fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Status> {
     let mut config = configuration_of(call, &call.def.gvk(), call.def.types.root(), validation)?;
     let root = super::object::map(&mut config);
     match call.request.target.subresource.as_str() {
