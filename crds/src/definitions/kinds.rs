@@ -362,4 +362,14 @@ pub(super) const KINDS: &[Row] = &[
         versions: only!(EXPLANATION_COLUMNS, "explanation"),
         ..PLAIN
     },
+    Row {
+        group: "placement.flotilla.dev",
+        kind: "PlacementPreview",
+        plural: "placementpreviews",
+        about: "Asks what objects would do to placements and members if they were applied or deleted. It is answered in the status and stored nowhere.",
+        namespaced: true,
+        category: false,
+        versions: only!(&[], "preview"),
+        ..PLAIN
+    },
 ];
