@@ -87,15 +87,35 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn completions_follow_the_replicas() {
-        let target = |name: &str, replicas| Target {
-            name: name.into(),
-            replicas,
+    fn section_2_7_completions_of_a_divided_job() {
+        let check = |completions: Value, targets: &[(&str, i64)], uid: &str, expected: &str| {
+            let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"parallelism": 3}});
+            job["spec"]["completions"] = completions;
+            let targets: Vec<Target> = targets
+                .iter()
+                .map(|(name, replicas)| Target {
+                    name: (*name).to_owned(),
+                    replicas: *replicas,
+                })
+                .collect();
+            let shares = divided_completions(&job, &targets, uid).map(|shares| {
+                let shares = shares.iter().map(|(name, share)| format!("{name}:{share}"));
+                shares.collect::<Vec<_>>().join(" ")
+            });
+            assert_eq!(shares.as_deref().unwrap_or("none"), expected);
         };
-        let targets = [target("eu", 2), target("us", 1)];
-        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": {"completions": 9, "parallelism": 3}});
-        let shares = divided_completions(&job, &targets, "").unwrap();
-        assert_eq!(shares, BTreeMap::from([("eu".into(), 6), ("us".into(), 3)]));
-        assert_eq!(divided_completions(&json!({"kind": "Deployment"}), &targets, ""), None);
+        check(json!(9), &[("eu", 2), ("us", 1)], "", "eu:6 us:3");
+        // Without completions any pod ends the Job: there is nothing to divide.
+        check(Value::Null, &[("eu", 2), ("us", 1)], "", "none");
+        check(json!(0), &[("eu", 2), ("us", 1)], "", "eu:0 us:0");
+        check(json!(2), &[("ap", 1), ("eu", 1), ("us", 1)], "", "ap:1 eu:1 us:0");
+        // Equals go by name, for every other Job from the end.
+        check(json!(1), &[("eu", 1), ("us", 1)], "a", "eu:1 us:0");
+        check(json!(1), &[("eu", 1), ("us", 1)], "b", "eu:0 us:1");
+        check(json!(5), &[("eu", 5)], "", "eu:5");
+        assert_eq!(
+            divided_completions(&json!({"apiVersion": "apps/v1", "kind": "Deployment"}), &[], ""),
+            None
+        );
     }
 }

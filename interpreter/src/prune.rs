@@ -120,3 +120,6 @@ fn remove_keys(parent: &mut Value, field: &str, unwanted: impl Fn(&str) -> bool)
         map.retain(|key, _| !unwanted(key));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,18 @@ use crate::names;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct WorkView {
+    /// What the agent was told, but for the manifests.
+    pub spec: WorkSpec,
     /// What the agent reported.
     pub status: WorkStatus,
+}
+
+/// Spec of a Work.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkSpec {
+    /// The member must not be given it.
+    pub suspend_dispatching: bool,
 }
 
 /// Status of a Work.
@@ -92,16 +102,23 @@ impl Item {
     }
 }
 
+/// What a suspended Work that its member does not have says, in the words of its `Dispatching` condition.
+const SUSPENDED: &str = "Work dispatching is in a suspended state.";
+
 /// The item of one Work; `None` for a Work that is not in an execution namespace.
+///
+/// A suspended Work that says more than the member was given is not applied, whatever the member has said about an earlier state
+/// of it; what runs there goes on being reported.
 pub fn item(entry: &Entry, work: &WorkView) -> Option<Item> {
     let cluster = names::cluster_of(entry.namespace())?.to_owned();
     let applied = work.condition("Applied");
+    let suspended = work.spec.suspend_dispatching;
     if applied.is_none_or(|condition| condition.status != "True") {
-        let message = applied.map(|condition| condition.message.clone()).unwrap_or_default();
+        let said = applied.map(|condition| condition.message.clone());
         return Some(Item {
             cluster,
             applied: false,
-            message,
+            message: said.unwrap_or_else(|| if suspended { SUSPENDED.to_owned() } else { String::new() }),
             status: None,
             health: "Unknown".to_owned(),
         });
@@ -110,10 +127,11 @@ pub fn item(entry: &Entry, work: &WorkView) -> Option<Item> {
     let health = reported
         .map(|manifest| manifest.health.clone())
         .filter(|health| !health.is_empty());
+    let applied = !suspended || is_current(entry, work);
     Some(Item {
         cluster,
-        applied: true,
-        message: String::new(),
+        applied,
+        message: if applied { String::new() } else { SUSPENDED.to_owned() },
         status: reported
             .and_then(|manifest| manifest.status.clone())
             .filter(|status| !status.is_null()),

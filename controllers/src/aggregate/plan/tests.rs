@@ -5,7 +5,12 @@ use super::*;
 use crate::kinds;
 
 fn check(namespace: &str, status: Value, expected: Expect) {
-    let object = json!({"metadata": {"name": "w", "namespace": namespace}, "spec": {"workload": {}}, "status": status});
+    check_work(namespace, json!({"workload": {}}), status, expected);
+}
+
+fn check_work(namespace: &str, spec: Value, status: Value, expected: Expect) {
+    let object =
+        json!({"metadata": {"name": "w", "namespace": namespace, "generation": 2}, "spec": spec, "status": status});
     let entry = Draft::new(object)
         .unwrap()
         .seal(Key::new(kinds::WORK.group_resource.clone(), namespace, "w"), 1);
@@ -14,7 +19,7 @@ fn check(namespace: &str, status: Value, expected: Expect) {
 }
 
 #[test]
-fn items() {
+fn section_2_10_items() {
     check("default", json!({}), expect!["none"]);
     check(
         "karmada-es-eu",
@@ -36,7 +41,68 @@ fn items() {
 }
 
 #[test]
-fn fully_applied_means_every_cluster_and_no_other() {
+fn section_2_12_what_a_suspended_work_says() {
+    let applied = |status: &str, observed: i64| {
+        json!({"conditions": [{"type": "Applied", "status": status, "message": "m", "observedGeneration": observed}],
+            "manifestStatuses": [{"status": {"replicas": 1}, "health": "Healthy"}]})
+    };
+    let check = |suspended: bool, status: Value, expected: Expect| {
+        check_work(
+            "karmada-es-eu",
+            json!({"suspendDispatching": suspended}),
+            status,
+            expected,
+        );
+    };
+    check(
+        true,
+        json!({}),
+        expect![[
+            r#"{"appliedMessage":"Work dispatching is in a suspended state.","clusterName":"eu","health":"Unknown"}"#
+        ]],
+    );
+    // Suspended with what the member has: nothing is missing there.
+    check(
+        true,
+        applied("True", 2),
+        expect![[r#"{"applied":true,"clusterName":"eu","health":"Healthy","status":{"replicas":1}}"#]],
+    );
+    // Suspended before a change: the member has something else, and that is still reported.
+    check(
+        true,
+        applied("True", 1),
+        expect![[
+            r#"{"appliedMessage":"Work dispatching is in a suspended state.","clusterName":"eu","health":"Healthy","status":{"replicas":1}}"#
+        ]],
+    );
+    check(
+        true,
+        applied("False", 1),
+        expect![[r#"{"appliedMessage":"m","clusterName":"eu","health":"Unknown"}"#]],
+    );
+    // On its way: the member answers in a moment.
+    check(
+        false,
+        applied("True", 1),
+        expect![[r#"{"applied":true,"clusterName":"eu","health":"Healthy","status":{"replicas":1}}"#]],
+    );
+}
+
+#[test]
+fn section_2_10_items_are_sorted() {
+    let items = ["us", "ap", "eu"].map(|name| Item {
+        cluster: name.to_owned(),
+        applied: true,
+        message: String::new(),
+        status: None,
+        health: String::new(),
+    });
+    let names: Vec<String> = sorted(items.to_vec()).into_iter().map(|item| item.cluster).collect();
+    assert_eq!(names, ["ap", "eu", "us"]);
+}
+
+#[test]
+fn section_2_10_fully_applied_means_every_cluster_and_no_other() {
     let item = |cluster: &str, applied| Item {
         cluster: cluster.into(),
         applied,
@@ -59,3 +125,36 @@ fn fully_applied_means_every_cluster_and_no_other() {
     check(&["eu"], &[item("eu", true), item("us", true)], "False");
     check(&["eu", "us"], &[item("eu", true), item("us", true)], "True");
 }
+
+#[test]
+fn section_2_10_fully_applied_says_why_not() {
+    let eu = Item {
+        cluster: "eu".into(),
+        applied: true,
+        message: String::new(),
+        status: None,
+        health: "Healthy".into(),
+    };
+    let clusters: BTreeSet<String> = ["eu".to_owned()].into();
+    let check = |items: &[Item], stopped: Option<Value>, expected: &str| {
+        let said = fully_applied(&clusters, items, stopped.as_ref());
+        assert_eq!(format!("{} {}: {}", said.status, said.reason, said.message), expected);
+    };
+    check(
+        &[eu.clone()],
+        None,
+        "True FullyAppliedSuccess: All works have been successfully applied",
+    );
+    check(
+        &[],
+        None,
+        "False FullyAppliedFailed: Failed to apply all works, see status.aggregatedStatus for details",
+    );
+    check(
+        &[eu],
+        Some(json!({"message": "us: no such field"})),
+        "False FullyAppliedFailed: Failed to apply all works: us: no such field",
+    );
+}
+
+mod template;

@@ -29,12 +29,21 @@ fn check(value: Value, expected: Expect) {
 }
 
 #[test]
-fn which_clusters() {
+fn section_2_7_clusters() {
     check(json!({}), expect!["render  keep {} purge {}"]);
     check(
         json!({"clusters": [{"name": "us", "replicas": 2}, {"name": "eu", "replicas": 1}],
             "requiredBy": [{"clusters": [{"name": "eu", "replicas": 9}, {"name": "ap"}]}]}),
         expect![[r#"render ap:0 eu:1 us:2 keep {"ap", "eu", "us"} purge {}"#]],
+    );
+    // Those of several dependents once; replicas are not added up.
+    check(
+        json!({"requiredBy": [{"clusters": [{"name": "eu", "replicas": 1}]}, {"clusters": [{"name": "eu", "replicas": 5}, {"name": "us", "replicas": 5}]}]}),
+        expect![[r#"render eu:1 us:5 keep {"eu", "us"} purge {}"#]],
+    );
+    check(
+        json!({"gracefulEvictionTasks": [{"fromCluster": "eu"}, {"fromCluster": "ap", "purgeMode": "Never"}]}),
+        expect![[r#"render  keep {"ap", "eu"} purge {}"#]],
     );
     check(
         json!({"clusters": [{"name": "us", "replicas": 2}],
@@ -54,7 +63,7 @@ fn objects() -> (Entry, Entry) {
 }
 
 #[test]
-fn a_work() {
+fn section_2_7_a_work() {
     let (binding, template) = objects();
     let spec = spec(
         json!({"resource": {"apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "hello"},
@@ -128,7 +137,7 @@ fn a_work() {
 }
 
 #[test]
-fn the_template_decides_conflicts_before_the_policy() {
+fn section_2_7_conflict_resolution() {
     let (binding, _) = objects();
     let check = |annotation: Option<&str>, policy: &str, expected: &str| {
         let mut template = json!({"metadata": {"name": "hello", "namespace": "default", "annotations": {}}});
@@ -168,4 +177,203 @@ fn section_2_7_state_is_carried_over_to_the_only_new_cluster() {
     check(&["us", "ap"], task("Directly", &["eu"]), false);
     check(&[], task("Directly", &["eu"]), false);
     check(&["us"], json!({"fromCluster": "eu", "purgeMode": "Directly"}), false);
+}
+
+/// The Work of a template for `eu`, on top of one that exists.
+fn rendered(binding: &Entry, spec_value: Value, template: Value, existing: Option<&Value>) -> Value {
+    let spec = spec(spec_value);
+    let entry = seal(GroupResource::new("", "configmaps"), template);
+    let renderer = Renderer::new(binding, &spec, &entry, crate::interpret::pruned(entry.value()));
+    renderer.work(existing, "eu", renderer.manifest().clone(), || "wid".into())
+}
+
+fn config_map(metadata: Value) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default", "uid": "tid"}});
+    for (key, value) in metadata.as_object().unwrap() {
+        object["metadata"][key] = value.clone();
+    }
+    object
+}
+
+#[test]
+fn section_2_12_suspension() {
+    let (binding, _) = objects();
+    let check = |suspension: Value, expected: bool| {
+        let work = rendered(
+            &binding,
+            json!({"suspension": suspension.clone()}),
+            config_map(json!({})),
+            None,
+        );
+        assert_eq!(work["spec"]["suspendDispatching"], expected, "{suspension}");
+    };
+    check(json!({}), false);
+    check(json!({"dispatching": true}), true);
+    check(json!({"dispatching": false}), false);
+    check(json!({"dispatchingOnClusters": {"clusterNames": ["eu"]}}), true);
+    check(json!({"dispatchingOnClusters": {"clusterNames": ["us"]}}), false);
+    check(
+        json!({"dispatching": true, "dispatchingOnClusters": {"clusterNames": ["us"]}}),
+        true,
+    );
+    // Of scheduling: the scheduler's business.
+    check(json!({"scheduling": true}), false);
+}
+
+#[test]
+fn section_2_7_booleans_are_always_written() {
+    let (binding, _) = objects();
+    let check = |preserve: Value, expected: bool| {
+        let work = rendered(
+            &binding,
+            json!({"preserveResourcesOnDeletion": preserve}),
+            config_map(json!({})),
+            None,
+        );
+        assert_eq!(work["spec"]["preserveResourcesOnDeletion"], json!(expected));
+        assert_eq!(work["spec"]["suspendDispatching"], json!(false));
+    };
+    check(json!(true), true);
+    check(json!(false), false);
+}
+
+#[test]
+fn section_2_7_marks_of_a_manifest() {
+    let (binding, _) = objects();
+    let metadata = |template: Value| {
+        let work = rendered(&binding, json!({}), config_map(template), None);
+        work["spec"]["workload"]["manifests"][0]["metadata"].clone()
+    };
+    // The generation only where there is one.
+    assert_eq!(
+        metadata(json!({"generation": 7}))["annotations"][names::TEMPLATE_GENERATION],
+        "7"
+    );
+    assert_eq!(
+        metadata(json!({}))["annotations"][names::TEMPLATE_GENERATION],
+        Value::Null
+    );
+    let plain = metadata(json!({}));
+    for (place, key, expected) in [
+        ("labels", names::MANAGED, "true"),
+        ("labels", names::BINDING_ID, "bid"),
+        ("labels", names::WORK_ID, "wid"),
+        ("annotations", names::TEMPLATE_UID, "tid"),
+        ("annotations", names::BINDING_NAMESPACE, "default"),
+        ("annotations", names::BINDING_NAME, "hello-service"),
+        ("annotations", names::WORK_NAMESPACE, "karmada-es-eu"),
+        ("annotations", names::CONFLICT_RESOLUTION, "abort"),
+    ] {
+        assert_eq!(plain[place][key], expected, "{place} {key}");
+    }
+    // A template that says otherwise about these is overruled; what else it says stays.
+    let forged = metadata(
+        json!({"labels": {names::MANAGED: "no", names::WORK_ID: "forged", "app": "a"},
+        "annotations": {names::TEMPLATE_UID: "forged", names::WORK_NAME: "forged", "note": "n"}}),
+    );
+    assert_eq!(
+        forged["labels"],
+        json!({"app": "a", names::MANAGED: "true", names::BINDING_ID: "bid", names::WORK_ID: "wid"})
+    );
+    assert_eq!(forged["annotations"][names::TEMPLATE_UID], "tid");
+    assert_eq!(
+        forged["annotations"][names::WORK_NAME],
+        plain["annotations"][names::WORK_NAME]
+    );
+    assert_eq!(forged["annotations"]["note"], "n");
+}
+
+#[test]
+fn section_2_7_keys_that_are_ours_to_remove() {
+    let (binding, _) = objects();
+    let before = rendered(
+        &binding,
+        json!({}),
+        config_map(json!({"labels": {"b": "1", "a": "1"}, "annotations": {"x": "1"}})),
+        None,
+    );
+    let keys = |work: &Value, list: &str| -> Vec<String> {
+        let metadata = &work["spec"]["workload"]["manifests"][0]["metadata"];
+        metadata["annotations"][list]
+            .as_str()
+            .unwrap()
+            .split(',')
+            .map(str::to_owned)
+            .collect()
+    };
+    for (list, place) in [
+        (names::MANAGED_LABELS, "labels"),
+        (names::MANAGED_ANNOTATIONS, "annotations"),
+    ] {
+        let metadata = &before["spec"]["workload"]["manifests"][0]["metadata"];
+        let present: Vec<String> = metadata[place].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys(&before, list), present, "every key once and sorted");
+    }
+    // A key that the template gives up is in the list no more.
+    let after = rendered(
+        &binding,
+        json!({}),
+        config_map(json!({"labels": {"a": "1"}})),
+        Some(&before),
+    );
+    assert!(!keys(&after, names::MANAGED_LABELS).contains(&"b".to_owned()));
+    assert!(!keys(&after, names::MANAGED_ANNOTATIONS).contains(&"x".to_owned()));
+}
+
+#[test]
+fn section_2_7_a_work_keeps_what_others_say_about_it() {
+    let (binding, _) = objects();
+    let mut existing = rendered(&binding, json!({}), config_map(json!({})), None);
+    existing["metadata"]["labels"]["team"] = "a".into();
+    existing["metadata"]["annotations"]["note"] = "n".into();
+    existing["metadata"]["finalizers"] = json!(["other/finalizer"]);
+    existing["spec"]["suspendDispatching"] = true.into();
+    existing["status"] = json!({"conditions": []});
+    let again = rendered(&binding, json!({}), config_map(json!({})), Some(&existing));
+    assert_eq!(again["metadata"]["labels"]["team"], "a");
+    assert_eq!(again["metadata"]["annotations"]["note"], "n");
+    assert_eq!(
+        again["metadata"]["finalizers"],
+        json!(["other/finalizer", names::WORK_FINALIZER])
+    );
+    assert_eq!(again["metadata"]["labels"][names::WORK_ID], "wid");
+    assert_eq!(
+        again["spec"]["suspendDispatching"], false,
+        "what the binding says, not what was there"
+    );
+    assert_eq!(again["status"], existing["status"]);
+}
+
+#[test]
+fn section_2_7_works_of_what_lives_in_no_namespace() {
+    let binding =
+        json!({"metadata": {"name": "reader-clusterrole", "labels": {names::CLUSTER_BINDING_ID: "cid"}}, "spec": {}});
+    let binding = seal(kinds::CLUSTER_BINDING.group_resource.clone(), binding);
+    let template = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "app:reader", "uid": "tid"}});
+    let resource = json!({"resource": {"kind": "ClusterRole", "name": "app:reader"}});
+    let work = rendered(&binding, resource, template, None);
+    assert_eq!(
+        work["metadata"]["labels"],
+        json!({names::CLUSTER_BINDING_ID: "cid", names::WORK_ID: "wid"})
+    );
+    assert_eq!(
+        work["metadata"]["annotations"],
+        json!({names::CLUSTER_BINDING_NAME: "reader-clusterrole"})
+    );
+    assert!(
+        work["metadata"]["name"].as_str().unwrap().starts_with("app.reader-"),
+        "{work}"
+    );
+    let manifest = &work["spec"]["workload"]["manifests"][0]["metadata"];
+    assert_eq!(
+        manifest["annotations"][names::CLUSTER_BINDING_NAME],
+        "reader-clusterrole"
+    );
+    assert_eq!(manifest["annotations"][names::BINDING_NAME], Value::Null);
+    assert_eq!(manifest["namespace"], Value::Null);
+}
+
+#[test]
+fn section_0_2_names_of_works() {
+    assert_eq!(names::work_name("Deployment", "nginx", "default"), "nginx-687f7fb96f");
 }
