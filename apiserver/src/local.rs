@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use storage::{Event, Scope, Store, Watch};
 
 use crate::api::Api;
+use crate::metrics::LocalLabels;
 use crate::registry::ResourceDef;
 use crate::request::{Answer, AnswerBody, ApiRequest, Query, Target, User, Verb};
 use crate::verbs::call::Payload;
@@ -146,6 +147,7 @@ impl LocalHub {
     }
 
     fn call(&self, manager: &str, request: Request) -> (ApiRequest, Payload) {
+        self.count(manager, &request);
         let mut query = Query {
             field_manager: Some(manager.to_owned()),
             ..Query::default()
@@ -216,6 +218,25 @@ impl LocalHub {
             agent: manager.to_owned(),
         };
         (call, Payload::Value(body))
+    }
+
+    fn count(&self, manager: &str, request: &Request) {
+        let plural = &request.resource.group_resource.resource;
+        let labels = LocalLabels {
+            manager: manager.to_owned(),
+            verb: match request.action {
+                Action::Create(_) => "CREATE",
+                Action::Update(_) => "UPDATE",
+                Action::Merge(_) | Action::Json(_) => "PATCH",
+                Action::Apply { .. } => "APPLY",
+                Action::Delete { .. } | Action::Finish { .. } => "DELETE",
+            },
+            resource: match request.subresource {
+                Some(subresource) => format!("{plural}/{subresource}"),
+                None => plural.to_string(),
+            },
+        };
+        self.api.metrics.local(&labels);
     }
 
     /// Serves a request as this hub's user, its body given as a value.

@@ -2,6 +2,8 @@
 //!
 //! Other parts add their own through [`Metrics::register`]; whatever is in the registry shows under `/metrics`.
 
+mod storage;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use schema::entry::GroupResource;
+use ::storage::Store;
 
 /// A finished request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,12 +52,14 @@ pub struct KindLabels {
 
 type Durations = Family<OperationLabels, Histogram, fn() -> Histogram>;
 
-/// What is stored.
+/// A write of one of the server's own loops.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StoredLabels {
-    /// API group.
-    pub group: String,
-    /// Plural.
+pub struct LocalLabels {
+    /// Who writes: the field manager.
+    pub manager: String,
+    /// Verb in upper case.
+    pub verb: &'static str,
+    /// Plural, with the subresource.
     pub resource: String,
 }
 
@@ -66,7 +70,8 @@ pub struct Metrics {
     durations: Durations,
     long_running: Family<OperationLabels, Gauge>,
     watch_events: Family<KindLabels, Counter>,
-    objects: Family<StoredLabels, Gauge>,
+    local: Family<LocalLabels, Counter>,
+    storage: storage::Storage,
 }
 
 impl Default for Metrics {
@@ -75,7 +80,8 @@ impl Default for Metrics {
         let durations: Durations = Family::new_with_constructor(seconds);
         let long_running = Family::default();
         let watch_events = Family::default();
-        let objects = Family::default();
+        let local = Family::default();
+        let storage = storage::Storage::default();
         let mut registry = Registry::default();
         // The encoder adds `_total` to counters.
         registry.register(
@@ -99,17 +105,19 @@ impl Default for Metrics {
             Family::clone(&watch_events),
         );
         registry.register(
-            "apiserver_resource_objects",
-            "Objects by resource",
-            Family::clone(&objects),
+            "flotilla_local_requests",
+            "Writes of the server's own loops, by who writes, verb and resource",
+            Family::clone(&local),
         );
+        storage.register(&mut registry);
         Self {
             registry: Mutex::new(registry),
             requests,
             durations,
             long_running,
             watch_events,
-            objects,
+            local,
+            storage,
         }
     }
 }
@@ -140,18 +148,14 @@ impl Metrics {
         }
     }
 
-    /// Sets how many objects of each resource are stored.
-    pub fn stored(&self, counts: &[(GroupResource, usize)]) {
-        self.objects.clear();
-        for (GroupResource { group, resource }, count) in counts {
-            let labels = StoredLabels {
-                group: group.to_string(),
-                resource: resource.to_string(),
-            };
-            self.objects
-                .get_or_create(&labels)
-                .set(i64::try_from(*count).unwrap_or(i64::MAX));
-        }
+    /// Takes over what the store counts.
+    pub fn read(&self, store: &Store) {
+        self.storage.read(store);
+    }
+
+    /// Counts a write of one of the server's own loops.
+    pub(crate) fn local(&self, labels: &LocalLabels) {
+        self.local.get_or_create(labels).inc();
     }
 
     /// The gauge of open watches of a resource.

@@ -255,7 +255,7 @@ impl Front {
         match path.trim_end_matches('/') {
             "/version" => return Ok(render::json(&version::version())),
             "/metrics" => {
-                self.api.metrics.stored(&self.api.store.counts());
+                self.api.metrics.read(&self.api.store);
                 let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 return Ok(render::response(200, kind, self.api.metrics.encode()));
             }

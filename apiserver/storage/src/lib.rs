@@ -18,6 +18,7 @@ mod snapshot;
 mod sqlite;
 mod state;
 mod store;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -26,4 +27,5 @@ mod writer;
 pub use api::{CommitError, Event, Op, Outcome, Precondition, ReadError, Scope, Write};
 pub use snapshot::Snapshot;
 pub use store::{Backend, OpenError, Options, Store};
+pub use tally::{Changes, Tally};
 pub use watch::Watch;

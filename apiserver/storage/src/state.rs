@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use schema::entry::{Entry, GroupResource, Key};
 
@@ -13,6 +13,7 @@ use crate::api::{Event, Scope};
 use crate::batch::Change;
 use crate::ring::Ring;
 use crate::snapshot::{Map, Place, Snapshot, find};
+use crate::tally::Tally;
 use crate::watch::{Patience, Ticket, Watchers};
 
 /// How many reconstructed snapshots are kept for the next page of the same list.
@@ -152,6 +153,8 @@ pub(crate) struct Shared {
     /// Bytes of history that watchers who resume have read from the log and not taken yet.
     replaying: AtomicUsize,
     replays: Replays,
+    /// Held by the writer for a moment after each batch, and by nobody else for longer than a copy takes.
+    tally: Mutex<Tally>,
     announce: tokio::sync::watch::Sender<u64>,
 }
 
@@ -162,6 +165,7 @@ impl Shared {
             state: RwLock::new(state),
             revision: AtomicU64::new(revision),
             replaying: AtomicUsize::new(0),
+            tally: Mutex::default(),
             announce: tokio::sync::watch::Sender::new(revision),
         }
     }
@@ -174,6 +178,11 @@ impl Shared {
     /// Tells when the revision moves.
     pub(crate) fn follow(&self) -> tokio::sync::watch::Receiver<u64> {
         self.announce.subscribe()
+    }
+
+    /// What the writer has done so far.
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -22,6 +22,7 @@ use crate::sqlite;
 use crate::sqlite::log::Log;
 use crate::sqlite::open::{Limits, Loaded};
 use crate::state::{Replays, Shared, State};
+use crate::tally::Tally;
 use crate::watch::{Patience, Watch};
 use crate::writer::{Expiries, Request, Writer};
 
@@ -332,6 +333,11 @@ impl Store {
         counts.retain(|(_, count)| *count > 0);
         counts.sort();
         counts
+    }
+
+    /// What has been written since the store was opened.
+    pub fn tally(&self) -> Tally {
+        self.inner.shared.tally().clone()
     }
 
     /// How many watches are open.

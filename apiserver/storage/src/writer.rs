@@ -14,7 +14,7 @@ use std::time::Duration;
 use schema::clock::Clock;
 use schema::entry::{Entry, Key};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::api::{CommitError, Op, Outcome, Precondition, Write};
 use crate::batch::{Asked, Batch, Change};
@@ -220,9 +220,11 @@ impl Writer {
         let shared = self.shared.clone();
         let mut batch = Batch::new(&shared, shared.revision());
         let answers: Vec<Answer> = requests.into_iter().map(|asked| batch.judge(asked)).collect();
+        self.shared.tally().answered(&answers);
         if batch.changes.is_empty() {
             return answers;
         }
+        let begun = Instant::now();
         if let Err(error) = self.persist(&batch.changes, batch.last).await {
             // Once: everybody is told, and a log that fills the same disk makes it worse.
             if !std::mem::replace(&mut self.failing, true) {
@@ -249,6 +251,7 @@ impl Writer {
                 self.expiries.set(key, *expires);
             }
         }
+        shared.tally().committed(&batch.changes, begun.elapsed());
         shared.publish(batch.maps, &batch.changes, batch.last);
         answers
     }
@@ -362,7 +365,7 @@ impl Writer {
 }
 
 fn timer(period: Duration) -> Interval {
-    let mut timer = interval_at(tokio::time::Instant::now() + period, period);
+    let mut timer = interval_at(Instant::now() + period, period);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     timer
 }

@@ -174,3 +174,27 @@ async fn a_closed_store_says_so() {
         assert!(store.watch(names(None), None).await.unwrap().recv().await.is_none());
     }
 }
+
+#[tokio::test]
+async fn what_is_written_is_counted() {
+    let (_directory, stores) = both().await;
+    for store in stores {
+        write(&store, "a", "1").await;
+        write(&store, "a", "2").await;
+        one(&store, put("a", Precondition::Exists, "2")).await.unwrap();
+        one(&store, put("a", Precondition::Absent, "3")).await.unwrap_err();
+        one(&store, delete("a")).await.unwrap();
+        let tally = store.tally();
+        assert_eq!(
+            (tally.commits, tally.lost, tally.unchanged, tally.transactions),
+            (5, 1, 1, 3)
+        );
+        let changes = crate::Changes {
+            created: 1,
+            updated: 1,
+            heartbeats: 0,
+            deleted: 1,
+        };
+        assert_eq!(tally.changes[&maps()], changes);
+    }
+}
