@@ -19,7 +19,7 @@ pub struct Federation {
     /// The hub, `None` while it is down.
     pub hub: Option<Process>,
     agents: BTreeMap<String, Process>,
-    _members: Members,
+    members: Members,
     directory: tempfile::TempDir,
     options: Options,
 }
@@ -38,8 +38,8 @@ pub struct Options {
 /// The processes of the member clusters.
 #[derive(Debug)]
 enum Members {
-    Simulated { _process: Process },
-    Real { _members: Vec<RealMember> },
+    Simulated { process: Process },
+    Real { members: Vec<RealMember> },
 }
 
 impl Federation {
@@ -55,7 +55,7 @@ impl Federation {
         let mut federation = Self {
             hub: None,
             agents: BTreeMap::new(),
-            _members: members,
+            members,
             directory,
             options,
         };
@@ -113,6 +113,19 @@ impl Federation {
         self.agents.remove(member).context("no such agent runs")?.kill()
     }
 
+    /// Processes of the agents.
+    pub fn agent_ids(&self) -> Vec<u32> {
+        self.agents.values().map(Process::id).collect()
+    }
+
+    /// Processes that serve the members.
+    pub fn member_ids(&self) -> Vec<u32> {
+        match &self.members {
+            Members::Simulated { process } => vec![process.id()],
+            Members::Real { members } => members.iter().flat_map(RealMember::server_ids).collect(),
+        }
+    }
+
     /// Waits until every member's Cluster is Ready.
     pub fn wait_ready(&self) {
         let hub = self.hub();
@@ -161,7 +174,8 @@ impl Federation {
         self.directory.path().join(name)
     }
 
-    fn member_kubeconfig(&self, member: &str) -> PathBuf {
+    /// The administrator's kubeconfig of a member.
+    pub fn member_kubeconfig(&self, member: &str) -> PathBuf {
         self.path(&format!("members/{member}.kubeconfig"))
     }
 
@@ -200,13 +214,13 @@ fn start_members(directory: &Path, options: &Options) -> Result<Members> {
             command.args(&options.simulate_args);
             let log = directory.join("members.log");
             let (process, _) = Process::start(command, &log, "member ready: ", MEMBERS.len())?;
-            Ok(Members::Simulated { _process: process })
+            Ok(Members::Simulated { process })
         }
         Ok("assets") => {
             std::fs::create_dir_all(&folder)?;
             let members: Result<Vec<RealMember>> =
                 MEMBERS.iter().map(|name| RealMember::start(name, &folder)).collect();
-            Ok(Members::Real { _members: members? })
+            Ok(Members::Real { members: members? })
         }
         Ok(other) => anyhow::bail!("E2E_MEMBERS={other}: expected simulated or assets"),
     }

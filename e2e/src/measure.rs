@@ -1,6 +1,11 @@
 //! What a benchmark reads of a process and of many measured times. Linux only, as the figures are.
 
+pub mod exposition;
+pub mod follow;
+pub mod tables;
+
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,8 +23,12 @@ pub fn resident(id: u32) -> Result<u64> {
 
 /// User and system time of a process in seconds.
 pub fn cpu_seconds(id: u32) -> Result<f64> {
-    let ticks = Command::new("getconf").arg("CLK_TCK").output()?;
-    let ticks: f64 = String::from_utf8_lossy(&ticks.stdout).trim().parse()?;
+    static TICKS: OnceLock<Option<f64>> = OnceLock::new();
+    let ticks = TICKS.get_or_init(|| {
+        let told = Command::new("getconf").arg("CLK_TCK").output().ok()?;
+        String::from_utf8_lossy(&told.stdout).trim().parse().ok()
+    });
+    let ticks = ticks.context("getconf CLK_TCK")?;
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The second field may hold spaces; everything after its closing parenthesis is plain.
     let rest = stat.rsplit_once(')').context("stat")?.1;
