@@ -3,7 +3,7 @@
 use schema::status::Status;
 
 /// A failed round.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AgentError {
     /// The hub refused or could not be reached.
     #[error("hub: {0}")]
@@ -54,7 +54,9 @@ impl AgentError {
                 400 | 422 => ErrorClass::AwaitChange,
                 _ => ErrorClass::Retry,
             },
-            Self::UnknownKind { .. } | Self::Refused(_) | Self::Interpreter(_) => ErrorClass::AwaitChange,
+            // Its definition may be on its way.
+            Self::UnknownKind { .. } => ErrorClass::Retry,
+            Self::Refused(_) | Self::Interpreter(_) => ErrorClass::AwaitChange,
             Self::Nameless => ErrorClass::UserInput,
         }
     }

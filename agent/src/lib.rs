@@ -10,6 +10,8 @@
 mod apply;
 pub mod cluster;
 mod error;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -26,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use apply::Applier;
+use apply::barred::{BARRED, Barred};
+use apply::kinds::Kinds;
 use apply::plan::source_work;
 use cluster::{Heart, Probe};
 pub use error::{AgentError, ErrorClass};
@@ -47,8 +51,6 @@ pub struct Config {
 
 /// How many Works are handled at once.
 const WORKERS: usize = 8;
-/// A Work that somebody must change, or whose way is barred by an object that nobody follows, is looked at again this often.
-const BARRED: Duration = Duration::from_mins(1);
 /// Time between two tries to reach a server.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// Kinds that a member may be asked to follow at once; more wait for a moment.
@@ -63,6 +65,19 @@ pub fn managed_selector() -> String {
 pub fn works(cluster_name: &str) -> (Resource, String) {
     let works = cluster::resource("work.karmada.io", "v1alpha1", "works", "Work", true);
     (works, namespaces::execution(cluster_name))
+}
+
+/// What users' scripts say about kinds: followed on the hub too, for every agent the same. An agent does without where the hub does
+/// not serve them, or does not let it see them.
+pub fn customizations() -> Resource {
+    let plural = "resourceinterpretercustomizations";
+    cluster::resource(
+        "config.karmada.io",
+        "v1alpha1",
+        plural,
+        "ResourceInterpreterCustomization",
+        false,
+    )
 }
 
 /// The member's resources that are followed whole, whoever owns their objects: capacity is summed from them.
@@ -125,6 +140,8 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         execution_namespace: execution_namespace.clone(),
         works: works.clone(),
         applied: Mutex::new(HashMap::new()),
+        barred: Mutex::new(Barred::default()),
+        kinds: Mutex::new(Kinds::default()),
         followed: Mutex::new(HashSet::new()),
         follow,
     });
@@ -142,7 +159,17 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         stop.clone(),
     ));
 
-    if keep_following(hub.clone(), vec![works.clone()], stop.clone()).await {
+    let scripts = customizations();
+    // What a member keeps must be known before anything is written into it.
+    if keep_following(hub.clone(), vec![works.clone(), scripts.clone()], stop.clone()).await {
+        applier.customize(&hub.list(&scripts.group_resource, None));
+        tasks.spawn(follow_customizations(
+            hub.clone(),
+            scripts,
+            applier.clone(),
+            queue.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(queue_works(hub, works, queue.clone(), stop.clone()));
         ready();
         let reconcile = {
@@ -167,7 +194,7 @@ async fn round(
         () = stop.cancelled() => return Err(AgentError::Stopping),
     }
     match applier.reconcile(&work).await {
-        Ok(()) => Ok(Action::Done),
+        Ok(action) => Ok(action),
         Err(error) => match error.class() {
             ErrorClass::Retry => Err(error),
             ErrorClass::AwaitChange | ErrorClass::UserInput => {
@@ -175,6 +202,34 @@ async fn round(
                 Ok(Action::After(BARRED))
             }
         },
+    }
+}
+
+/// Every change of users' scripts is a round for the Works of the kinds that they are about, and for no others.
+async fn follow_customizations(
+    hub: Arc<dyn Hub>,
+    scripts: Resource,
+    applier: Arc<Applier>,
+    queue: Arc<Queue<Arc<str>>>,
+    stop: CancellationToken,
+) {
+    let mut changes = hub.subscribe(std::slice::from_ref(&scripts.group_resource));
+    let mut synced = false;
+    loop {
+        let signal = tokio::select! {
+            signal = changes.next() => signal,
+            () = stop.cancelled() => return,
+        };
+        match signal {
+            // What is there already comes one by one, and is taken over at once.
+            Some(Signal::Change(_)) if !synced => continue,
+            Some(Signal::Change(_)) => {}
+            Some(Signal::Synced) => synced = true,
+            None => return,
+        }
+        for work in applier.customize(&hub.list(&scripts.group_resource, None)) {
+            queue.add(work);
+        }
     }
 }
 

@@ -38,6 +38,15 @@ pub(crate) async fn run(args: AgentArgs) -> Result<()> {
         },
     );
 
+    // An older hub does not know that agents read them.
+    hub.limit(
+        &agent::customizations().group_resource,
+        Limit {
+            optional: true,
+            ..Limit::default()
+        },
+    );
+
     let (member_client, api_endpoint) = client(&args.member_kubeconfig, "--member-kubeconfig").await?;
     let member = RemoteHub::new(member_client);
     member.limit_all(Limit {

@@ -32,3 +32,16 @@ pub const UNSCHEDULABLE: &str = "Unschedulable";
 pub const FULLY_APPLIED_SUCCESS: &str = "FullyAppliedSuccess";
 /// Condition `FullyApplied` of a binding: false.
 pub const FULLY_APPLIED_FAILED: &str = "FullyAppliedFailed";
+
+/// Condition of a Work, ours: whether the status of its objects could be brought back. It is there once it could not.
+pub const STATUS_REFLECTED: &str = "StatusReflected";
+/// Condition of a Work, ours: whether the health of its objects could be judged. It is there once it could not.
+pub const HEALTH_INTERPRETED: &str = "HealthInterpreted";
+/// Condition [`STATUS_REFLECTED`] and an event: true again.
+pub const REFLECT_STATUS_SUCCEED: &str = "ReflectStatusSucceed";
+/// Condition [`STATUS_REFLECTED`] and an event: false.
+pub const REFLECT_STATUS_FAILED: &str = "ReflectStatusFailed";
+/// Condition [`HEALTH_INTERPRETED`] and an event: true again.
+pub const INTERPRET_HEALTH_SUCCEED: &str = "InterpretHealthSucceed";
+/// Condition [`HEALTH_INTERPRETED`] and an event: false.
+pub const INTERPRET_HEALTH_FAILED: &str = "InterpretHealthFailed";

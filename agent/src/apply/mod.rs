@@ -1,20 +1,25 @@
 //! Works into the member: applies, deletes what left, reflects status. One round per Work does all three, level-triggered.
 //!
-//! [`plan`] decides, [`report`] words the outcome; here are the reads and writes. Start with [`Applier::reconcile`].
+//! [`plan`] decides, [`report`] words the outcome, [`barred`] knows when a member that said no is asked again; here are the reads
+//! and writes. Start with [`Applier::reconcile`].
 //!
 //! Never here: deletion because something was not seen. An object goes away when its Work is being deleted, or when the
 //! Work itself no longer lists it (design invariant 6).
 
+pub(crate) mod barred;
+pub(crate) mod kinds;
 pub(crate) mod plan;
 pub(crate) mod report;
 mod skew;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crds::finalizers;
 use interpreter::Interpreter;
 use runtime::hub::{Action, Hub, Propagation, Request, Resource};
+use runtime::queue;
 use schema::clock::Clock;
 use schema::entry::{Entry, GroupResource, Key};
 use schema::status::Reason;
@@ -22,7 +27,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::error::AgentError;
-use plan::{Applied, Step};
+use barred::{Barred, Question};
+use kinds::Kinds;
+use plan::{Applied, Step, Wanted};
 use report::{Fate, Round};
 
 /// The field manager of everything that an agent applies.
@@ -41,6 +48,10 @@ pub(crate) struct Applier {
     /// What was applied last, by (Work, ordinal). Lost at restart: then everything is applied once more, which changes
     /// nothing where nothing changed.
     pub(crate) applied: Mutex<HashMap<(Arc<str>, usize), Applied>>,
+    /// What the member did not take.
+    pub(crate) barred: Mutex<Barred>,
+    /// Works by the kinds of their manifests.
+    pub(crate) kinds: Mutex<Kinds>,
     /// Member resources that are followed.
     pub(crate) followed: Mutex<HashSet<GroupResource>>,
     /// Tells the pump to follow one more resource.
@@ -48,8 +59,15 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
+    /// Takes over what users' scripts say now; answers with the Works that they say something else about.
+    pub(crate) fn customize(&self, customizations: &[Arc<Entry>]) -> HashSet<Arc<str>> {
+        let all: Vec<Value> = customizations.iter().map(|entry| entry.value()).collect();
+        let changed = self.interpreter.customize(&all);
+        lock(&self.kinds).works(&changed)
+    }
+
     /// One round for one Work. Errors are retried by the queue with backoff.
-    pub(crate) async fn reconcile(&self, work_name: &Arc<str>) -> Result<(), AgentError> {
+    pub(crate) async fn reconcile(&self, work_name: &Arc<str>) -> Result<queue::Action, AgentError> {
         let key = Key::new(
             self.works.group_resource.clone(),
             self.execution_namespace.clone(),
@@ -57,16 +75,20 @@ impl Applier {
         );
         let Some(entry) = self.hub.get(&key) else {
             self.forget(work_name);
-            return Ok(());
+            return Ok(queue::Action::Done);
         };
         let work = entry.value();
         let manifests = manifests(&work);
         if entry.meta().deletion_timestamp.is_some() {
-            return self.remove(&entry, &work, manifests).await;
+            self.remove(&entry, &work, manifests).await?;
+            return Ok(queue::Action::Done);
         }
+        // Before anybody is asked what the kinds mean: a change from now on brings the Work back.
+        lock(&self.kinds).seen(work_name, manifests);
         if work["spec"]["suspendDispatching"] == true {
-            let status = report::suspended(entry.meta().generation, &work["status"], self.clock.now());
-            return self.write_status(&entry, &work, status).await;
+            let status = self.suspended(&entry, &work, manifests).await?;
+            self.write_status(&entry, &work, status).await?;
+            return Ok(queue::Action::Done);
         }
         if !entry
             .meta()
@@ -78,13 +100,13 @@ impl Applier {
             self.set_finalizers(&entry, true).await?;
         }
         let mut fates = Vec::with_capacity(manifests.len());
-        let mut retry = None;
+        let mut again: Option<Duration> = None;
         for (ordinal, manifest) in manifests.iter().enumerate() {
-            match self.apply(work_name, ordinal, manifest).await {
+            match self.apply_in_turn(work_name, ordinal, manifest).await {
                 Ok(object) => fates.push(Fate::Applied(object)),
-                Err(error) => {
+                Err((error, delay)) => {
                     fates.push(Fate::Failed(error.to_string()));
-                    retry = Some(error);
+                    again = Some(again.map_or(delay, |known| known.min(delay)));
                 }
             }
         }
@@ -102,11 +124,100 @@ impl Applier {
             self.clock.now(),
         );
         self.write_status(&entry, &work, status).await?;
-        retry.map_or(Ok(()), Err)
+        Ok(again.map_or(queue::Action::Done, queue::Action::After))
+    }
+
+    /// Applies one manifest, unless the member has refused it and it is too early to ask again; then with the refusal, and how
+    /// long to wait.
+    async fn apply_in_turn(
+        &self,
+        work_name: &Arc<str>,
+        ordinal: usize,
+        manifest: &Value,
+    ) -> Result<Option<Value>, (AgentError, Duration)> {
+        let wanted = Wanted::of(manifest, &self.interpreter);
+        let question = || Question {
+            wanted,
+            observed: self.cached(manifest).map(|object| plan::fingerprint(&object)),
+        };
+        // Nearly always nothing was refused, and nothing is read twice.
+        let known = lock(&self.barred).knows(work_name, ordinal);
+        if known && let Some(refusal) = lock(&self.barred).answer(work_name, ordinal, question()) {
+            return Err(refusal);
+        }
+        match self.apply(work_name, ordinal, manifest, wanted).await {
+            Ok(object) => {
+                lock(&self.barred).taken(work_name, ordinal);
+                Ok(object)
+            }
+            Err(error) => {
+                let delay = lock(&self.barred).refused(work_name, ordinal, question(), &error);
+                Err((error, delay))
+            }
+        }
+    }
+
+    /// The member object of a manifest as the cache has it.
+    fn cached(&self, manifest: &Value) -> Option<Value> {
+        let (api_version, kind) = (manifest["apiVersion"].as_str()?, manifest["kind"].as_str()?);
+        let resource = self.member.resource_for(api_version, kind)?;
+        let (namespace, name) = namespaced_name(manifest).ok()?;
+        let entry = self.member.get(&Key::new(resource.group_resource, namespace, name))?;
+        Some(entry.value())
+    }
+
+    /// The status of a Work that must not be dispatched: what the member has of it goes on being reported.
+    async fn suspended(&self, entry: &Entry, work: &Value, manifests: &[Value]) -> Result<Value, AgentError> {
+        let name: Arc<str> = entry.name().into();
+        let mut present = Vec::with_capacity(manifests.len());
+        for manifest in manifests {
+            present.push(self.present(entry, manifest).await?);
+        }
+        let same = {
+            let applied = self.lock_applied();
+            let is_same = |(ordinal, manifest): (usize, &Value)| {
+                let last = applied.get(&(name.clone(), ordinal));
+                last.is_some_and(|last| last.wanted.manifest == plan::hash(manifest))
+            };
+            !manifests.is_empty() && manifests.iter().enumerate().all(is_same)
+        };
+        let round = report::Suspended {
+            manifests,
+            present: &present,
+            same,
+        };
+        let generation = entry.meta().generation;
+        Ok(report::suspended(
+            &self.interpreter,
+            generation,
+            &round,
+            &work["status"],
+            self.clock.now(),
+        ))
+    }
+
+    /// The member object that a Work made of a manifest, as the cache has it.
+    async fn present(&self, work: &Entry, manifest: &Value) -> Result<Option<Value>, AgentError> {
+        let resource = match self.resource_of(manifest).await {
+            Ok(resource) => resource,
+            Err(AgentError::UnknownKind { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.ensure_followed(&resource).await?;
+        let (namespace, name) = namespaced_name(manifest)?;
+        let key = Key::new(resource.group_resource.clone(), namespace, name);
+        let object = self.member.get(&key).map(|object| object.value());
+        Ok(object.filter(|object| plan::may_delete(object, work.namespace(), work.name())))
     }
 
     /// Applies one manifest unless the member already holds what it says, and answers with the member object.
-    async fn apply(&self, work_name: &Arc<str>, ordinal: usize, manifest: &Value) -> Result<Option<Value>, AgentError> {
+    async fn apply(
+        &self,
+        work_name: &Arc<str>,
+        ordinal: usize,
+        manifest: &Value,
+        wanted: Wanted,
+    ) -> Result<Option<Value>, AgentError> {
         let resource = self.resource_of(manifest).await?;
         self.ensure_followed(&resource).await?;
         let (namespace, name) = namespaced_name(manifest)?;
@@ -124,7 +235,7 @@ impl Applier {
         };
         let observed = observed.map(|entry| entry.value());
         let last = self.lock_applied().get(&(work_name.clone(), ordinal)).cloned();
-        match plan::decide(manifest, observed.as_ref(), last.as_ref()) {
+        match plan::decide(manifest, wanted, observed.as_ref(), last.as_ref()) {
             Step::Keep => return Ok(observed),
             Step::Refuse(message) => return Err(AgentError::Refused(message)),
             Step::Apply => {}
@@ -135,7 +246,7 @@ impl Applier {
         };
         let (result, left_out) = self.write(&resource, (namespace, name), desired).await?;
         let applied = Applied {
-            manifest: plan::hash(manifest),
+            wanted,
             object: plan::fingerprint(&result),
             left_out,
         };
@@ -337,11 +448,7 @@ impl Applier {
     }
 
     async fn ensure_followed(&self, resource: &Resource) -> Result<(), AgentError> {
-        let new = self
-            .followed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(resource.group_resource.clone());
+        let new = lock(&self.followed).insert(resource.group_resource.clone());
         if new {
             self.follow
                 .send(resource.clone())
@@ -362,11 +469,18 @@ impl Applier {
 
     fn forget(&self, work_name: &Arc<str>) {
         self.lock_applied().retain(|(name, _), _| name != work_name);
+        lock(&self.barred).forget(work_name);
+        lock(&self.kinds).forget(work_name);
     }
 
-    fn lock_applied(&self) -> std::sync::MutexGuard<'_, HashMap<(Arc<str>, usize), Applied>> {
-        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_applied(&self) -> MutexGuard<'_, HashMap<(Arc<str>, usize), Applied>> {
+        lock(&self.applied)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in here panics while it holds one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn manifests(work: &Value) -> &[Value] {

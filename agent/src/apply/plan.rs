@@ -1,5 +1,6 @@
 //! Decides what to do with one manifest in the member. Pure: reads the manifest and what is there, writes nothing.
 
+use interpreter::Interpreter;
 use serde_json::{Map, Value};
 
 use crds::{annotations, labels};
@@ -18,19 +19,38 @@ pub(crate) enum Step {
 /// What was applied last for a manifest: hashes of the manifest and of the member object after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Applied {
-    /// Hash of the manifest.
-    pub(crate) manifest: u64,
+    /// What was asked for.
+    pub(crate) wanted: Wanted,
     /// [`fingerprint`] of the member object as it was answered.
     pub(crate) object: u64,
     /// Fields that the member does not know.
     pub(crate) left_out: Vec<String>,
 }
 
+/// What a manifest asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Hash of the manifest.
+    pub(crate) manifest: u64,
+    /// What users' scripts say about its kind: they decide what of it is the member's.
+    pub(crate) rules: u64,
+}
+
+impl Wanted {
+    /// What a manifest asks for now.
+    pub(crate) fn of(manifest: &Value, interpreter: &Interpreter) -> Self {
+        Self {
+            manifest: hash(manifest),
+            rules: interpreter.version(manifest),
+        }
+    }
+}
+
 /// Compares the manifest with what the member holds and what was applied last.
 ///
 /// An object may be changed when it carries `karmada.io/managed=true` or the manifest says `overwrite` (Karmada's execution
 /// controller, semantics §2.9).
-pub(crate) fn decide(manifest: &Value, observed: Option<&Value>, last: Option<&Applied>) -> Step {
+pub(crate) fn decide(manifest: &Value, wanted: Wanted, observed: Option<&Value>, last: Option<&Applied>) -> Step {
     let Some(observed) = observed else { return Step::Apply };
     if !is_managed(observed) && annotation(manifest, annotations::CONFLICT_RESOLUTION) != Some("overwrite") {
         let kind = manifest["kind"].as_str().unwrap_or_default();
@@ -43,7 +63,7 @@ pub(crate) fn decide(manifest: &Value, observed: Option<&Value>, last: Option<&A
         ));
     }
     match last {
-        Some(last) if last.manifest == hash(manifest) && last.object == fingerprint(observed) => Step::Keep,
+        Some(last) if last.wanted == wanted && last.object == fingerprint(observed) => Step::Keep,
         _ => Step::Apply,
     }
 }
@@ -174,48 +194,76 @@ mod tests {
         object
     }
 
+    fn wanted(manifest: &Value) -> Wanted {
+        Wanted::of(manifest, &Interpreter::default())
+    }
+
     #[test]
     fn nothing_there_is_applied() {
-        assert_eq!(decide(&manifest(), None, None), Step::Apply);
+        assert_eq!(decide(&manifest(), wanted(&manifest()), None, None), Step::Apply);
     }
 
     #[test]
     fn what_was_applied_and_did_not_change_is_kept() {
         let last = Applied {
-            manifest: hash(&manifest()),
+            wanted: wanted(&manifest()),
             object: fingerprint(&observed()),
             left_out: Vec::new(),
         };
         let mut later = observed();
         later["status"] = json!({"replicas": 3});
         later["metadata"]["resourceVersion"] = json!("9");
-        assert_eq!(decide(&manifest(), Some(&later), Some(&last)), Step::Keep);
+        assert_eq!(
+            decide(&manifest(), wanted(&manifest()), Some(&later), Some(&last)),
+            Step::Keep
+        );
     }
 
     #[test]
     fn a_changed_manifest_and_a_drifted_object_are_applied() {
         let last = Applied {
-            manifest: hash(&manifest()),
+            wanted: wanted(&manifest()),
             object: fingerprint(&observed()),
             left_out: Vec::new(),
         };
         let mut changed = manifest();
         changed["data"]["k"] = json!("w");
-        assert_eq!(decide(&changed, Some(&observed()), Some(&last)), Step::Apply);
+        assert_eq!(
+            decide(&changed, wanted(&changed), Some(&observed()), Some(&last)),
+            Step::Apply
+        );
         let mut drifted = observed();
         drifted["data"]["k"] = json!("x");
-        assert_eq!(decide(&manifest(), Some(&drifted), Some(&last)), Step::Apply);
-        assert_eq!(decide(&manifest(), Some(&observed()), None), Step::Apply);
+        assert_eq!(
+            decide(&manifest(), wanted(&manifest()), Some(&drifted), Some(&last)),
+            Step::Apply
+        );
+        assert_eq!(
+            decide(&manifest(), wanted(&manifest()), Some(&observed()), None),
+            Step::Apply
+        );
+        // Other scripts may let the member keep something else.
+        let customized = Wanted {
+            rules: 7,
+            ..wanted(&manifest())
+        };
+        assert_eq!(
+            decide(&manifest(), customized, Some(&observed()), Some(&last)),
+            Step::Apply
+        );
     }
 
     #[test]
     fn an_object_of_somebody_else_is_refused_unless_told_to_overwrite() {
         let mut theirs = observed();
         theirs["metadata"]["labels"] = json!({});
-        assert!(matches!(decide(&manifest(), Some(&theirs), None), Step::Refuse(_)));
+        assert!(matches!(
+            decide(&manifest(), wanted(&manifest()), Some(&theirs), None),
+            Step::Refuse(_)
+        ));
         let mut manifest = manifest();
         manifest["metadata"]["annotations"]["work.karmada.io/conflict-resolution"] = json!("overwrite");
-        assert_eq!(decide(&manifest, Some(&theirs), None), Step::Apply);
+        assert_eq!(decide(&manifest, wanted(&manifest), Some(&theirs), None), Step::Apply);
     }
 
     #[test]

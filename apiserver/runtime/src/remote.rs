@@ -43,6 +43,9 @@ pub struct Limit {
     pub name: Option<Arc<str>>,
     /// Only objects that this label selector selects.
     pub labels: Option<Arc<str>>,
+    /// A server that does not let us see them counts as one that has none: an older server, for what is good to know only. It
+    /// is asked again now and then.
+    pub optional: bool,
 }
 
 /// What is known of the connection.

@@ -1,5 +1,5 @@
-//! What confines an agent: it reaches the Works of its own cluster, its own Cluster and its own Lease, and nothing else
-//! (design invariant 7).
+//! What confines an agent: it reaches the Works of its own cluster, its own Cluster and its own Lease, reads what kinds mean to
+//! the federation, and nothing else (design invariant 7).
 //!
 //! An agent is denied, not just not allowed: no later authorizer can widen it by accident.
 
@@ -82,6 +82,8 @@ fn may(cluster: &str, attributes: &Attributes) -> bool {
                 || (verb == "get" && name.strip_prefix(cluster).is_some_and(|rest| rest.starts_with('-')))
         }
         ("certificates.k8s.io", "certificatesigningrequests", "selfclusteragent") => verb == "create",
+        // Scripts for every cluster alike: no secret of anybody's, and the same for all.
+        ("config.karmada.io", "resourceinterpretercustomizations", "") => matches!(verb, "get" | "list" | "watch"),
         ("" | "events.k8s.io", "events", "") => execution && verb == "create",
         _ => false,
     }
@@ -165,6 +167,8 @@ mod tests {
             "create coordination.k8s.io/leases karmada-cluster/",
             "update coordination.k8s.io/leases karmada-cluster/eu",
             "create /events karmada-es-eu/",
+            "list config.karmada.io/resourceinterpretercustomizations ",
+            "watch config.karmada.io/resourceinterpretercustomizations ",
             "create authorization.k8s.io/selfsubjectaccessreviews ",
         ] {
             check(allowed, true);
@@ -184,6 +188,9 @@ mod tests {
             "update coordination.k8s.io/leases kube-system/eu",
             "get /secrets karmada-es-eu/s",
             "list /namespaces ",
+            "patch config.karmada.io/resourceinterpretercustomizations a",
+            "update config.karmada.io/resourceinterpretercustomizations/status a",
+            "list config.karmada.io/resourceinterpreterwebhookconfigurations ",
             "create /events default/",
         ] {
             check(denied, false);

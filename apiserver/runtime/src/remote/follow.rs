@@ -23,6 +23,8 @@ const PAGE: &str = "500";
 const WATCH_SECONDS: &str = "290";
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// Between two tries to see what may be left unseen.
+const OPTIONAL_DELAY: Duration = Duration::from_mins(1);
 /// A watch that lived this long was a good one.
 const GOOD: Duration = Duration::from_secs(2);
 
@@ -113,9 +115,35 @@ impl Follower {
 
     /// Thousands of agents lose their hub at the same time; they must not all come back at the same time.
     async fn pause(&self, failures: u32) {
-        let longest = FIRST_DELAY.saturating_mul(1 << failures.min(10)).min(LONGEST_DELAY);
+        let barred = self
+            .progress
+            .borrow()
+            .failure
+            .as_ref()
+            .is_some_and(|status| self.is_barred(status));
+        let longest = if barred {
+            OPTIONAL_DELAY
+        } else {
+            FIRST_DELAY.saturating_mul(1 << failures.min(10)).min(LONGEST_DELAY)
+        };
         let jitter = u32::try_from(self.core.random.bits() % 512).unwrap_or_default();
         sleep(longest / 2 + longest * jitter / 1024).await;
+    }
+
+    /// The server has said that this is not for us, and we can do without.
+    fn is_barred(&self, status: &Status) -> bool {
+        self.limit.optional && status.code == 403
+    }
+
+    /// Goes on with what was seen before, if anything was.
+    fn do_without(&self) {
+        let epoch = self.core.transport.link().epoch;
+        if !self.progress.borrow().synced {
+            self.settle(Vec::new(), epoch);
+            return;
+        }
+        self.progress.send_modify(|progress| progress.epoch = epoch);
+        self.core.judge_synced();
     }
 
     /// Reads the whole present state.
@@ -137,6 +165,10 @@ impl Follower {
                     if !known.synced || known.epoch != epoch || stale {
                         self.settle(Vec::new(), epoch);
                     }
+                    return Err(status);
+                }
+                Err(status) if self.is_barred(&status) && next.is_empty() => {
+                    self.do_without();
                     return Err(status);
                 }
                 Err(status) => return Err(status),
@@ -185,8 +217,8 @@ impl Follower {
         let (mut lines, epoch) = match self.core.transport.stream(&path).await {
             Ok(stream) => stream,
             Err(status) if gone(&status) => return Ok(End::Relist),
-            // The kind went away: the list finds out.
-            Err(status) if status.code == 404 => return Ok(End::Relist),
+            // The kind went away, or is not for us any more: the list finds out.
+            Err(status) if status.code == 404 || self.is_barred(&status) => return Ok(End::Relist),
             Err(status) => return Err(status),
         };
         if epoch != position.epoch {

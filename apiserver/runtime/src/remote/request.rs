@@ -271,6 +271,7 @@ mod tests {
             namespace: Some("n".into()),
             name: Some("x&y".into()),
             labels: Some("a=b".into()),
+            ..Limit::default()
         };
         assert_eq!(
             collection(&pods, &limit, &[("limit", "5")]),

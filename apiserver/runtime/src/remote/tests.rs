@@ -188,6 +188,40 @@ async fn who_does_not_look_sees_the_newest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_optional_is_done_without_and_asked_for_now_and_then() {
+    let server = Arc::new(Server::default());
+    server.add("a", 1);
+    server.with(|state| state.barred = true);
+    let strict = RemoteHub::new(server.client());
+    assert_eq!(strict.follow(&[config_maps()]).await.unwrap_err().code, 403);
+    assert!(!strict.synced());
+    drop(strict);
+    let hub = RemoteHub::new(server.client());
+    let optional = Limit {
+        optional: true,
+        ..Limit::default()
+    };
+    hub.limit(&config_maps().group_resource, optional);
+    hub.follow(&[config_maps()]).await.unwrap();
+    assert!(hub.synced() && names(&hub).is_empty());
+    let before = server.count("limit=500");
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let asked = server.count("limit=500") - before;
+    assert!((9..=21).contains(&asked), "asked {asked} times in ten minutes");
+    server.with(|state| state.barred = false);
+    until(|| names(&hub) == "a").await;
+    // Barred again: what was seen stands, and nothing that follows the hub stops.
+    server.with(|state| {
+        state.barred = true;
+        state.compacted = 10;
+        state.epoch = Some("two");
+    });
+    server.cut();
+    until(|| hub.epoch().as_deref() == Some("two") && hub.synced()).await;
+    assert_eq!(names(&hub), "a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_that_is_not_there_has_no_objects_until_it_comes() {
     let server = Arc::new(Server::default());
     server.add("a", 1);
@@ -232,7 +266,7 @@ async fn limits_narrow_what_is_asked_for() {
     let limit = Limit {
         namespace: Some("n".into()),
         name: Some("x".into()),
-        labels: None,
+        ..Limit::default()
     };
     hub.limit(&config_maps().group_resource, limit);
     hub.follow(&[config_maps()]).await.unwrap();

@@ -32,6 +32,8 @@ pub(super) struct ServerState {
     pub(super) epoch: Option<&'static str>,
     pub(super) offline: bool,
     pub(super) missing: bool,
+    /// Does not let anybody see its config maps.
+    pub(super) barred: bool,
     /// Serves discovery only in the old form.
     pub(super) old: bool,
     pub(super) watches: Vec<mpsc::UnboundedSender<Bytes>>,
@@ -127,6 +129,9 @@ impl ServerState {
         }
         if self.missing {
             return failure(404, &Reason::NotFound);
+        }
+        if self.barred {
+            return failure(403, &Reason::Forbidden);
         }
         if parameter("watch").is_some() {
             let from: u64 = parameter("resourceVersion").unwrap().parse().unwrap();
