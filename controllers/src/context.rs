@@ -18,6 +18,7 @@ use crate::index::Index;
 use crate::merge;
 use crate::metrics::Metrics;
 use crate::quota::charge;
+use crate::webhooks::Webhooks;
 
 /// Field manager of everything but the scheduler.
 pub(crate) const MANAGER: &str = "karmada-controller-manager";
@@ -162,6 +163,7 @@ impl Context {
     /// An object of a resource from the cache.
     pub(crate) fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Entry>> {
         self.hub
+    pub(crate) webhooks: Webhooks,
             .get(&Key::new(resource.group_resource.clone(), namespace, name))
     }
 

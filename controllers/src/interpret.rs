@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use interpreter::{ClusterStatus, InterpretError, Interpreter};
+use interpreter::{ClusterStatus, InterpretError, Operation};
 use serde_json::Value;
 
 use crate::aggregate::plan::Item;
@@ -10,6 +10,7 @@ use crate::bind::plan::Replicas;
 use crate::context::Context;
 use crate::kinds;
 use crate::render::plan::Target;
+use crate::webhooks::Hook;
 
 /// Takes the customizations over as they are now. Objects are asked about anew when they next change.
 pub(crate) fn customize(context: &Context) {
@@ -18,9 +19,23 @@ pub(crate) fn customize(context: &Context) {
     context.interpreter.customize(&all);
 }
 
+/// Takes the interpreter webhooks over as they are now.
+pub(crate) fn ask_webhooks(context: &Context) {
+    let all = context.hub.list(&kinds::INTERPRETER_WEBHOOKS.group_resource, None);
+    context.webhooks.configure(&all);
+}
+
+/// Who answers a question about an object, where that is a webhook.
+fn hook(context: &Context, operation: Operation, object: &Value) -> Option<Hook> {
+    context.webhooks.of(&context.interpreter, operation, object)
+}
+
 /// Replicas of a template, for kinds that have them.
-pub(crate) fn replicas(interpreter: &Interpreter, template: &Value) -> Result<Option<Replicas>, InterpretError> {
-    let replicas = interpreter.replicas(template)?;
+pub(crate) async fn replicas(context: &Context, template: &Value) -> Result<Option<Replicas>, InterpretError> {
+    let replicas = match hook(context, Operation::InterpretReplica, template) {
+        Some(hook) => Some(hook.replicas(template).await?),
+        None => context.interpreter.replicas(template)?,
+    };
     Ok(replicas.map(|replicas| Replicas {
         count: replicas.count,
         requirements: replicas.requirements,
@@ -28,8 +43,25 @@ pub(crate) fn replicas(interpreter: &Interpreter, template: &Value) -> Result<Op
 }
 
 /// What must be beside a template in a member, as `DependentObjectReference`s.
-pub(crate) fn dependencies(context: &Context, template: &Value) -> Result<Vec<Value>, InterpretError> {
-    context.interpreter.dependencies(template)
+pub(crate) async fn dependencies(context: &Context, template: &Value) -> Result<Vec<Value>, InterpretError> {
+    match hook(context, Operation::InterpretDependency, template) {
+        Some(hook) => hook.dependencies(template).await,
+        None => context.interpreter.dependencies(template),
+    }
+}
+
+/// Gives a manifest another number of replicas.
+pub(crate) async fn revise(context: &Context, manifest: &mut Value, replicas: i64) -> Result<(), InterpretError> {
+    match hook(context, Operation::ReviseReplica, manifest) {
+        Some(hook) => *manifest = hook.revise(manifest, replicas).await?,
+        None => context.interpreter.revise_replicas(manifest, replicas)?,
+    }
+    Ok(())
+}
+
+/// Whether the statuses of a kind add up to one.
+pub(crate) fn aggregates(context: &Context, template: &Value) -> bool {
+    hook(context, Operation::AggregateStatus, template).is_some() || context.interpreter.aggregates(template)
 }
 
 /// A template as it may travel.
@@ -39,22 +71,27 @@ pub(crate) fn pruned(mut template: Value) -> Value {
 }
 
 /// The template with its status added up from what the clusters report; `None` when that changes nothing.
-pub(crate) fn aggregated(
-    interpreter: &Interpreter,
+pub(crate) async fn aggregated(
+    context: &Context,
     template: &Value,
     items: &[Item],
 ) -> Result<Option<Value>, InterpretError> {
-    let items: Vec<ClusterStatus> = items
-        .iter()
-        .map(|item| ClusterStatus {
-            cluster: item.cluster.clone(),
-            status: item.status.clone(),
-            applied: item.applied,
-            applied_message: item.message.clone(),
-            health: item.health.clone(),
-        })
-        .collect();
-    let status = interpreter.aggregate_status(template, &items)?;
+    let status = if let Some(hook) = hook(context, Operation::AggregateStatus, template) {
+        hook.aggregate(template, items.iter().map(Item::to_value).collect())
+            .await?
+    } else {
+        let items: Vec<ClusterStatus> = items
+            .iter()
+            .map(|item| ClusterStatus {
+                cluster: item.cluster.clone(),
+                status: item.status.clone(),
+                applied: item.applied,
+                applied_message: item.message.clone(),
+                health: item.health.clone(),
+            })
+            .collect();
+        context.interpreter.aggregate_status(template, &items)?
+    };
     Ok(status.map(|status| {
         let mut want = template.clone();
         want["status"] = status;

@@ -54,6 +54,8 @@ kinds! {
     QUOTA = "policy.karmada.io" "v1alpha1" "federatedresourcequotas" "FederatedResourceQuota" true;
     /// Scripts of users that say what a kind means.
     CUSTOMIZATION = "config.karmada.io" "v1alpha1" "resourceinterpretercustomizations" "ResourceInterpreterCustomization" false;
+    /// Programs of users that say what a kind means.
+    INTERPRETER_WEBHOOKS = "config.karmada.io" "v1alpha1" "resourceinterpreterwebhookconfigurations" "ResourceInterpreterWebhookConfiguration" false;
     /// Why a namespaced template is where it is.
     EXPLANATION = "placement.flotilla.dev" "v1alpha1" "explanations" "Explanation" true;
     /// Why a cluster-scoped template is where it is.

@@ -43,6 +43,7 @@ pub mod render;
 pub mod revisions;
 pub mod taints;
 
+mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +131,11 @@ pub async fn run(
         index: index::Index::default(),
         queues: Queues::default(),
         interpreter: interpreter::Interpreter::default(),
+    let webhooks = webhooks::Webhooks::new(hub.clone(), random.clone());
+    let options = SchedulerOptions {
+        quotas: config.features.on(Gate::ResourceQuotaEstimate),
+        ..config.scheduler
+    };
     });
     let mut tasks = JoinSet::new();
     for writer in writers {
@@ -140,6 +146,7 @@ pub async fn run(
     cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
 
     let queues = &context.queues;
+        webhooks,
     macro_rules! start_all {
         ($($name:literal $queue:ident $reconcile:path;)*) => {
             $(start(&mut tasks, $name, &queues.$queue, &context, &cancel, $reconcile);)*

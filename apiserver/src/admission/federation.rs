@@ -184,7 +184,6 @@ static KINDS: [Kind; 18] = [
     Kind {
         group: "multicluster.x-k8s.io",
         plural: "serviceimports",
-        idle: true,
         ..PLAIN
     },
 ];

@@ -15,6 +15,7 @@ use crate::interpret;
 use crate::kinds;
 use crate::overrides::report;
 use crate::render::plan::{Reference, Spec, kept_clusters};
+use crate::webhooks::observe;
 
 #[derive(Deserialize)]
 struct Binding {
@@ -40,11 +41,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     }
     let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key.clone(), error))?;
-    let (items, current) = items(&context, &entry)?;
+    let (mut items, current) = items(&context, &entry)?;
     let untouched = binding.status.last_scheduled_time.is_none() && binding.status.aggregated_status.is_empty();
     if items.is_empty() && untouched {
         return Ok(Action::Done);
     }
+    let silent = observe::observe(&context, &entry, &binding.spec.resource, &mut items).await;
     let resource = kinds::binding_of(&key);
     let have = entry.value();
     let mut want = have.clone();
@@ -68,7 +70,20 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if wrote || reflected {
         context.metrics.lag("aggregate", since.elapsed());
     }
-    Ok(Action::Done)
+    match silent {
+        None => Ok(Action::Done),
+        Some((reason, error)) => {
+            let text = error.to_string();
+            tell(
+                &context,
+                &entry,
+                &binding.spec.resource,
+                Outcome::warning(reason),
+                &text,
+            );
+            Err(error.into())
+        }
+    }
 }
 
 /// What the members say, and whether all of them have answered about their Works as they are now.
@@ -106,13 +121,14 @@ async fn reflect(
         return Ok(false);
     }
     let have = template.value();
-    let outcome = match interpret::aggregated(&context.interpreter, &have, items)? {
-        Some(want) => {
+    let outcome: Result<bool, Error> = match interpret::aggregated(context, &have, items).await {
+        Ok(Some(want)) => {
             let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;
-            outcome.map(|stored| stored.is_some())
+            outcome.map(|stored| stored.is_some()).map_err(Error::from)
         }
-        None if news && items.iter().any(|item| item.applied) && context.interpreter.aggregates(&have) => Ok(false),
-        None => return Ok(false),
+        Ok(None) if news && items.iter().any(|item| item.applied) && interpret::aggregates(context, &have) => Ok(false),
+        Ok(None) => return Ok(false),
+        Err(error) => Err(error.into()),
     };
     let (outcome_news, message) = match &outcome {
         Ok(_) => (
@@ -120,21 +136,25 @@ async fn reflect(
             "Update Resource with AggregatedStatus successfully.".to_owned(),
         ),
         // Somebody else was quicker, or it is gone: the retry sees.
-        Err(status) if status.code == 409 || status.code == 404 => return Err(Error::Hub(status.clone())),
-        Err(status) => (Outcome::warning("AggregateStatusFailed"), status.to_string()),
+        Err(Error::Hub(status)) if status.code == 409 || status.code == 404 => return outcome,
+        Err(error) => (Outcome::warning("AggregateStatusFailed"), error.to_string()),
+    };
+    tell(context, binding, reference, outcome_news, &message);
+    outcome
+}
+
+/// Tells the readers of a binding and of its template.
+fn tell(context: &Context, binding: &Entry, reference: &Reference, outcome: Outcome, message: &str) {
+    let (namespace, name) = (&reference.namespace, &reference.name);
+    let Some((resource, template)) = context.resolve(&reference.api_version, &reference.kind, namespace, name) else {
+        return;
     };
     let source = if resource.namespaced {
         "resource-binding-status-controller"
     } else {
         "cluster-resource-binding-status-controller"
     };
-    context.tell(
-        source,
-        kinds::binding(resource.namespaced),
-        binding,
-        outcome_news,
-        message.clone(),
-    );
-    context.tell(source, &resource, &template, outcome_news, message);
-    Ok(outcome?)
+    let kind = kinds::binding(resource.namespaced);
+    context.tell(source, kind, binding, outcome, message.to_owned());
+    context.tell(source, &resource, &template, outcome, message.to_owned());
 }

@@ -41,7 +41,7 @@ pub(crate) async fn ensure(
         api_version: &api_version,
         kind: &resource.kind,
         policy,
-        replicas: interpret::replicas(&context.interpreter, &template.value())?,
+        replicas: interpret::replicas(context, &template.value()).await?,
         priority: priority(context, policy)?,
         affinity_groups: context.config.features.on(Gate::WorkloadAffinity),
     };

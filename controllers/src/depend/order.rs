@@ -103,7 +103,7 @@ impl Prerequisite {
 }
 
 /// What must be in a cluster before this template.
-pub(crate) fn before(context: &Context, template: &Entry, follows: bool) -> Vec<Prerequisite> {
+pub(crate) async fn before(context: &Context, template: &Entry, follows: bool) -> Vec<Prerequisite> {
     let mut found = Vec::new();
     if !template.namespace().is_empty()
         && let Some(namespace) = context.get(&kinds::NAMESPACE, "", template.namespace())
@@ -120,7 +120,9 @@ pub(crate) fn before(context: &Context, template: &Entry, follows: bool) -> Vec<
         return found;
     }
     // Nothing waits for a script that fails; who distributes the dependencies tells of it.
-    let needed = interpret::dependencies(context, &template.value()).unwrap_or_default();
+    let needed = interpret::dependencies(context, &template.value())
+        .await
+        .unwrap_or_default();
     let needed: Vec<(Resource, _)> = objects(context, &needed);
     let keys: Vec<Key> = needed.iter().map(|(_, entry)| entry.key().clone()).collect();
     let before = context.index.order(template.key(), &keys);

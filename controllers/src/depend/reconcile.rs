@@ -93,7 +93,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let Some((resource, template)) = template else {
         return Ok(Action::Done);
     };
-    let needed = interpret::dependencies(&context, &template.value())?;
+    let needed = interpret::dependencies(&context, &template.value()).await?;
     let entry = note(&context, entry, &needed).await?;
     let outcome = attach_all(&context, &entry, &spec, &needed).await;
     match &outcome {

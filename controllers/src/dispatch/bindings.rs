@@ -97,6 +97,9 @@ impl Dispatcher {
         let entry = &change.entry;
         self.lag.seen(metrics, change, initial);
         index.work_seen(entry, change.deleted);
+        if change.deleted {
+            self.context.webhooks.forget(entry);
+        }
         announce::look(&self.context, change);
         let status_only = change
             .previous

@@ -63,6 +63,7 @@ impl Dispatcher {
             &kinds::REMEDY,
             &kinds::QUOTA,
             &kinds::CUSTOMIZATION,
+            &kinds::INTERPRETER_WEBHOOKS,
             &kinds::NAMESPACE,
             &kinds::CRD,
         ]
@@ -195,6 +196,10 @@ impl Dispatcher {
                 queues.quota.add(change.entry.key().clone());
             }
             queues.look_for_quota(change.entry.namespace());
+            return;
+        }
+        if *resource == kinds::INTERPRETER_WEBHOOKS.group_resource {
+            interpret::ask_webhooks(&self.context);
             return;
         }
         if *resource == kinds::CUSTOMIZATION.group_resource {

@@ -230,7 +230,7 @@ async fn sync(
         kind: &spec.resource.kind,
         meta: template.meta(),
     });
-    let held = hold_back(context, binding, spec, template, &renderer, &targets);
+    let held = hold_back(context, binding, spec, template, &renderer, &targets).await;
     let writes = targets
         .iter()
         .filter(|target| !held.contains(target.name.as_str()))
@@ -265,7 +265,7 @@ async fn sync(
 }
 
 /// Clusters where something must come before the template that has not come yet. The answer about it brings the binding back.
-fn hold_back<'a>(
+async fn hold_back<'a>(
     context: &Context,
     binding: &Entry,
     spec: &Spec,
@@ -285,7 +285,8 @@ fn hold_back<'a>(
         context,
         template,
         spec.propagate_deps && context.config.features.on(Gate::PropagateDeps),
-    );
+    )
+    .await;
     let awaited = |target: &Target| order::unanswered(context, &before, &target.name);
     let awaited_of_all: Vec<Key> = fresh.iter().flat_map(|target| awaited(target)).collect();
     context.index.hold(binding.key(), &awaited_of_all);
@@ -313,7 +314,7 @@ async fn sync_one(
     }
     let mut manifest = renderer.manifest().clone();
     if workload {
-        context.interpreter.revise_replicas(&mut manifest, target.replicas)?;
+        interpret::revise(context, &mut manifest, target.replicas).await?;
     }
     if let Some(completions) = completions {
         manifest["spec"]["completions"] = completions.into();

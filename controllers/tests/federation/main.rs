@@ -8,6 +8,8 @@ mod clusters;
 mod dependencies;
 mod governance;
 mod harness;
+mod interpreters;
 mod placement;
 mod policies;
 mod propagation;
+mod webhook;

@@ -1,0 +1,230 @@
+//! Interpreter webhooks: other programs that say what a kind means (§4.6).
+//!
+//! They come after the customizations of users and before the rules that ship. [`Webhooks::of`] finds who answers a question,
+//! mostly nobody; the methods of [`Hook`] ask. A call that fails is an error of whoever wanted to know, who tells of it and tries
+//! again: no other layer answers instead.
+//!
+//! Everything that the hub wants to know is asked from here, and so are `InterpretStatus` and `InterpretHealth`, which
+//! elsewhere are the agents': an agent reaches its hub and its member, and no webhook. What a member reports of such a kind
+//! is interpreted when it arrives ([`observe`]). `Retain` is not asked: it needs the object in the member before it is changed.
+//!
+//! No lock is held while a webhook is called. A webhook that does not answer is left alone for a moment ([`gate`]), so that
+//! it does not keep the workers from everything else.
+//!
+//! Never here: connections, which are [`runtime::webhook`]'s.
+
+mod gate;
+mod index;
+pub(crate) mod observe;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use interpreter::{InterpretError, Interpreter, Operation};
+use runtime::hub::Hub;
+use runtime::webhook::{CallError, Client, Services, SystemRoots, Target, TargetError};
+use schema::clock::Random;
+use schema::entry::Entry;
+use serde_json::Value;
+
+use gate::Gate;
+use index::{Index, Terms};
+use observe::Memory;
+use wire::{Answer, Question};
+
+/// What webhooks know the caller as.
+const AGENT: &str = "karmada-controller-manager";
+
+/// All interpreter webhooks. Without any, a question costs the reading of one lock.
+pub(crate) struct Webhooks {
+    index: RwLock<Option<Arc<Index>>>,
+    lines: Mutex<HashMap<Target, Line>>,
+    roots: SystemRoots,
+    hub: Arc<dyn Hub>,
+    random: Arc<dyn Random>,
+    /// What was interpreted of what members reported.
+    memory: Memory,
+}
+
+/// The way to one webhook; as old as its address, not as its configuration.
+type Line = Result<Arc<Connection>, TargetError>;
+
+struct Connection {
+    client: Client,
+    gate: Gate,
+}
+
+/// A webhook that answers one question about one kind.
+pub(crate) struct Hook {
+    terms: Arc<Terms>,
+    line: Line,
+    operation: Operation,
+    random: Arc<dyn Random>,
+}
+
+impl Webhooks {
+    pub(crate) fn new(hub: Arc<dyn Hub>, random: Arc<dyn Random>) -> Self {
+        Self {
+            index: RwLock::default(),
+            lines: Mutex::default(),
+            roots: SystemRoots::default(),
+            hub,
+            random,
+            memory: Memory::default(),
+        }
+    }
+
+    /// Takes over the configurations as they are now.
+    pub(crate) fn configure(&self, configurations: &[Arc<Entry>]) {
+        let index = Index::new(configurations);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *lines);
+        for target in index.targets() {
+            let line = match before.get(target) {
+                Some(Ok(known)) => Ok(known.clone()),
+                _ => self.connect(target),
+            };
+            lines.insert(target.clone(), line);
+        }
+        drop(lines);
+        let index = (!index.is_empty()).then(|| Arc::new(index));
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+    }
+
+    fn connect(&self, target: &Target) -> Line {
+        let hub = self.hub.clone();
+        let services: Services = Arc::new(move |key| hub.get(key));
+        let client = Client::new(target, AGENT, services, &self.roots)?;
+        Ok(Arc::new(Connection {
+            client,
+            gate: Gate::default(),
+        }))
+    }
+
+    fn index(&self) -> Option<Arc<Index>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who answers a question about an object, unless a script of a user does or nobody but the rules that ship.
+    pub(crate) fn of(&self, interpreter: &Interpreter, operation: Operation, object: &Value) -> Option<Hook> {
+        let terms = self.index()?.find(operation, object)?;
+        if interpreter.customizes(object, operation) {
+            return None;
+        }
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        // A moment ago it was there: whoever changes the configurations asks everybody to look again.
+        let line = lines.get(&terms.target)?.clone();
+        Some(Hook {
+            terms,
+            line,
+            operation,
+            random: self.random.clone(),
+        })
+    }
+
+    /// A Work is gone.
+    pub(crate) fn forget(&self, work: &Entry) {
+        self.memory.forget(work.key());
+    }
+}
+
+impl Hook {
+    /// `InterpretReplica`.
+    pub(crate) async fn replicas(&self, object: &Value) -> Result<interpreter::Replicas, InterpretError> {
+        let answer = self.ask(&Question::about(object)).await?;
+        answer.replicas().map_err(|text| self.nonsense(&text))
+    }
+
+    /// `InterpretComponent`.
+    #[allow(dead_code, reason = "asked where components are placed")]
+    pub(crate) async fn components(&self, object: &Value) -> Result<Option<Vec<Value>>, InterpretError> {
+        let answer = self.ask(&Question::about(object)).await?;
+        answer.components().map_err(|text| self.nonsense(&text))
+    }
+
+    /// `ReviseReplica`: the object with another number of replicas.
+    pub(crate) async fn revise(&self, object: &Value, replicas: i64) -> Result<Value, InterpretError> {
+        let question = Question {
+            replicas,
+            ..Question::about(object)
+        };
+        self.patched(&question).await
+    }
+
+    /// `AggregateStatus`: the status of the object, if it is another one now.
+    pub(crate) async fn aggregate(&self, object: &Value, items: Vec<Value>) -> Result<Option<Value>, InterpretError> {
+        let question = Question {
+            aggregated_status: items,
+            ..Question::about(object)
+        };
+        let status = self.patched(&question).await?["status"].take();
+        Ok((!status.is_null() && status != object["status"]).then_some(status))
+    }
+
+    /// `InterpretStatus`: what travels of a status.
+    async fn status(&self, object: &Value) -> Result<Value, InterpretError> {
+        let answer = self.ask(&Question::about(object)).await?;
+        answer.raw_status().map_err(|text| self.nonsense(&text))
+    }
+
+    /// `InterpretHealth`.
+    async fn healthy(&self, object: &Value) -> Result<bool, InterpretError> {
+        let answer = self.ask(&Question::about(object)).await?;
+        answer.healthy().map_err(|text| self.nonsense(&text))
+    }
+
+    /// `InterpretDependency`.
+    pub(crate) async fn dependencies(&self, object: &Value) -> Result<Vec<Value>, InterpretError> {
+        let answer = self.ask(&Question::about(object)).await?;
+        answer.dependencies().map_err(|text| self.nonsense(&text))
+    }
+
+    async fn patched(&self, question: &Question<'_>) -> Result<Value, InterpretError> {
+        let answer = self.ask(question).await?;
+        answer.patched(question.object).map_err(|text| self.nonsense(&text))
+    }
+
+    async fn ask(&self, question: &Question<'_>) -> Result<Answer, InterpretError> {
+        let connection = match &self.line {
+            Ok(connection) if self.terms.speaks => connection,
+            Ok(_) => {
+                let text = "could not create ResourceInterpreterContext objects: webhook does not accept known \
+                    ResourceInterpreterContext versions (v1alpha1)";
+                return Err(self.failed(text));
+            }
+            Err(problem) => return Err(self.failed(&format!("could not get REST client: {problem}"))),
+        };
+        let uid = self.random.uuid();
+        let body = question.encode(&uid, self.operation);
+        let body = body.map_err(|problem| self.failed(&problem.to_string()))?;
+        let pass = connection.gate.enter().map_err(|text| self.failed(&text))?;
+        let answer = connection.client.post(body, self.terms.timeout).await;
+        let text = |problem: &CallError| format!("failed to call webhook: {problem}");
+        match &answer {
+            Err(problem @ (CallError::Timeout(_) | CallError::Transport(..))) => pass.unanswered(&text(problem)),
+            Ok(_) | Err(CallError::TooLong | CallError::Refused(..)) => pass.answered(),
+        }
+        let answer = answer.map_err(|problem| self.failed(&text(&problem)))?;
+        Answer::read(&answer, &uid).map_err(|text| self.failed(&text))
+    }
+
+    /// An answer that is none.
+    fn nonsense(&self, text: &str) -> InterpretError {
+        self.failed(&format!("received invalid webhook response: {text}"))
+    }
+
+    fn failed(&self, text: &str) -> InterpretError {
+        InterpretError::Webhook {
+            webhook: self.terms.uid.clone(),
+            operation: self.operation,
+            message: text.to_owned(),
+        }
+    }
+}
+
+/// `timeoutSeconds` where none is given.
+const TIMEOUT: Duration = Duration::from_secs(10);
