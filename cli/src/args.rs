@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use controllers::{Features, SkippedApis};
+use controllers::{Features, Plugins, SkippedApis};
 use regex::Regex;
 
 /// Multi-cluster federation: workloads and policies in the hub, replicas in the member clusters.
@@ -71,6 +71,15 @@ pub(crate) struct HubArgs {
     /// Resources that are never propagated, separated by `;`: GROUP, GROUP/VERSION, GROUP/VERSION/KIND,KIND or v1/KIND,KIND.
     #[arg(long, value_name = "API;...", default_value = "", hide_default_value = true)]
     pub(crate) skipped_propagating_apis: SkippedApis,
+    /// Plugins of the scheduler: `*` for all, a name for one, a name after `-` to do without it, for example `*,-ClusterLocality`.
+    #[arg(long, value_name = "NAME,...", default_value = "*", allow_hyphen_values = true)]
+    pub(crate) plugins: Plugins,
+    /// Give a divided workload to every cluster that was selected, with no replicas where it has no share.
+    #[arg(long)]
+    pub(crate) enable_empty_workload_propagation: bool,
+    /// Let a ClusterTaintPolicy set taints with the effect NoExecute.
+    #[arg(long)]
+    pub(crate) allow_no_execute_taint_policy: bool,
     /// Record the templates of each Deployment in ReplicaSets, for `kubectl rollout history` and `undo` and Helm 3's `--wait`.
     #[arg(long)]
     pub(crate) deployment_revisions: bool,

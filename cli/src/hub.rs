@@ -52,6 +52,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             profile: Profile::Hub,
             pki: Some(pki.clone()),
             features: args.feature_gates,
+            evicting_taint_policies: args.allow_no_execute_taint_policy,
             check_script: Some(interpreter::check_script),
             url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
             ..Config::default()
@@ -67,6 +68,11 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         cluster_monitor_grace_period: args.cluster_monitor_grace_period,
         deployment_revisions: args.deployment_revisions,
         features: args.feature_gates,
+        scheduler: controllers::SchedulerOptions {
+            plugins: args.plugins,
+            empty_workloads: args.enable_empty_workload_propagation,
+            ..controllers::SchedulerOptions::default()
+        },
         skipped_namespaces: args.skipped_propagating_namespaces,
         skipped_apis: args.skipped_propagating_apis,
         ..controllers::Config::default()

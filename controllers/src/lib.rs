@@ -42,11 +42,13 @@ pub mod remedies;
 pub mod render;
 pub mod revisions;
 pub mod taints;
-
+mod unanswered;
 mod webhooks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::features::Gate;
 use regex::Regex;
 use runtime::hub::Hub;
 use runtime::queue::{self, Queue};
@@ -61,6 +63,7 @@ pub use context::Error;
 pub use crds::features::Features;
 pub use detect::skip::SkippedApis;
 pub use metrics::Metrics;
+pub use scheduler::{Options as SchedulerOptions, Plugins};
 
 use context::{Context, Queues};
 use dispatch::Dispatcher;
@@ -81,6 +84,8 @@ pub struct Config {
     pub skipped_apis: SkippedApis,
     /// Which features are on.
     pub features: Features,
+    /// How the scheduler is set up.
+    pub scheduler: SchedulerOptions,
     /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
     pub deployment_revisions: bool,
     /// How many keys each controller works on at once.
@@ -96,6 +101,7 @@ impl Default for Config {
             skipped_namespaces: skipped_namespaces(["kube-.*"]).unwrap_or_default(),
             skipped_apis: SkippedApis::default(),
             features: Features::default(),
+            scheduler: SchedulerOptions::default(),
             deployment_revisions: false,
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
             workers: 16,
@@ -121,6 +127,11 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<(), Status> {
     let (recorder, writers) = Recorder::new(&hub, &clock, metrics.clone(), &cancel);
+    let webhooks = webhooks::Webhooks::new(hub.clone(), random.clone());
+    let options = SchedulerOptions {
+        quotas: config.features.on(Gate::ResourceQuotaEstimate),
+        ..config.scheduler
+    };
     let context = Arc::new(Context {
         hub,
         clock,
@@ -128,14 +139,10 @@ pub async fn run(
         config,
         metrics,
         events: recorder,
-        index: index::Index::default(),
+        index: index::Index::new(options),
         queues: Queues::default(),
         interpreter: interpreter::Interpreter::default(),
-    let webhooks = webhooks::Webhooks::new(hub.clone(), random.clone());
-    let options = SchedulerOptions {
-        quotas: config.features.on(Gate::ResourceQuotaEstimate),
-        ..config.scheduler
-    };
+        webhooks,
     });
     let mut tasks = JoinSet::new();
     for writer in writers {
@@ -146,7 +153,6 @@ pub async fn run(
     cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
 
     let queues = &context.queues;
-        webhooks,
     macro_rules! start_all {
         ($($name:literal $queue:ident $reconcile:path;)*) => {
             $(start(&mut tasks, $name, &queues.$queue, &context, &cancel, $reconcile);)*

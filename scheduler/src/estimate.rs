@@ -1,12 +1,16 @@
 //! How many replicas a cluster has room for (§3.6).
 //!
 //! From the most exact that its agent reports: single classes of nodes, else nodes by grade (resource models), else the sums over all
-//! nodes. Free pod slots bound each of them. Nobody is asked: everything is in the snapshot.
+//! nodes. Free pod slots bound each of them, and quotas of the member where they count. Nobody is asked: everything is in the snapshot.
+
+mod nodes;
 
 use crds::placement::{Expression, Taint};
 
 use crate::amounts::Amounts;
-use crate::view::{Capacity, Component, Grade, NodeClaim, NodeClass, Requirements};
+use crate::view::{Capacity, Component, FreeNodes, NodeClaim, NodeClass, Requirements};
+
+pub use nodes::Demand;
 
 /// More than any workload asks for: the answer for what needs nothing.
 pub(crate) const BOUNDLESS: i64 = i32::MAX as i64;
@@ -53,8 +57,47 @@ pub(crate) fn sets(capacity: Option<&Capacity>, components: &[Component]) -> i64
         let needs = &component.replica_requirements;
         on_nodes(&capacity.nodes, &needs.node_claim, &needs.resource_request) / i64::from(component.replicas)
     };
-    let several = components.iter().filter(|component| 0 < component.replicas);
-    several.map(fits).min().unwrap_or(BOUNDLESS).min(sums).max(0)
+    let mut parts: Vec<(i64, &Component)> = components
+        .iter()
+        .filter(|component| 0 < component.replicas)
+        .map(|component| (fits(component), component))
+        .collect();
+    parts.sort_by_key(|(fits, _)| *fits);
+    let each = parts.first().map_or(BOUNDLESS, |(fits, _)| *fits).min(sums);
+    let parts: Vec<&Component> = parts.into_iter().map(|(_, component)| component).collect();
+    // Each part by itself has room for so many; together they may be in each other's way.
+    let (mut held, mut beyond) = (0, each.max(0) + 1);
+    if nodes::hold(&capacity.nodes, &parts, each.max(0)) {
+        return each.max(0);
+    }
+    while held + 1 < beyond {
+        let sets = held.midpoint(beyond);
+        if nodes::hold(&capacity.nodes, &parts, sets) {
+            held = sets;
+        } else {
+            beyond = sets;
+        }
+    }
+    held
+}
+
+/// How many times as much the quotas of a cluster leave to replicas of a namespace.
+pub(crate) fn quotas(capacity: Option<&Capacity>, namespace: &str, needs: Option<&Requirements>) -> i64 {
+    let (Some(capacity), Some(needs)) = (capacity, needs) else {
+        return BOUNDLESS;
+    };
+    let covering = capacity.quotas.iter().filter(|quota| quota.covers(namespace, needs));
+    let left = covering.map(|quota| {
+        // A quota bounds what it names and nothing else.
+        let bounded = needs
+            .resource_request
+            .iter()
+            .filter(|(name, _)| quota.free.get(name).is_some());
+        let bounded: Amounts = bounded.collect();
+        let pods = quota.free.get("pods").map_or(BOUNDLESS, |pods| pods / 1000);
+        bounded.times(&quota.free).unwrap_or(BOUNDLESS).min(pods)
+    });
+    left.min().unwrap_or(BOUNDLESS).max(0)
 }
 
 fn free_pods(capacity: &Capacity) -> i64 {
@@ -62,16 +105,19 @@ fn free_pods(capacity: &Capacity) -> i64 {
 }
 
 /// Every node counts with the least that its grade promises. `None` when the models do not know a resource that is asked for.
-fn by_grade(grades: &[Grade], request: &Amounts) -> Option<i64> {
-    let known = |grade: &Grade| {
+fn by_grade(grades: &[FreeNodes], request: &Amounts) -> Option<i64> {
+    let known = |grade: &FreeNodes| {
         request
             .iter()
-            .all(|(name, amount)| amount <= 0 || grade.least.get(name).is_some())
+            .all(|(name, amount)| amount <= 0 || grade.resources.get(name).is_some())
     };
     if grades.is_empty() || !grades.iter().all(known) {
         return None;
     }
-    let fit = |grade: &Grade| request.times(&grade.least).unwrap_or(BOUNDLESS).min(PODS_PER_NODE);
+    let fit = |grade: &FreeNodes| {
+        let pods = grade.resources.get("pods").map_or(PODS_PER_NODE, |pods| pods / 1000);
+        request.times(&grade.resources).unwrap_or(BOUNDLESS).min(pods).max(0)
+    };
     Some(grades.iter().fold(0, |sum: i64, grade| {
         sum.saturating_add(fit(grade).saturating_mul(grade.count.max(0)))
     }))

@@ -11,6 +11,7 @@ use crate::assign::{Idle, Share};
 use crate::error::ScheduleError;
 use crate::filter::Rejection;
 use crate::names;
+use crate::options::Plugin;
 use crate::select::{Candidate, LeftOut};
 use crate::strategy::Strategy;
 use crate::view::BindingView;
@@ -320,7 +321,7 @@ struct RowKey {
 impl RowKey {
     fn row(self, clusters: Vec<&str>, budget: &mut usize) -> Chosen {
         let count = clusters.len();
-        let scores = (self.score != 0).then(|| (crate::LOCALITY.to_owned(), self.score));
+        let scores = (self.score != 0).then(|| (Plugin::ClusterLocality.name().to_owned(), self.score));
         Chosen {
             clusters: folded(clusters, budget),
             count,

@@ -4,10 +4,12 @@
 //! does not drive it out: that is failover's decision.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crds::placement::{Placement, SpreadConstraint, Taint};
 
 use crate::affinity::Tiers;
+use crate::options::{Plugin, Plugins};
 use crate::view::{BindingView, ClusterView, Enablements};
 
 /// Why a cluster may not hold a workload. The texts are Karmada's.
@@ -38,13 +40,13 @@ impl Rejection<'_> {
     pub(crate) fn plugin(&self) -> &'static str {
         match self {
             Self::Deleting => "Deletion",
-            Self::ApiNotEnabled => "APIEnablement",
-            Self::Taint(_) => "TaintToleration",
-            Self::Affinity => "ClusterAffinity",
-            Self::NoField(_) | Self::NoLabel(_) => "SpreadConstraint",
-            Self::Evicting => "ClusterEviction",
-            Self::GroupElsewhere => "WorkloadAffinity",
-            Self::GroupThere => "WorkloadAntiAffinity",
+            Self::ApiNotEnabled => Plugin::ApiEnablement.name(),
+            Self::Taint(_) => Plugin::TaintToleration.name(),
+            Self::Affinity => Plugin::ClusterAffinity.name(),
+            Self::NoField(_) | Self::NoLabel(_) => Plugin::SpreadConstraint.name(),
+            Self::Evicting => Plugin::ClusterEviction.name(),
+            Self::GroupElsewhere => Plugin::WorkloadAffinity.name(),
+            Self::GroupThere => Plugin::WorkloadAntiAffinity.name(),
         }
     }
 
@@ -99,6 +101,7 @@ fn taint_text(taint: &Taint) -> String {
 /// The filters of one placement.
 pub(crate) struct Filters<'a> {
     binding: &'a BindingView,
+    plugins: Plugins,
     kind: (String, String),
     evicting: Vec<&'a str>,
     /// The set that was asked last, and its answer: most clusters share one.
@@ -106,11 +109,12 @@ pub(crate) struct Filters<'a> {
 }
 
 impl<'a> Filters<'a> {
-    pub(crate) fn new(binding: &'a BindingView) -> Self {
+    pub(crate) fn new(binding: &'a BindingView, plugins: Plugins) -> Self {
         let mut evicting: Vec<&str> = binding.evicting.iter().map(String::as_str).collect();
         evicting.sort_unstable();
         Self {
             binding,
+            plugins,
             kind: (binding.api_version.clone(), binding.kind.clone()),
             evicting,
             enabled: std::cell::Cell::new(None),
@@ -124,40 +128,40 @@ impl<'a> Filters<'a> {
         tiers: &Tiers<'_>,
         holds: bool,
     ) -> Result<usize, Rejection<'a>> {
-        let binding = self.binding;
+        let (binding, plugins) = (self.binding, self.plugins);
         if cluster.deleting {
             return Err(Rejection::Deleting);
         }
         if !holds {
-            if !self.enabled(cluster) {
+            if plugins.on(Plugin::ApiEnablement) && !self.enabled(cluster) {
                 return Err(Rejection::ApiNotEnabled);
             }
-            if let Some(taint) = untolerated(cluster, &binding.placement) {
+            if plugins.on(Plugin::TaintToleration)
+                && let Some(taint) = untolerated(cluster, &binding.placement)
+            {
                 return Err(Rejection::Taint(taint));
             }
         }
-        let tier = tiers.of(cluster).ok_or(Rejection::Affinity)?;
-        if let Some(rejection) = binding
-            .placement
-            .spread_constraints
-            .iter()
-            .find_map(|constraint| lacks(cluster, constraint))
+        let tier = match tiers.of(cluster) {
+            None if plugins.on(Plugin::ClusterAffinity) => return Err(Rejection::Affinity),
+            tier => tier.unwrap_or_default(),
+        };
+        let mut constraints = binding.placement.spread_constraints.iter();
+        if plugins.on(Plugin::SpreadConstraint)
+            && let Some(rejection) = constraints.find_map(|constraint| lacks(cluster, constraint))
         {
             return Err(rejection);
         }
-        if self.evicting.binary_search(&cluster.name.as_str()).is_ok() {
+        if plugins.on(Plugin::ClusterEviction) && self.evicting.binary_search(&cluster.name.as_str()).is_ok() {
             return Err(Rejection::Evicting);
         }
         if !holds {
             let neighbours = &binding.neighbours;
-            if neighbours
-                .together
-                .as_ref()
-                .is_some_and(|common| !common.contains(&cluster.name))
-            {
+            let elsewhere = |common: &BTreeSet<String>| !common.contains(&cluster.name);
+            if plugins.on(Plugin::WorkloadAffinity) && neighbours.together.as_ref().is_some_and(elsewhere) {
                 return Err(Rejection::GroupElsewhere);
             }
-            if neighbours.apart.contains(&cluster.name) {
+            if plugins.on(Plugin::WorkloadAntiAffinity) && neighbours.apart.contains(&cluster.name) {
                 return Err(Rejection::GroupThere);
             }
         }

@@ -15,6 +15,7 @@ mod estimate;
 pub mod explain;
 mod filter;
 pub mod names;
+mod options;
 mod select;
 mod strategy;
 pub mod trigger;
@@ -29,7 +30,9 @@ use crds::placement::{ClusterAffinity, ClusterAffinityTerm, TargetCluster, Targe
 
 pub use amounts::Amounts;
 pub use error::{ErrorClass, ScheduleError, SpreadError};
+pub use estimate::Demand;
 pub use explain::Explanation;
+pub use options::{Options, Plugin, Plugins, UnknownPlugin};
 pub use strategy::Strategy;
 pub use view::{BindingView, Capacity, ClusterView, Snapshot};
 
@@ -38,8 +41,6 @@ use explain::{Notes, Tried};
 use filter::Filters;
 use select::Candidate;
 
-/// The plugin that prefers clusters which hold the workload already; no other gives a score that differs between clusters.
-const LOCALITY: &str = "ClusterLocality";
 /// The best that a plugin gives.
 const FULL_SCORE: i64 = 100;
 
@@ -119,7 +120,7 @@ impl<'a> Run<'a> {
         Self {
             snapshot,
             binding,
-            filters: Filters::new(binding),
+            filters: Filters::new(binding, snapshot.options().plugins),
             current: binding
                 .current
                 .iter()
@@ -178,13 +179,13 @@ impl<'a> Run<'a> {
             return Ok(self.whole(chosen));
         }
         if binding.replicas <= 0 {
-            return Ok(asleep(chosen, strategy));
+            return Ok(asleep(chosen, strategy, self.snapshot.options().empty_workloads));
         }
         notes.shares = assign::assign(binding, strategy, chosen, tiers.len())?;
         let mut targets: Vec<TargetCluster> = chosen
             .iter()
             .zip(&notes.shares)
-            .filter(|(_, share)| 0 < share.replicas)
+            .filter(|(_, share)| 0 < share.replicas || self.snapshot.options().empty_workloads)
             .map(|(candidate, share)| target(candidate, share.replicas))
             .collect();
         targets.sort_unstable();
@@ -196,6 +197,12 @@ impl<'a> Run<'a> {
         let binding = self.binding;
         let room_matters = strategy.is_dynamic() || strategy::spreads(&binding.placement);
         let sets = strategy::counts_sets(binding);
+        let options = self.snapshot.options();
+        let locality = if options.plugins.on(Plugin::ClusterLocality) {
+            FULL_SCORE
+        } else {
+            0
+        };
         let mut candidates = Vec::new();
         for cluster in self.snapshot.clusters() {
             let current = self.current.get(cluster.name.as_str()).copied();
@@ -207,7 +214,7 @@ impl<'a> Run<'a> {
                 }
             };
             let capacity = cluster.capacity.as_ref();
-            let allocatable = if !room_matters {
+            let mut allocatable = if !room_matters {
                 0
             } else if sets {
                 estimate::sets(capacity, &binding.components)
@@ -216,10 +223,15 @@ impl<'a> Run<'a> {
             } else {
                 estimate::replicas(capacity, binding.requirements.as_ref())
             };
+            if options.quotas && 0 < allocatable && 0 < binding.replicas {
+                let bound = estimate::quotas(capacity, &binding.namespace, binding.requirements.as_ref());
+                allocatable = allocatable.min(bound);
+            }
             candidates.push(Candidate {
                 cluster,
                 tier,
-                score: if current.is_some() { FULL_SCORE } else { 0 },
+                score: if current.is_some() { locality } else { 0 },
+                holds: current.is_some(),
                 allocatable,
                 current: current.unwrap_or_default(),
             });
@@ -249,12 +261,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A workload scaled to nothing stays where it is, without replicas: its objects are not taken away.
-fn asleep(chosen: &[Candidate<'_>], strategy: Strategy) -> Vec<TargetCluster> {
-    let stays = strategy != Strategy::Duplicated && chosen.iter().any(|candidate| 0 < candidate.score);
+/// A workload scaled to nothing stays where it is, without replicas: its objects are not taken away. With `everywhere` it goes to all
+/// clusters that were selected.
+fn asleep(chosen: &[Candidate<'_>], strategy: Strategy, everywhere: bool) -> Vec<TargetCluster> {
+    let stays = !everywhere && strategy != Strategy::Duplicated && chosen.iter().any(|candidate| candidate.holds);
     let mut targets: Vec<TargetCluster> = chosen
         .iter()
-        .filter(|candidate| !stays || 0 < candidate.score)
+        .filter(|candidate| !stays || candidate.holds)
         .map(|candidate| target(candidate, 0))
         .collect();
     targets.sort_unstable();

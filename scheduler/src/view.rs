@@ -10,12 +10,14 @@ use crds::placement::{Expression, Placement, Taint, TargetCluster, Toleration};
 use serde::Deserialize;
 
 use crate::amounts::Amounts;
+use crate::options::Options;
 
 /// All clusters at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Sorted by name.
     clusters: Vec<Arc<ClusterView>>,
+    options: Options,
 }
 
 impl Snapshot {
@@ -24,7 +26,21 @@ impl Snapshot {
         let mut clusters: Vec<_> = clusters.into_iter().collect();
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
         clusters.dedup_by(|a, b| a.name == b.name);
-        Self { clusters }
+        Self {
+            clusters,
+            options: Options::default(),
+        }
+    }
+
+    /// As a scheduler sees it that is set up like this.
+    #[must_use]
+    pub fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+
+    /// How the scheduler is set up.
+    pub fn options(&self) -> Options {
+        self.options
     }
 
     /// The clusters, sorted by name.
@@ -73,19 +89,32 @@ pub struct ClusterView {
 pub struct Capacity {
     /// Allocatable less allocated and allocating, over all nodes.
     pub free: Amounts,
-    /// Nodes by the grade of what is free on them (resource models).
-    pub grades: Vec<Grade>,
+    /// Nodes by the grade of what is free on them (resource models): what each has at the least.
+    pub grades: Vec<FreeNodes>,
     /// Nodes that are alike, where the agent tells them apart: more exact than grades.
     pub nodes: Vec<NodeClass>,
+    /// What quotas of the member leave to pods of some priority classes.
+    pub quotas: Vec<Quota>,
 }
 
-/// Nodes of one grade.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grade {
-    /// How many.
-    pub count: i64,
-    /// What each has free at the least.
-    pub least: Amounts,
+/// What a `ResourceQuota` of a member leaves. Only those that select by priority class are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Quota {
+    /// Its namespace.
+    pub namespace: String,
+    /// Which priority classes it counts: all of these must hold.
+    pub priority_classes: Vec<Expression>,
+    /// What is left of the resources that it bounds, by the names of requests.
+    pub free: Amounts,
+}
+
+impl Quota {
+    /// Whether it counts pods with these requirements.
+    pub(crate) fn covers(&self, namespace: &str, needs: &Requirements) -> bool {
+        let class = Some(needs.priority_class_name.as_str()).filter(|class| !class.is_empty());
+        self.namespace == namespace && self.priority_classes.iter().all(|rule| rule.holds(class))
+    }
 }
 
 /// Nodes with the same labels and taints.
@@ -118,6 +147,8 @@ pub struct Requirements {
     pub resource_request: Amounts,
     /// Which nodes it may run on.
     pub node_claim: NodeClaim,
+    /// Its priority class, by which quotas tell pods apart.
+    pub priority_class_name: String,
 }
 
 /// Which nodes a replica may run on.
@@ -169,6 +200,8 @@ pub struct BindingView {
     pub api_version: String,
     /// See `api_version`.
     pub kind: String,
+    /// Namespace of the template; empty for what is cluster-scoped.
+    pub namespace: String,
     /// Uid of the template: breaks ties, so that not every workload favours the same cluster.
     pub uid: String,
     /// `spec.replicas`.

@@ -1,10 +1,11 @@
 //! What bindings target, need and hold, and the Works that are theirs.
 
+use interpreter::Target;
 use runtime::hub::Resource;
-use schema::entry::{Entry, Key};
+use schema::entry::{Entry, GroupResource, Key};
 use serde::Deserialize;
 
-use super::Index;
+use super::{Index, Inner};
 use crate::depend::plan::listed;
 use crate::kinds;
 use crate::names;
@@ -18,9 +19,17 @@ struct Targets {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct TargetsSpec {
+    resource: TemplateKind,
     clusters: Vec<TargetName>,
     required_by: Vec<TargetsOfDependent>,
     propagate_deps: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TemplateKind {
+    api_version: String,
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +48,7 @@ impl Index {
     pub(crate) fn binding_seen(&self, entry: &Entry, deleted: bool) -> bool {
         let (mut policies, mut clusters, mut needs, mut dependents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let meta = entry.meta();
+        let mut of_kind = None;
         let mut depends = meta
             .finalizers
             .iter()
@@ -57,6 +67,8 @@ impl Index {
             );
             if let Ok(targets) = entry.typed::<Targets>() {
                 let spec = targets.spec;
+                let TemplateKind { api_version, kind } = spec.resource;
+                of_kind = Some(Target { api_version, kind });
                 let required = spec.required_by.into_iter().flat_map(|dependent| dependent.clusters);
                 clusters.extend(spec.clusters.into_iter().chain(required).map(|cluster| cluster.name));
                 depends |= spec.propagate_deps && !entry.namespace().is_empty();
@@ -74,11 +86,51 @@ impl Index {
         inner.bindings_on.set(entry.key(), clusters);
         inner.needing.set(entry.key(), needs);
         inner.attached.set(entry.key(), dependents);
+        if let Some(kind) = of_kind {
+            inner.bind_kind(kind, entry.key());
+        }
         if deleted {
             inner.held.set(entry.key(), Vec::new());
             inner.rendered.remove(entry.key());
+            if let Ok(targets) = entry.typed::<Targets>() {
+                let TemplateKind { api_version, kind } = targets.spec.resource;
+                inner.unbind_kind(&Target { api_version, kind }, entry.key());
+            }
         }
         depends
+    }
+
+    /// Bindings whose templates are of a kind.
+    pub(crate) fn bindings_of_kind(&self, kind: &Target) -> Vec<Key> {
+        let inner = self.read();
+        inner.bindings_of_kind.get(kind).into_iter().flatten().cloned().collect()
+    }
+
+    /// Whether a question about a template has no answer; answers whether that is news.
+    pub(crate) fn set_unanswered(&self, template: &Key, unanswered: bool) -> bool {
+        // Nearly always every question has its answer.
+        if !unanswered && self.read().unanswered.is_empty() {
+            return false;
+        }
+        let mut inner = self.write();
+        if unanswered {
+            let of_resource = inner.unanswered.entry(template.resource.clone()).or_default();
+            return of_resource.insert(template.clone());
+        }
+        let Some(of_resource) = inner.unanswered.get_mut(&template.resource) else {
+            return false;
+        };
+        let known = of_resource.remove(template);
+        if of_resource.is_empty() {
+            inner.unanswered.remove(&template.resource);
+        }
+        known
+    }
+
+    /// Templates of a resource about which a question has no answer.
+    pub(crate) fn unanswered(&self, resource: &GroupResource) -> Vec<Key> {
+        let inner = self.read();
+        inner.unanswered.get(resource).into_iter().flatten().cloned().collect()
     }
 
     /// Bindings whose templates depend on an object, whether it is there or not.
@@ -180,6 +232,27 @@ impl Index {
     /// The records of a Deployment, by its uid.
     pub(crate) fn records(&self, uid: &str) -> Vec<Key> {
         self.read().records.get(uid)
+    }
+}
+
+impl Inner {
+    fn bind_kind(&mut self, kind: Target, binding: &Key) {
+        if let Some(keys) = self.bindings_of_kind.get_mut(&kind) {
+            if !keys.contains(binding) {
+                keys.insert(binding.clone());
+            }
+            return;
+        }
+        self.bindings_of_kind.insert(kind, [binding.clone()].into());
+    }
+
+    fn unbind_kind(&mut self, kind: &Target, binding: &Key) {
+        if let Some(keys) = self.bindings_of_kind.get_mut(kind) {
+            keys.remove(binding);
+            if keys.is_empty() {
+                self.bindings_of_kind.remove(kind);
+            }
+        }
     }
 }
 

@@ -81,7 +81,8 @@ impl Index {
             return snapshot.clone();
         }
         let mut inner = self.write();
-        let snapshot = Snapshot::new(inner.clusters.values().map(|(_, view)| view.clone()));
+        let views = inner.clusters.values().map(|(_, view)| view.clone());
+        let snapshot = Snapshot::new(views).with_options(self.options);
         inner.snapshot.insert(Arc::new(snapshot)).clone()
     }
 }

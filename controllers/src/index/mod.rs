@@ -11,8 +11,9 @@ mod postings;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use interpreter::Target;
 use runtime::hub::Resource;
-use scheduler::{ClusterView, Snapshot};
+use scheduler::{ClusterView, Options, Snapshot};
 use schema::entry::{Entry, GroupResource, Key};
 
 use crate::depend::order::Graph;
@@ -32,6 +33,7 @@ pub(crate) struct Index {
     pub(crate) groups: Groups,
     /// Override policies by what they select.
     pub(crate) overrides: Overrides,
+    options: Options,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,10 @@ struct Inner {
     claimed: Postings,
     /// Templates that no policy takes, by resource.
     waiting: HashMap<GroupResource, HashSet<Key>>,
+    /// Templates about which a question has no answer, by resource.
+    unanswered: HashMap<GroupResource, HashSet<Key>>,
+    /// Bindings by the kind of their template.
+    bindings_of_kind: HashMap<Target, HashSet<Key>>,
     /// Bindings by the id of their policy.
     bindings_of_policy: Postings,
     /// Bindings by target cluster.
@@ -70,6 +76,14 @@ struct Inner {
 }
 
 impl Index {
+    /// An empty index for a scheduler that is set up like this.
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
     /// Remembers how the hub serves a template resource; answers whether it was unknown.
     pub(crate) fn learn(&self, resource: &Resource) -> bool {
         self.write()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crds::placement::{Placement, Taint, TargetCluster};
 use jiff::Timestamp;
 use runtime::hub::Resource;
-use scheduler::view::{Component, Enablements, Grade, NodeClass, Requirements};
+use scheduler::view::{Component, Enablements, FreeNodes, NodeClass, Quota, Requirements};
 use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Explanation, Snapshot};
 use schema::entry::{Entry, Meta};
 use serde::Deserialize;
@@ -69,6 +69,7 @@ pub struct Status {
 struct Reference {
     api_version: String,
     kind: String,
+    namespace: String,
     uid: String,
 }
 
@@ -138,6 +139,7 @@ impl Binding {
         BindingView {
             api_version: spec.resource.api_version.clone(),
             kind: spec.resource.kind.clone(),
+            namespace: spec.resource.namespace.clone(),
             uid: spec.resource.uid.clone(),
             replicas: spec.replicas,
             requirements: spec.replica_requirements.clone(),
@@ -203,6 +205,7 @@ struct Summary {
     allocated: Amounts,
     allocatable_modelings: Vec<Modeling>,
     node_classes: Vec<NodeClass>,
+    quotas: Vec<Quota>,
 }
 
 #[derive(Default, Deserialize)]
@@ -271,15 +274,16 @@ fn capacity(summary: Summary, models: &[Model]) -> Capacity {
             .iter()
             .map(|range| (range.name.clone(), range.min.clone()))
             .collect();
-        Some(Grade {
+        Some(FreeNodes {
             count: modeling.count,
-            least: serde_json::from_value(least.into()).ok()?,
+            resources: serde_json::from_value(least.into()).ok()?,
         })
     });
     Capacity {
         grades: grades.collect(),
         free: summary.allocatable.less(&summary.allocated).less(&summary.allocating),
         nodes: summary.node_classes,
+        quotas: summary.quotas,
     }
 }
 

@@ -54,9 +54,9 @@ fn s3_6_summary() {
 
 #[test]
 fn s3_6_resource_models() {
-    let grade = |count, least: Value| Grade {
+    let grade = |count, least: Value| FreeNodes {
         count,
-        least: amounts(least),
+        resources: amounts(least),
     };
     let mut room = free(json!({"cpu": "100", "memory": "100Gi", "pods": 1000, "gpu": 4}));
     room.grades = vec![
@@ -142,4 +142,124 @@ fn s3_7_whole_sets() {
     room.nodes =
         vec![serde_json::from_value(json!({"free": [{"count": 10, "resources": {"cpu": "1", "pods": 10}}]})).unwrap()];
     assert_eq!(sets(Some(&room), &components), 0, "no node takes the head");
+}
+
+#[test]
+fn s3_7_sets_are_counted_node_by_node() {
+    let component = |name: &str, replicas: i64, cpu: &str, disk: &str| {
+        let mut component =
+            json!({"name": name, "replicas": replicas, "replicaRequirements": {"resourceRequest": {"cpu": cpu}}});
+        if !disk.is_empty() {
+            component["replicaRequirements"]["nodeClaim"] = json!({"nodeSelector": {"disk": disk}});
+        }
+        component
+    };
+    let check = |parts: &[Value], expected: i64| {
+        let class = |disk: &str, count: i64, cpu: &str| json!({"labels": {"disk": disk}, "free": [{"count": count, "resources": {"cpu": cpu, "pods": 20}}]});
+        let mut room = free(json!({"cpu": "100", "pods": 1000}));
+        room.nodes = vec![
+            serde_json::from_value(class("hdd", 4, "4")).unwrap(),
+            serde_json::from_value(class("ssd", 2, "3")).unwrap(),
+        ];
+        let components: Vec<Component> = serde_json::from_value(parts.into()).unwrap();
+        assert_eq!(sets(Some(&room), &components), expected, "{parts:?}");
+    };
+    check(&[component("a", 1, "4", "")], 4);
+    // Each part alone finds room four times; they share it.
+    check(&[component("a", 1, "4", ""), component("b", 1, "4", "")], 2);
+    check(&[component("a", 2, "3", ""), component("b", 2, "1", "")], 2);
+    // The choosy one is served first: two sets, where first come would leave it the wrong nodes.
+    check(&[component("a", 1, "3", ""), component("b", 1, "3", "ssd")], 2);
+    check(&[component("a", 1, "5", "")], 0);
+    // What asks for nothing takes pod slots.
+    check(&[component("a", 30, "0", "")], 4);
+}
+
+#[test]
+fn s3_2_what_is_on_its_way_takes_room() {
+    let mut room = free(json!({"cpu": "20", "pods": 100}));
+    room.nodes = vec![
+        serde_json::from_value(
+            json!({"labels": {"disk": "ssd"}, "free": [{"count": 3, "resources": {"cpu": "4", "pods": 10}}]}),
+        )
+        .unwrap(),
+        serde_json::from_value(json!({"free": [{"count": 1, "resources": {"cpu": "8", "pods": 10}}]})).unwrap(),
+    ];
+    let needs = |cpu: &str, claim: Value| requirements(json!({"resourceRequest": {"cpu": cpu}, "nodeClaim": claim}));
+    let left = |demands: &[(&Requirements, i64)], cpu: &str| {
+        let demands = demands.iter().map(|(needs, replicas)| Demand {
+            namespace: "n",
+            needs,
+            replicas: *replicas,
+        });
+        replicas(Some(&room.without(demands)), Some(&needs(cpu, json!({}))))
+    };
+    let (small, large) = (needs("1", json!({})), needs("3", json!({})));
+    let choosy = needs("4", json!({"nodeSelector": {"disk": "ssd"}}));
+    assert_eq!(left(&[], "4"), 5);
+    assert_eq!(left(&[(&small, 4)], "4"), 4);
+    assert_eq!(left(&[(&small, 5)], "4"), 3, "one node more is broken into");
+    assert_eq!(left(&[(&small, 5)], "3"), 4, "and has room for one of three");
+    assert_eq!(left(&[(&choosy, 3)], "4"), 2);
+    assert_eq!(left(&[(&choosy, 2), (&large, 1)], "4"), 2);
+    assert_eq!(left(&[(&small, 20)], "1"), 0);
+    assert_eq!(left(&[(&small, 50)], "1"), 0, "more than there is takes all");
+    // Without nodes the grades, and the sums, tell.
+    let mut graded = free(json!({"cpu": "20", "pods": 100}));
+    graded.grades = vec![FreeNodes {
+        count: 2,
+        resources: amounts(json!({"cpu": 4})),
+    }];
+    let demand = Demand {
+        namespace: "n",
+        needs: &small,
+        replicas: 3,
+    };
+    assert_eq!(replicas(Some(&graded.without([demand])), Some(&small)), 5);
+    assert_eq!(
+        replicas(Some(&graded.without([demand])), Some(&needs("4", json!({})))),
+        1
+    );
+    assert_eq!(
+        replicas(
+            Some(&free(json!({"cpu": "5", "pods": 9})).without([demand])),
+            Some(&small)
+        ),
+        2
+    );
+}
+
+#[test]
+fn s3_6_quotas_bound_what_they_count() {
+    let mut room = free(json!({"cpu": "20", "pods": 100}));
+    room.quotas = serde_json::from_value(json!([
+        {"namespace": "n", "priorityClasses": [{"key": "PriorityClass", "operator": "In", "values": ["high"]}], "free": {"cpu": "3", "gpu": 1}},
+        {"namespace": "n", "priorityClasses": [{"key": "PriorityClass", "operator": "Exists"}], "free": {"pods": "2"}},
+        {"namespace": "n", "priorityClasses": [{"key": "PriorityClass", "operator": "NotIn", "values": ["high", "low"]}], "free": {"cpu": "1"}},
+    ]))
+    .unwrap();
+    let check = |namespace: &str, class: &str, request: Value, expected: i64| {
+        let needs = requirements(json!({"resourceRequest": request, "priorityClassName": class}));
+        assert_eq!(
+            quotas(Some(&room), namespace, Some(&needs)),
+            expected,
+            "{namespace} {class}"
+        );
+    };
+    check("n", "high", json!({"cpu": "1"}), 2);
+    check("n", "high", json!({"cpu": "2"}), 1);
+    check("n", "high", json!({"gpu": "2"}), 0);
+    check("n", "low", json!({"cpu": "9"}), 2);
+    check("n", "", json!({"cpu": "500m"}), 2);
+    check("n", "", json!({"memory": "1Gi"}), BOUNDLESS);
+    check("other", "high", json!({"cpu": "9"}), BOUNDLESS);
+    assert_eq!(quotas(Some(&room), "n", None), BOUNDLESS);
+    // What is on its way counts against them.
+    let needs = requirements(json!({"resourceRequest": {"cpu": "1"}, "priorityClassName": "high"}));
+    let rest = room.without([Demand {
+        namespace: "n",
+        needs: &needs,
+        replicas: 1,
+    }]);
+    assert_eq!(quotas(Some(&rest), "n", Some(&needs)), 1);
 }

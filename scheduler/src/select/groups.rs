@@ -163,10 +163,11 @@ impl<'p> Spread<'p> {
     ) -> Vec<Group<'a>> {
         let mut members = BTreeMap::<Cow<'a, str>, Vec<usize>>::new();
         for (at, candidate) in candidates.iter().enumerate() {
-            members
-                .entry(self.primary.by.value(candidate.cluster))
-                .or_default()
-                .push(at);
+            let value = self.primary.by.value(candidate.cluster);
+            // Only without the plugin that filters does one get here that is in no group.
+            if !value.is_empty() {
+                members.entry(value).or_default().push(at);
+            }
         }
         let replicas = i64::from(binding.replicas.max(0));
         members

@@ -23,6 +23,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) tier: usize,
     /// Sum of the plugins' scores.
     pub(crate) score: i64,
+    /// The workload is there already.
+    pub(crate) holds: bool,
     /// Replicas that it has room for, besides those that it has.
     pub(crate) allocatable: i64,
     /// Replicas that it has.

@@ -224,3 +224,21 @@ fn s3_7_components_go_whole_to_one_cluster() {
     wanted.current.clear();
     check("a:5 b:6", &wanted, expect!["a=0 b=0"]);
 }
+
+#[test]
+fn section_3_5_empty_workloads_go_everywhere_when_asked() {
+    let check = |replicas: i32, placement: &Value, current: &str, expected: Expect| {
+        let options = Options {
+            empty_workloads: true,
+            ..Options::default()
+        };
+        let snapshot = snapshot(clusters("a:5 b:5 c:0")).with_options(options);
+        expected.assert_eq(&told(&place(&snapshot, &binding(replicas, placement.clone(), current))));
+    };
+    let weighted = static_weights(&[("a", 1), ("b", 1)]);
+    check(1, &weighted, "", expect!["a=1 b=0 c=0"]);
+    check(0, &weighted, "a=0", expect!["a=0 b=0 c=0"]);
+    check(3, &aggregated(), "", expect!["a=3 b=0 c=0"]);
+    check(3, &aggregated(), "a=3 b=0 c=0", expect!["a=3 b=0 c=0"]);
+    check(0, &json!({}), "", expect!["a=0 b=0 c=0"]);
+}

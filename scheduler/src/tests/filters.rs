@@ -191,3 +191,51 @@ fn s3_3_cluster_locality() {
     check("a:1 b:9", &binding(1, placement.clone(), ""), expect!["b=1"]);
     check("a:1 b:9", &binding(1, placement, "a=1"), expect!["a=1"]);
 }
+
+#[test]
+fn section_3_3_plugins_that_are_off_say_nothing() {
+    let mut members = clusters("a b@east c@west d");
+    members[0].taints = taint("NoSchedule");
+    members[3].enablements = Arc::default();
+    let placement = json!({
+        "clusterAffinity": {"clusterNames": ["a", "b", "d"]},
+        "spreadConstraints": [{"spreadByField": "region", "minGroups": 1, "maxGroups": 1}],
+    });
+    let mut binding = binding(1, placement, "c=1");
+    binding.evicting = vec!["b".to_owned()];
+    binding.neighbours.apart = ["b".to_owned()].into();
+    let check = |plugins: &str, expected: Expect| {
+        let options = Options {
+            plugins: plugins.parse().unwrap(),
+            ..Options::default()
+        };
+        let snapshot = snapshot(members.clone()).with_options(options);
+        expected.assert_eq(&told(&place(&snapshot, &binding)));
+    };
+    check(
+        "*",
+        expect![
+            "NoClusterFit (AwaitChange): 0/4 clusters are available: 1 cluster(s) did not have the API resource, 1 cluster(s) did not match the placement cluster affinity constraint, 1 cluster(s) had untolerated taint {k=v:NoSchedule}, 1 cluster(s) is in the process of eviction."
+        ],
+    );
+    check(
+        "*,-ClusterEviction",
+        expect![
+            "NoClusterFit (AwaitChange): 0/4 clusters are available: 1 cluster already has workload with the same anti-affinity group, 1 cluster(s) did not have the API resource, 1 cluster(s) did not match the placement cluster affinity constraint, 1 cluster(s) had untolerated taint {k=v:NoSchedule}."
+        ],
+    );
+    check("*,-ClusterEviction,-WorkloadAntiAffinity", expect!["b=1"]);
+    // Where it is already wins, but for the score.
+    check("*,-ClusterAffinity", expect!["c=1"]);
+    check(
+        "*,-ClusterAffinity,-ClusterLocality,-ClusterEviction,-WorkloadAntiAffinity",
+        expect!["c=1"],
+    );
+    check(
+        "*,-TaintToleration,-SpreadConstraint",
+        expect![
+            "SchedulerError (AwaitChange): the number of feasible region is less than spreadConstraint.MinGroups: 0 < 1"
+        ],
+    );
+    check("SpreadConstraint,ClusterEviction", expect!["c=1"]);
+}

@@ -16,7 +16,7 @@ use expect_test::Expect;
 use serde_json::{Value, json};
 
 use crate::view::{Capacity, Requirements};
-use crate::{Amounts, BindingView, ClusterView, Decision, Snapshot, place};
+use crate::{Amounts, BindingView, ClusterView, Decision, Options, Snapshot, place};
 
 /// A cluster that serves Deployments, from `name[@region[/zone]][:room]`; room is in replicas of one CPU.
 fn cluster(text: &str) -> ClusterView {
