@@ -9,7 +9,7 @@ pub enum InterpretError {
     #[error("{0}")]
     Syntax(String),
     /// The script failed while it ran, or was stopped at a limit.
-    #[error("{function}: {message}")]
+    #[error("{}: {message}", crate::Operation::of_function(function))]
     Script {
         /// The function that was called.
         function: &'static str,

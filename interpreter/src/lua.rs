@@ -1,30 +1,23 @@
 //! Scripts of users, in a box: a fresh Luau machine for each call, without clock, randomness, files or a way to load more code.
 //!
-//! What a script may use is counted, not timed: the machine asks at every call, loop and step of a pattern whether it may go on
-//! ([`STEPS`]; the more memory is in use, the more a step costs, since one step may copy all of it), and memory has a bound
-//! ([`MEMORY`]). So the same script on the same object always has the same answer, on any machine. Start with [`Script`].
+//! What a script may use is counted, not timed ([`meter`]): the machine asks at every call, loop and step of a pattern whether it
+//! may go on (the more memory is in use, the more a step costs, since one step may copy all of it), functions that do much in
+//! one go pay for it, and memory has a bound. So the same script on the same object always has the same answer, on any machine. Start with [`Script`].
 //!
 //! Never here: which script answers which question; [`crate::customize`] knows that.
 
 mod convert;
 mod kube;
+mod meter;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
-
 use mlua::chunk::{ChunkMode, Compiler};
-use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue, VmState};
+use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
 use serde_json::Value;
 
 use crate::error::InterpretError;
-
-/// Steps that a call may take.
-const STEPS: u64 = 2_000_000;
-/// Bytes that a machine may hold.
-const MEMORY: usize = 32 << 20;
-/// As many bytes in use make each step cost one more.
-const BYTES_A_STEP: usize = 32 << 10;
+use meter::Meter;
 
 /// Functions of the language that scripts do not get: they load code, look behind the language, or answer differently each time.
 const TAKEN: [&str; 17] = [
@@ -97,7 +90,7 @@ impl Script {
         for argument in arguments {
             given.push_back(convert::to_lua(&lua, argument)?);
         }
-        meter(&lua);
+        Meter::install(&lua)?.start(&lua);
         // Luau trusts what its compiler wrote, and nobody else wrote this.
         lua.load(self.code.as_slice())
             .set_name("=script")
@@ -128,30 +121,15 @@ fn machine() -> mlua::Result<Lua> {
     for name in ["noise", "random", "randomseed"] {
         math.raw_remove(name)?;
     }
-    let require: Function = lua.create_function(|lua, name: String| match name.as_str() {
-        "kube" => kube::library(lua),
-        _ => Err(mlua::Error::RuntimeError(format!("module {name} not found"))),
+    let require: Function = lua.create_function(|lua, name: String| {
+        if name == "kube" {
+            return kube::library(lua);
+        }
+        let text = format!("module {name:?} not found");
+        Err(mlua::Error::RuntimeError(meter::at(lua, &text)))
     })?;
     globals.raw_set("require", require)?;
     Ok(lua)
-}
-
-fn meter(lua: &Lua) {
-    let base = lua.used_memory();
-    let left = Cell::new(STEPS);
-    // Fails only for a machine that somebody else allocates for.
-    let _ = lua.set_memory_limit(base.saturating_add(MEMORY));
-    lua.set_interrupt(move |lua| {
-        let held = lua.used_memory().saturating_sub(base) / BYTES_A_STEP;
-        let cost = u64::try_from(held).unwrap_or(u64::MAX).saturating_add(1);
-        left.set(left.get().saturating_sub(cost));
-        if left.get() == 0 {
-            return Err(mlua::Error::RuntimeError(
-                "the script took too many steps and was stopped".to_owned(),
-            ));
-        }
-        Ok(VmState::Continue)
-    });
 }
 
 /// The first line of what went wrong, without the machine's own stack.

@@ -52,6 +52,12 @@ impl Operation {
         Self::ALL.into_iter().find(|operation| operation.as_str() == name)
     }
 
+    /// What the function of a script answers; other functions speak for themselves.
+    pub(crate) fn of_function(function: &'static str) -> &'static str {
+        let operation = Self::ALL.into_iter().find(|operation| operation.function() == function);
+        operation.map_or(function, Self::as_str)
+    }
+
     /// The function of a script that answers.
     pub fn function(self) -> &'static str {
         match self {

@@ -580,7 +580,7 @@ fn section_4_5_wrong_shapes_are_told() {
     };
     assert_eq!(
         ask("replicaResource", "function GetReplicas() return 'x' end"),
-        "ResourceInterpreterCustomization a: GetReplicas: expect the returned requires type is number but got string"
+        "ResourceInterpreterCustomization a: InterpretReplica: expect the returned requires type is number but got string"
     );
     assert_eq!(
         ask("healthInterpretation", "function InterpretHealth() end"),

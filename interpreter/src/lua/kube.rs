@@ -5,6 +5,7 @@ use mlua::{Error, Lua, Table, Value as LuaValue, Variadic};
 use serde_json::{Value, json};
 
 use super::convert::{Budget, answer, to_lua};
+use super::meter::placed;
 use crate::{dependencies, requests};
 
 /// What `require("kube")` gives.
@@ -12,10 +13,10 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     let library = lua.create_table()?;
     library.raw_set(
         "resourceAdd",
-        lua.create_function(|_, quantities: Variadic<LuaValue>| {
+        lua.create_function(|lua, quantities: Variadic<LuaValue>| {
             let mut sum = 0_i128;
             for quantity in quantities {
-                sum = sum.saturating_add(milli(quantity)?);
+                sum = sum.saturating_add(milli(quantity).map_err(|error| placed(lua, &error))?);
             }
             Ok(quantity::format(sum))
         })?,
@@ -39,10 +40,11 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     )?;
     library.raw_set(
         "getResourceQuantity",
-        lua.create_function(|_, quantity: LuaValue| {
-            let milli = milli(quantity)?;
+        lua.create_function(|lua, quantity: LuaValue| {
+            let milli = milli(quantity).map_err(|error| placed(lua, &error))?;
             if milli < 0 {
-                return Err(Error::RuntimeError("a quantity cannot be negative".to_owned()));
+                let error = Error::RuntimeError("a quantity cannot be negative".to_owned());
+                return Err(placed(lua, &error));
             }
             #[allow(clippy::cast_precision_loss, reason = "numbers of Lua are no finer")]
             Ok(milli as f64 / 1000.0)

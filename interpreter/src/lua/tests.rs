@@ -65,7 +65,10 @@ fn section_4_5_library() {
         "function f() return require('kube').resourceAdd('many') end",
         "no quantity",
     );
-    fails("function f() return require('io') end", "module io not found");
+    fails(
+        "function f() return require('io') end",
+        "script:1: module \"io\" not found",
+    );
 }
 
 #[test]
@@ -93,6 +96,55 @@ fn scripts_that_take_too_much_are_stopped() {
         let error = ask(&format!("function f(o) {body} end"), &json!({})).expect_err(body);
         let told = ["memory", "too large", "too many steps", "table overflow"];
         assert!(told.iter().any(|told| error.contains(told)), "{body}: {error}");
+    }
+}
+
+#[test]
+fn work_that_is_done_in_one_go_is_counted() {
+    // What is one call to the machine may take hours: each of these is stopped in less than the time that a test may take.
+    for body in [
+        "local s = string.rep('a', 4000000) return string.find(s, string.rep('a', 2000000) .. 'b', 1, true)",
+        "local s = string.rep('a', 4000000) return s:find(s:sub(1, 2000000) .. 'b')",
+        "local s = string.rep('a', 1000000) while true do s:find('b', 1, true) end",
+        "local s = string.rep('ab', 1000000) while true do string.split(s, 'ba') end",
+        "local t = table.create(500000, 1) while true do table.sort(t) end",
+        "local t = table.create(500000, 1) while true do table.insert(t, 1, 1) end",
+        "local t = table.create(500000, 1) while true do table.find(t, 2) end",
+        "local t = table.create(100000, 'aaaaaaaaaa') while true do table.concat(t) end",
+        "while true do pcall(string.rep, 'a', 10000000) end",
+        "while true do local t = table.create(1000000) end",
+        "local s = string.rep('a', 1000000) while true do local t = s:upper() end",
+        "local s = string.rep('1', 1000000) while true do local t = tonumber(s) end",
+        "local a, b = string.rep('a', 4000000) .. 'b', string.rep('a', 4000000) .. 'c' while true do local t = a < b end",
+        "local a = string.rep('a', 4000000) while true do local t = a .. 'b' end",
+        "local a = string.rep('a', 1000) return (a:gsub('.', a:rep(1000)))",
+        "return ('x'):rep(1e9)",
+        "return ('%s'):rep(1000000):format()",
+        "local s = string.rep('é', 1000000) while true do utf8.len(s) end",
+    ] {
+        let error = ask(&format!("function f(o)\n{body} end"), &json!({})).expect_err(body);
+        let told = ["memory", "too large", "too many steps", "missing argument"];
+        assert!(told.iter().any(|told| error.contains(told)), "{body}: {error}");
+    }
+}
+
+#[test]
+fn failures_name_the_line() {
+    for (body, expected) in [
+        ("\nerror('mine')", "f: script:3: mine"),
+        ("\nreturn o.a.b", "f: script:3: attempt to index nil with 'b'"),
+        ("\nreturn string.rep()", "f: script:3: "),
+        ("\nwhile true do end", "f: script:3: the script took too many steps"),
+        (
+            "\nlocal kube = require('kube')\nreturn kube.resourceAdd('x')",
+            "f: script:4: \"x\" is no quantity",
+        ),
+        ("\nreturn table.concat({{}})", "f: script:3: "),
+        ("\nreturn require('os')", "f: script:3: module \"os\" not found"),
+        ("\n\nreturn 1 + {}", "f: script:4: "),
+    ] {
+        let error = ask(&format!("function f(o)\n{body}\nend"), &json!({})).expect_err(body);
+        assert!(error.starts_with(expected), "{body}: {error}");
     }
 }
 
