@@ -2,7 +2,10 @@
 //!
 //! Recording never waits and never fails a reconcile: notes go into bounded channels; a few writers turn them into Events at
 //! a bounded rate. The same note about the same object is one Event whose count grows; its name is derived from its content,
-//! so that this holds across restarts. Start with [`Recorder::note`].
+//! so that this holds across restarts. An object about which ever other things are said soon has one Event for all of them; see
+//! [`budget`]. Start with [`Recorder::note`].
+
+mod budget;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kinds;
 use crate::metrics::Metrics;
+use budget::{Budget, Verdict};
 
 /// Writers; the notes of one object always go to the same one, so that their order stays.
 const WRITERS: usize = 4;
@@ -108,6 +112,8 @@ impl Recorder {
                         notes,
                         cancel,
                         seen: HashMap::new(),
+                        budget: Budget::new(Instant::now()),
+                        metrics: metrics.clone(),
                         tokens: BURST,
                         filled: Instant::now(),
                     },
@@ -142,6 +148,8 @@ pub struct EventWriter {
     notes: mpsc::Receiver<(Timestamp, Note)>,
     cancel: CancellationToken,
     seen: HashMap<(String, String), Seen>,
+    budget: Budget,
+    metrics: Metrics,
     tokens: f64,
     filled: Instant,
 }
@@ -154,6 +162,8 @@ struct Seen {
     pending: i64,
     /// The last occurrence.
     last: Timestamp,
+    /// What was said last, where an Event stands for more than one text.
+    message: Option<String>,
 }
 
 impl Seen {
@@ -168,7 +178,11 @@ impl Seen {
         self.count += self.pending;
         self.pending = 0;
         self.written = now;
-        json!({"count": self.count, "lastTimestamp": seconds(self.last)})
+        let mut patch = json!({"count": self.count, "lastTimestamp": seconds(self.last)});
+        if let Some(message) = &self.message {
+            patch["message"] = message.chars().take(1024).collect::<String>().into();
+        }
+        patch
     }
 }
 
@@ -196,18 +210,36 @@ impl EventWriter {
         }
     }
 
-    async fn take(&mut self, at: Timestamp, note: Note) {
+    async fn take(&mut self, at: Timestamp, mut note: Note) {
         let namespace = if note.involved.namespace.is_empty() {
             "default"
         } else {
             &note.involved.namespace
         }
         .to_owned();
-        let name = event_name(&note);
-        let id = (namespace, name);
+        let mut id = (namespace, event_name(&note));
+        let mut combined = false;
+        if !self.seen.contains_key(&id) && self.hub.get(&kinds::key(&kinds::EVENT, &id.0, &id.1)).is_none() {
+            match self.budget.admit(&note, Instant::now()) {
+                Verdict::Own => {}
+                Verdict::Combined => {
+                    combined = true;
+                    let message = std::mem::replace(&mut note.message, budget::COMBINED.to_owned());
+                    id.1 = event_name(&note);
+                    note.message += &message;
+                }
+                Verdict::Drop => {
+                    self.metrics.event_dropped();
+                    return;
+                }
+            }
+        }
         if let Some(seen) = self.seen.get_mut(&id) {
             if !note.once {
                 seen.again(at);
+                if combined {
+                    seen.message = Some(note.message);
+                }
                 if seen.written.elapsed() >= REPEAT {
                     self.repeat(&id).await;
                 }
@@ -227,6 +259,7 @@ impl EventWriter {
             written: Instant::now(),
             pending: 1,
             last: at,
+            message: combined.then(|| note.message.clone()),
         };
         match count {
             Some(_) if note.once => {
@@ -401,6 +434,7 @@ mod tests {
             written: Instant::now(),
             pending: 0,
             last: at(0),
+            message: None,
         };
         seen.again(at(2));
         seen.again(at(1));

@@ -104,8 +104,13 @@ async fn end(context: &Context, entry: &Entry, cluster: &Value) -> Result<Action
     let gone = match context.get(&kinds::NAMESPACE, "", &name) {
         None => true,
         Some(namespace) => {
-            if namespace.meta().deletion_timestamp.is_none() {
-                context.delete(MANAGER, &kinds::NAMESPACE, &namespace).await?;
+            if namespace.meta().deletion_timestamp.is_none()
+                && let Err(status) = context.delete(MANAGER, &kinds::NAMESPACE, &namespace).await
+            {
+                let message = format!("Failed to remove execution space({name}): {status}");
+                let outcome = Outcome::warning("RemoveExecutionSpaceFailed");
+                context.tell(SOURCE, &kinds::CLUSTER, entry, outcome, message);
+                return Err(status.into());
             }
             if plan::readiness(cluster) != "True" {
                 // Nobody is there to clean up and take these finalizers off; what runs in the member stays as it is.

@@ -209,5 +209,28 @@ pub fn annotation(dependencies: &[Value]) -> String {
     Value::from(dependencies.to_vec()).to_string()
 }
 
+/// How many dependencies a message names.
+const NAMED: usize = 10;
+
+/// The dependencies as a message names them.
+pub fn names(dependencies: &[Value]) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut parts: Vec<String> = dependencies
+        .iter()
+        .take(NAMED)
+        .map(|needed| {
+            let what = match &needed["labelSelector"] {
+                Value::Null => text(&needed["name"]),
+                _ => "by labels".to_owned(),
+            };
+            format!("{} {}/{what}", text(&needed["kind"]), text(&needed["namespace"]))
+        })
+        .collect();
+    if NAMED < dependencies.len() {
+        parts.push(format!("and {} more", dependencies.len() - NAMED));
+    }
+    parts.join(", ")
+}
+
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,13 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     };
     let needed = interpret::dependencies(&context, &template.value()).await?;
+    let revision = entry.revision();
     let entry = note(&context, entry, &needed).await?;
+    if entry.revision() != revision && !needed.is_empty() {
+        let outcome = Outcome::normal("GetDependenciesSucceed");
+        let message = format!("Get dependencies({}) succeed.", plan::names(&needed));
+        context.tell(SOURCE, &resource, &template, outcome, message);
+    }
     let outcome = attach_all(&context, &entry, &spec, &needed).await;
     match &outcome {
         Ok(false) => {}
@@ -102,12 +108,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
             context.metrics.lag("depend", since.elapsed());
             let outcome = Outcome::normal("SyncScheduleResultToDependenciesSucceed");
             let message = "Sync schedule results to dependencies succeed.";
-            context.tell(SOURCE, &resource, &template, outcome, message);
+            context.tell(SOURCE, &kinds::BINDING, &entry, outcome, message);
         }
         Err(error) if error.is_passing() => {}
         Err(error) => {
             let outcome = Outcome::warning("SyncScheduleResultToDependenciesFailed");
-            context.tell(SOURCE, &resource, &template, outcome, error.to_string());
+            context.tell(SOURCE, &kinds::BINDING, &entry, outcome, error.to_string());
         }
     }
     outcome.map(|_| Action::Done)

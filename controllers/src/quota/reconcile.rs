@@ -104,24 +104,30 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if used != used_before || have["status"]["overallUsed"].is_null() {
         want["status"]["overallUsed"] = used.to_value();
     }
-    let stored = context
-        .write_status(MANAGER, &kinds::QUOTA, &entry, &have, &want)
-        .await?;
+    let (source, succeeded, failed, message) = if enforced {
+        (
+            ENFORCEMENT,
+            "CollectOverallStatusSucceed",
+            "CollectOverallStatusFailed",
+            "Collect overall status succeed.",
+        )
+    } else {
+        (
+            STATUS,
+            "AggregateStatusSucceed",
+            "AggregateStatusFailed",
+            "Update FederatedResourceQuota with AggregatedStatus successfully.",
+        )
+    };
+    let stored = context.write_status(MANAGER, &kinds::QUOTA, &entry, &have, &want).await;
+    let stored = stored.map_err(Error::from).inspect_err(|error| {
+        if !error.is_passing() {
+            let outcome = Outcome::warning(failed);
+            context.tell(source, &kinds::QUOTA, &entry, outcome, error.to_string());
+        }
+    })?;
     if stored.is_some() {
-        let (source, reason, message) = if enforced {
-            (
-                ENFORCEMENT,
-                "CollectOverallStatusSucceed",
-                "Collect overall status succeed.",
-            )
-        } else {
-            (
-                STATUS,
-                "AggregateStatusSucceed",
-                "Update FederatedResourceQuota with AggregatedStatus successfully.",
-            )
-        };
-        context.tell(source, &kinds::QUOTA, &entry, Outcome::normal(reason), message);
+        context.tell(source, &kinds::QUOTA, &entry, Outcome::normal(succeeded), message);
         context.metrics.lag("quota", since.elapsed());
     }
     Ok(if enforced { Action::After(RECOUNT) } else { Action::Done })

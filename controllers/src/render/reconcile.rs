@@ -73,7 +73,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     };
     let resource = kinds::binding_of(&key);
     if entry.meta().deletion_timestamp.is_some() {
-        if delete_works(&context, &entry).await? {
+        if told(&context, &entry, delete_works(&context, &entry).await)? {
             let finalizer = if resource.namespaced {
                 names::BINDING_FINALIZER
             } else {
@@ -86,7 +86,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key, error))?;
     let spec = &binding.spec;
-    let purging = remove_orphans(&context, &entry, spec).await?;
+    let purging = told(&context, &entry, remove_orphans(&context, &entry, spec).await)?;
     if purging {
         return Ok(Action::After(PURGE_POLL));
     }
@@ -123,11 +123,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if !stopped.is_empty() || was_stopped() {
         report::stopped(&context, &entry, (&template_resource, &template), &stopped).await?;
     }
-    let source = if resource.namespaced {
-        "binding-controller"
-    } else {
-        "cluster-resource-binding-controller"
-    };
+    let source = source(&entry);
     let subject = if resource.namespaced {
         format!("ResourceBinding({}/{})", entry.namespace(), entry.name())
     } else {
@@ -158,6 +154,27 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     };
     context.tell(source, resource, &entry, news.0, news.1.clone());
     context.tell(source, &template_resource, &template, news.0, news.1);
+    outcome
+}
+
+/// Who tells what happened to a binding.
+fn source(binding: &Entry) -> &'static str {
+    if binding.namespace().is_empty() {
+        "cluster-resource-binding-controller"
+    } else {
+        "binding-controller"
+    }
+}
+
+/// Tells that Works of a binding cannot be taken away, if that is so.
+fn told<T>(context: &Context, binding: &Entry, outcome: Result<T, Error>) -> Result<T, Error> {
+    if let Err(error) = &outcome
+        && !error.is_passing()
+    {
+        let news = Outcome::warning("CleanupWorkFailed");
+        let resource = kinds::binding_of(binding.key());
+        context.tell(source(binding), resource, binding, news, error.to_string());
+    }
     outcome
 }
 

@@ -6,6 +6,7 @@
 
 mod clusters;
 mod dependencies;
+mod events;
 mod governance;
 mod harness;
 mod interpreters;
