@@ -184,6 +184,10 @@ pub(super) fn placed(lua: &Lua, error: &Error) -> Error {
 /// A text with the line that the script is at.
 pub(super) fn at(lua: &Lua, text: &str) -> String {
     // What is on top may be a function of the library.
-    let line = (0..8).find_map(|level| lua.inspect_stack(level, mlua::debug::Debug::current_line)?);
+    #[allow(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough in its lifetime"
+    )]
+    let line = (0..8).find_map(|level| lua.inspect_stack(level, |frame| frame.current_line())?);
     line.map_or_else(|| text.to_owned(), |line| format!("script:{line}: {text}"))
 }
