@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use runtime::preview::Previewer;
 use schema::clock::{Clock, Random};
 use schema::entry::{Entry, GroupResource};
 use schema::status::Status;
@@ -19,7 +20,6 @@ use crate::bootstrap;
 use crate::front::Readiness;
 use crate::metrics::Metrics;
 use crate::pki::{Pki, PkiError};
-use crate::preview::Previewer;
 use crate::registry::{Registry, ResourceDef};
 use crate::strategy::Addresses;
 

@@ -15,7 +15,6 @@ pub mod housekeeping;
 pub mod local;
 pub mod metrics;
 pub mod pki;
-pub mod preview;
 pub mod registry;
 pub mod request;
 pub mod server;

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Say where a workload is, why there, why not elsewhere, and what it waits for.
     Explain(ExplainArgs),
+    /// Say what objects would do to placements and members if they were applied or deleted; nothing is changed.
+    Plan(PlanArgs),
     /// Print a kubeconfig for an agent, made with the hub's own keys.
     Kubeconfig(KubeconfigArgs),
     /// Print the version.
@@ -174,7 +176,7 @@ pub(crate) struct ExplainArgs {
     pub(crate) cluster: Option<String>,
     /// Print everything in this form.
     #[arg(long, short, value_name = "FORM")]
-    pub(crate) output: Option<ExplainFormat>,
+    pub(crate) output: Option<Form>,
     /// The hub's kubeconfig; KUBECONFIG or ~/.kube/config when left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -183,9 +185,54 @@ pub(crate) struct ExplainArgs {
     pub(crate) context: Option<String>,
 }
 
-/// Forms of an explanation for programs.
+/// Exit codes: 0 when the hub has answered, whether anything would change or not; 1 when it refused or cannot be asked; 2 for a command
+/// line that makes no sense; with --exit-code 5 when a workload would change.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  flotilla plan -f policy.yaml\n  flotilla plan -f deploy/ -R -n shop\n  \
+    kustomize build . | flotilla plan -f - -o json\n  flotilla plan --remove-cluster us\n  flotilla plan --add-cluster ap2.yaml --no-diff\n\n\
+    Exit codes: 0 the hub has answered, 1 it refused or cannot be asked, 2 usage, 5 (with --exit-code) a workload would change.")]
+pub(crate) struct PlanArgs {
+    /// Objects that would be applied: a file, a directory, or `-` for standard input.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) filename: Vec<String>,
+    /// Look into directories of directories.
+    #[arg(long, short = 'R')]
+    pub(crate) recursive: bool,
+    /// A cluster that would be gone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) remove_cluster: Vec<String>,
+    /// A manifest of a cluster that would be there; its status says what it serves and what it has room for.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) add_cluster: Vec<String>,
+    /// An object that would be deleted.
+    #[arg(long, value_name = "KIND/[NAMESPACE/]NAME")]
+    pub(crate) remove: Vec<String>,
+    /// Namespace of objects that name none; the kubeconfig's when left out.
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Who would apply the objects: fields that this manager applied before and that they no longer have would go.
+    #[arg(long, value_name = "NAME", default_value = "kubectl")]
+    pub(crate) field_manager: String,
+    /// Leave out the differences of the members' manifests.
+    #[arg(long)]
+    pub(crate) no_diff: bool,
+    /// Exit with 5 when a workload would change.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Print everything in this form.
+    #[arg(long, short, value_name = "FORM")]
+    pub(crate) output: Option<Form>,
+    /// The hub's kubeconfig; KUBECONFIG or ~/.kube/config when left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
+
+/// Forms of an answer for programs.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum ExplainFormat {
+pub(crate) enum Form {
     /// JSON.
     Json,
     /// YAML.

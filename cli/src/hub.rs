@@ -47,6 +47,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     };
     let url = format!("https://{host}");
 
+    let previews = controllers::Previews::default();
     let parts = Parts {
         config: Config {
             profile: Profile::Hub,
@@ -54,6 +55,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             features: args.feature_gates,
             evicting_taint_policies: args.allow_no_execute_taint_policy,
             check_script: Some(interpreter::check_script),
+            previewer: Some(Arc::new(previews.clone())),
             url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
             ..Config::default()
         },
@@ -67,6 +69,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         cluster_monitor_period: args.cluster_monitor_period,
         cluster_monitor_grace_period: args.cluster_monitor_grace_period,
         deployment_revisions: args.deployment_revisions,
+        previews,
         features: args.feature_gates,
         scheduler: controllers::SchedulerOptions {
             plugins: args.plugins,

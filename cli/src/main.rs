@@ -1,6 +1,6 @@
 //! `flotilla`: one binary for every part. Parses, wires, prints; what the parts do stands in their own crates.
 //!
-//! Exit codes: 0 done, 1 failed, 2 usage, 3 timed out. Tables and ready lines go to stdout, everything else to stderr.
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 timed out, 5 something would change (`plan --exit-code`). Tables and ready lines go to stdout, everything else to stderr.
 
 mod agent;
 mod args;
@@ -10,6 +10,7 @@ mod explain;
 mod hub;
 mod kubeconfig;
 mod lifecycle;
+mod plan;
 mod simulate;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             Command::Simulate(args) => simulate::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Explain(args) => explain::run(args).await,
+            Command::Plan(args) => plan::run(args).await,
             Command::Kubeconfig(args) => kubeconfig::run(&args),
             Command::Version => lifecycle::print(&format!("flotilla {}", env!("CARGO_PKG_VERSION"))),
             Command::Completion { shell } => {
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // The answer has said what.
+        Err(error) if error.is::<plan::Differs>() => ExitCode::from(5),
         Err(error) => {
             eprintln!("error: {error:#}");
             if error.is::<lifecycle::TimedOut>() {

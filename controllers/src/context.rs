@@ -111,6 +111,12 @@ impl Queues {
         }
     }
 
+    /// Bindings of a namespace that a quota keeps from where they should be.
+    pub(crate) fn over_quota(&self, namespace: &str) -> Vec<Key> {
+        let all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(namespace).into_iter().flatten().cloned().collect()
+    }
+
     /// Whether a binding waits for room from now on.
     pub(crate) fn set_roomless(&self, key: &Key, waits: bool) {
         let mut roomless = self.roomless.lock().unwrap_or_else(PoisonError::into_inner);

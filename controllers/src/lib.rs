@@ -36,6 +36,7 @@ pub mod names;
 pub mod namespaces;
 pub mod overrides;
 pub mod place;
+pub mod preview;
 pub mod quota;
 pub mod rebalance;
 pub mod remedies;
@@ -63,6 +64,7 @@ pub use context::Error;
 pub use crds::features::Features;
 pub use detect::skip::SkippedApis;
 pub use metrics::Metrics;
+pub use preview::Previews;
 pub use scheduler::{Options as SchedulerOptions, Plugins};
 
 use context::{Context, Queues};
@@ -88,6 +90,8 @@ pub struct Config {
     pub scheduler: SchedulerOptions,
     /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
     pub deployment_revisions: bool,
+    /// The door for those who ask what changes would do; see [`preview`].
+    pub previews: Previews,
     /// How many keys each controller works on at once.
     pub workers: usize,
 }
@@ -103,6 +107,7 @@ impl Default for Config {
             features: Features::default(),
             scheduler: SchedulerOptions::default(),
             deployment_revisions: false,
+            previews: Previews::default(),
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
             workers: 16,
         }
@@ -150,6 +155,7 @@ pub async fn run(
     }
     let dispatcher = Dispatcher::new(context.clone(), cancel.clone());
     dispatcher.start(&mut tasks).await?;
+    context.config.previews.open(&context);
     cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
 
     let queues = &context.queues;

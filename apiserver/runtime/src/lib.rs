@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod hub;
+pub mod preview;
 pub mod queue;
 pub mod remote;
 pub mod webhook;

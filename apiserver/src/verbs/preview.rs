@@ -1,5 +1,5 @@
 //! `PlacementPreview`: objects that would be applied or deleted go through everything that a dry run goes through, so that what is
-//! wrong with them is said in the same words; then [`crate::preview::Previewer`] says what would follow. Nothing is stored.
+//! wrong with them is said in the same words; then [`runtime::preview::Previewer`] says what would follow. Nothing is stored.
 //!
 //! A caller may preview a change of whatever it may read; to change anything it needs no right. Of what would follow it is told what
 //! it may read, too.
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use runtime::hub::Resource;
+use runtime::preview::Changed;
 use schema::entry::{Entry, Key};
 use schema::model::GroupVersionKind;
 use schema::status::{FieldError, FieldErrorKind, Reason, Status};
@@ -20,7 +21,6 @@ use super::options::{OptionsKind, Validation, WriteOptions, error};
 use super::write::{Step, Write};
 use super::{delete, managed, patch, typed};
 use crate::auth::authorize::Attributes;
-use crate::preview::Changed;
 use crate::registry::ResourceDef;
 use crate::request::{Answer, AnswerBody, ApiRequest, Query, Target, Verb};
 

@@ -9,10 +9,10 @@ const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDis
 
 /// A resource that the hub serves.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) api: ApiResource,
-    pub(super) singular: String,
-    pub(super) namespaced: bool,
+pub(crate) struct Found {
+    pub(crate) api: ApiResource,
+    pub(crate) singular: String,
+    pub(crate) namespaced: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,7 @@ struct Kind {
 }
 
 /// The resource of this name; the hub's order of groups decides between several.
-pub(super) async fn resource(hub_client: &Client, name: &str) -> Result<Found> {
+pub(crate) async fn resource(hub_client: &Client, name: &str) -> Result<Found> {
     for path in ["/api", "/apis"] {
         let request = http::Request::get(path)
             .header(http::header::ACCEPT, ACCEPT)

@@ -3,8 +3,8 @@
 //! Reads what the hub stores (template, binding, Works, clusters, the scheduler's `Explanation`) and prints what
 //! `controllers::explain` and `scheduler::explain` make of it. It changes nothing.
 
-mod find;
-mod print;
+pub(crate) mod find;
+pub(crate) mod print;
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use scheduler::explain::{CLUSTER_KIND, Explanation, GROUP, KIND, VERSION};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{ExplainArgs, ExplainFormat};
+use crate::args::{ExplainArgs, Form};
 use crate::lifecycle;
 
 /// Everything that is said about one workload; the answer of `-o json` and `-o yaml`.
@@ -57,13 +57,14 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<()> {
         return lifecycle::print(&print::cluster(&report, cluster)?);
     }
     match args.output {
-        Some(ExplainFormat::Json) => lifecycle::print(&serde_json::to_string_pretty(&report)?),
-        Some(ExplainFormat::Yaml) => lifecycle::print(serde_saphyr::to_string(&report)?.trim_end()),
+        Some(Form::Json) => lifecycle::print(&serde_json::to_string_pretty(&report)?),
+        Some(Form::Yaml) => lifecycle::print(serde_saphyr::to_string(&report)?.trim_end()),
         None => lifecycle::print(&print::whole(&report)),
     }
 }
 
-async fn connect(kubeconfig: Option<&PathBuf>, context: Option<&str>) -> Result<(Client, String)> {
+/// A client of the hub, and the namespace that its kubeconfig names.
+pub(crate) async fn connect(kubeconfig: Option<&PathBuf>, context: Option<&str>) -> Result<(Client, String)> {
     let read = match kubeconfig {
         Some(file) => Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))?,
         None => Kubeconfig::read().context("no kubeconfig: name the hub's with --kubeconfig or KUBECONFIG")?,
@@ -138,7 +139,8 @@ fn place(hub_namespace: &str) -> String {
     }
 }
 
-fn api_resource(group: &str, version: &str, kind: &str) -> ApiResource {
+/// A kind as requests name it.
+pub(crate) fn api_resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 

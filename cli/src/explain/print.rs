@@ -155,7 +155,8 @@ fn why(row: &Chosen) -> String {
     why.join(", ")
 }
 
-fn reasons_table(title: &str, reasons: &[Reason]) -> String {
+/// Clusters by what is said of them.
+pub(crate) fn reasons_table(title: &str, reasons: &[Reason]) -> String {
     let mut table = table(&[title, "COUNT", "BY", "BECAUSE", "REMEDY"]);
     for reason in reasons {
         table.add_row([
@@ -233,13 +234,14 @@ pub(super) fn cluster(report: &Report, name: &str) -> Result<String> {
     Ok(text)
 }
 
-fn table(header: &[&str]) -> Table {
+/// A table without lines.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(header);
     table
 }
 
 /// Columns begin and end where their text does: blanks at the edges are noise in a pipe.
-fn trimmed(table: &Table) -> String {
+pub(crate) fn trimmed(table: &Table) -> String {
     table.to_string().lines().map(str::trim).collect::<Vec<_>>().join("\n")
 }

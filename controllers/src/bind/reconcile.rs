@@ -55,7 +55,7 @@ pub(crate) async fn ensure(
     Ok(true)
 }
 
-fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {
+pub(crate) fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {
     let on = context.config.features.on(Gate::PriorityBasedScheduling);
     let Some(class) = policy.priority_class.as_ref().filter(|_| on) else {
         return Ok(None);

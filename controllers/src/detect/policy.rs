@@ -179,7 +179,7 @@ struct BoundSpec {
 }
 
 /// Every template that carries the policy's claim itself or whose binding does.
-fn claimed_by(context: &Context, id: &str) -> BTreeSet<Key> {
+pub(crate) fn claimed_by(context: &Context, id: &str) -> BTreeSet<Key> {
     let mut templates: BTreeSet<Key> = context.index.claimed(id).into_iter().collect();
     for key in context.index.bindings_of_policy(id) {
         let Some(binding) = context.hub.get(&key) else { continue };

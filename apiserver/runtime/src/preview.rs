@@ -1,5 +1,5 @@
-//! The seam to whoever knows what a change would do to placements: the server checks the changed objects as if they were applied,
-//! a [`Previewer`] says what would follow.
+//! The seam between who is asked what a change would do and who knows: a server checks the changed objects as if they were applied, a
+//! [`Previewer`] says what would follow.
 //!
 //! Never here: how anything is placed.
 
@@ -7,10 +7,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runtime::hub::Resource;
 use schema::entry::{Entry, Key};
 use schema::status::Status;
 use serde_json::Value;
+
+use crate::hub::Resource;
 
 /// One object that would change.
 #[derive(Debug, Clone)]
