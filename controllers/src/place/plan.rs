@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crds::placement::{Placement, Taint, TargetCluster};
 use jiff::Timestamp;
 use runtime::hub::Resource;
+use scheduler::explain::Tried;
 use scheduler::view::{Component, Enablements, FreeNodes, NodeClass, Quota, Requirements};
 use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Explanation, Snapshot};
 use schema::entry::{Entry, Meta};
@@ -372,6 +373,20 @@ pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, n
         }
     }
     want
+}
+
+/// Why the affinity groups between the one in use and the one that holds the workload now do not; each is told in an Event of its own.
+/// Groups before the one in use were not tried.
+pub fn passed_over<'d>(decision: &'d Decision, view: &BindingView) -> &'d [Tried] {
+    let tried = &decision.explanation.tried;
+    let in_use = &view.observed_affinity;
+    if decision.error.is_some() || !view.fresh && decision.affinity == *in_use {
+        return &[];
+    }
+    let from = tried
+        .iter()
+        .position(|group| !view.fresh && group.affinity_name == *in_use);
+    &tried[from.unwrap_or_default()..]
 }
 
 /// What the Event says.

@@ -7,7 +7,7 @@ use crds::features::Gate;
 use runtime::hub::{self, Request};
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
-use scheduler::{Decision, ErrorClass, Explanation, ScheduleError};
+use scheduler::{BindingView, Decision, ErrorClass, Explanation, ScheduleError};
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
             .metrics
             .scheduled(decision.error.is_none(), schedule_type(trigger), started.elapsed());
         context.metrics.lag("place", since.elapsed());
-        tell(&context, &current, &decision);
+        tell(&context, &current, &decision, &view);
     }
     Ok(match decision.error.as_ref().map(ScheduleError::class) {
         // Room comes and goes without a change that anybody is told of.
@@ -181,25 +181,31 @@ fn explanation(context: &Context, binding: &Entry, decision: &Decision) -> Optio
     })
 }
 
-fn tell(context: &Context, binding: &Entry, decision: &Decision) {
+fn tell(context: &Context, binding: &Entry, decision: &Decision, view: &BindingView) {
     let resource = kinds::binding_of(binding.key());
+    let failed = Outcome::warning("ScheduleBindingFailed");
+    let passed = plan::passed_over(decision, view).iter();
+    let mut news: Vec<(Outcome, String)> = passed.map(|group| (failed, group.message.clone())).collect();
     let outcome = if decision.error.is_none() {
         Outcome::normal("ScheduleBindingSucceed")
     } else {
-        Outcome::warning("ScheduleBindingFailed")
+        failed
     };
-    let message = plan::news(decision, resource.namespaced);
-    context.tell(plan::SCHEDULER_NAME, resource, binding, outcome, message.clone());
-    let Ok(bound) = binding.typed::<Bound>() else { return };
-    let reference = bound.spec.resource;
-    let template = context.resolve(
-        &reference.api_version,
-        &reference.kind,
-        &reference.namespace,
-        &reference.name,
-    );
-    if let Some((resource, template)) = template {
-        context.tell(plan::SCHEDULER_NAME, &resource, &template, outcome, message);
+    news.push((outcome, plan::news(decision, resource.namespaced)));
+    let template = binding.typed::<Bound>().ok().and_then(|bound| {
+        let reference = bound.spec.resource;
+        context.resolve(
+            &reference.api_version,
+            &reference.kind,
+            &reference.namespace,
+            &reference.name,
+        )
+    });
+    for (outcome, message) in news {
+        context.tell(plan::SCHEDULER_NAME, resource, binding, outcome, message.clone());
+        if let Some((resource, template)) = &template {
+            context.tell(plan::SCHEDULER_NAME, resource, template, outcome, message);
+        }
     }
 }
 

@@ -102,3 +102,27 @@ fn whose_bindings() {
         true,
     );
 }
+
+#[test]
+fn section_3_1_groups_that_are_passed_over_are_told() {
+    let group = |name: &str, cluster: &str| json!({"affinityName": name, "clusterNames": [cluster]});
+    let groups = json!({"clusterAffinities": [group("first", "moon"), group("second", "mars"), group("third", "eu")]});
+    let check = |observed: &str, asked_again: bool, expected: &[&str]| {
+        let mut value = binding(groups.clone(), 2);
+        value["status"] = json!({"schedulerObservingAffinityName": observed});
+        if asked_again {
+            value["spec"]["rescheduleTriggeredAt"] = json!("2026-01-01T00:00:00Z");
+        }
+        let view = serde_json::from_value::<Binding>(value).unwrap().view();
+        let decision = scheduler::place(&snapshot(), &view);
+        let told: Vec<&str> = passed_over(&decision, &view)
+            .iter()
+            .map(|group| group.affinity_name.as_str())
+            .collect();
+        assert_eq!(told, expected, "with {observed:?} in use");
+    };
+    check("", false, &["first", "second"]);
+    check("second", false, &["second"]);
+    check("third", false, &[]);
+    check("third", true, &["first", "second"]);
+}
