@@ -7,7 +7,8 @@ use std::time::Duration;
 use apiserver::api::Api;
 use apiserver::bootstrap::system_user;
 use apiserver::local::LocalHub;
-use controllers::{Config, Features, Metrics};
+use apiserver::request::{AnswerBody, ApiRequest, Query, Target, User, Verb};
+use controllers::{Config, Features, Metrics, Previews};
 use jiff::Timestamp;
 use runtime::clock::SystemRandom;
 use runtime::hub::{Action, Hub, Propagation, Request, Resource, Signal};
@@ -34,6 +35,8 @@ impl Clock for TestClock {
 /// The hub and what runs in it; everything ends with it.
 pub(crate) struct Federation {
     pub(crate) hub: Arc<dyn Hub>,
+    api: Arc<Api>,
+    previews: Previews,
     clock: Arc<TestClock>,
     cancel: CancellationToken,
     controllers: Mutex<Option<(JoinHandle<()>, CancellationToken)>>,
@@ -60,17 +63,23 @@ impl Federation {
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000)));
         let options = Options::new(Backend::Memory, clock.clone(), Arc::new(SystemRandom));
         let store = Store::open(options).await.unwrap();
+        let previews = Previews::default();
         let api = Api::open(
-            apiserver::api::Config::default(),
+            apiserver::api::Config {
+                previewer: Some(Arc::new(previews.clone())),
+                ..apiserver::api::Config::default()
+            },
             store,
             clock.clone(),
             Arc::new(SystemRandom),
         )
         .await
         .unwrap();
-        let hub: Arc<dyn Hub> = Arc::new(LocalHub::new(api, system_user()));
+        let hub: Arc<dyn Hub> = Arc::new(LocalHub::new(api.clone(), system_user()));
         let federation = Self {
             hub: hub.clone(),
+            api,
+            previews,
             clock: clock.clone(),
             cancel: CancellationToken::new(),
             controllers: Mutex::default(),
@@ -87,6 +96,7 @@ impl Federation {
                 "PropagationPolicyPreemption=true,FederatedQuotaEnforcement=true,WorkloadAffinity=true",
             )
             .unwrap(),
+            previews: self.previews.clone(),
             ..Config::default()
         };
         let (hub, clock, cancel) = (self.hub.clone(), self.clock.clone(), self.cancel.child_token());
@@ -153,6 +163,35 @@ impl Federation {
             propagation: Propagation::Background,
         };
         self.request(object, None, action).await.unwrap();
+    }
+
+    /// What the hub says that changes would do.
+    pub(crate) async fn preview(&self, spec: Value) -> Result<Value, Status> {
+        self.preview_as(system_user(), spec).await
+    }
+
+    /// The same for somebody.
+    pub(crate) async fn preview_as(&self, user: User, spec: Value) -> Result<Value, Status> {
+        let question = json!({"apiVersion": "placement.flotilla.dev/v1alpha1", "kind": "PlacementPreview", "metadata": {}, "spec": spec});
+        let request = ApiRequest {
+            user,
+            verb: Verb::Create,
+            target: Target {
+                group: "placement.flotilla.dev".to_owned(),
+                version: "v1alpha1".to_owned(),
+                resource: "placementpreviews".to_owned(),
+                namespace: "default".to_owned(),
+                ..Target::default()
+            },
+            query: Query::default(),
+            content_type: "application/json".to_owned(),
+            body: serde_json::to_vec(&question).unwrap().into(),
+            agent: "kubectl".to_owned(),
+        };
+        match self.api.serve(request).await?.body {
+            AnswerBody::Object(_, answer) => Ok(answer["status"].clone()),
+            other => panic!("a preview answered with {other:?}"),
+        }
     }
 
     /// The newest revision of anything but heartbeats.

@@ -12,5 +12,6 @@ mod harness;
 mod interpreters;
 mod placement;
 mod policies;
+mod preview;
 mod propagation;
 mod webhook;
