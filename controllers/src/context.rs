@@ -128,11 +128,13 @@ impl Queues {
     }
 
     /// There is more room somewhere: those that wait for it are looked at, soon and not once for every report.
-    pub(crate) fn look_for_room(&self) {
+    /// Answers how many these are.
+    pub(crate) fn look_for_room(&self) -> usize {
         let roomless = self.roomless.lock().unwrap_or_else(PoisonError::into_inner);
         for key in roomless.iter() {
             self.place.add_after(key.clone(), ROOM_INTERVAL);
         }
+        roomless.len()
     }
 
     /// Remembers why a template is looked at; the strongest reason stays.

@@ -44,6 +44,13 @@ pub struct QueueLabel {
     pub queue: &'static str,
 }
 
+/// What brought bindings to the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct IncomingLabel {
+    /// `BindingAdd`, `BindingUpdate` or `ClusterChanged`.
+    pub event: &'static str,
+}
+
 /// What was built.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct BuildLabel {
@@ -79,6 +86,7 @@ pub struct Metrics {
     schedule_duration: Family<ScheduleLabel, Histogram, fn() -> Histogram>,
     algorithm_duration: Family<StepLabel, Histogram, fn() -> Histogram>,
     pending: Family<QueueLabel, Gauge>,
+    incoming: Family<IncomingLabel, Counter>,
     build: Family<BuildLabel, Gauge>,
     clusters: cluster::ClusterGauges,
     lag: Family<StageLabel, Histogram, fn() -> Histogram>,
@@ -101,6 +109,7 @@ impl Default for Metrics {
             schedule_duration: Family::new_with_constructor(buckets),
             algorithm_duration: Family::new_with_constructor(buckets),
             pending: Family::default(),
+            incoming: Family::default(),
             build: Family::default(),
             clusters: cluster::ClusterGauges::default(),
             lag: Family::new_with_constructor(buckets),
@@ -160,6 +169,11 @@ impl Metrics {
             "scheduler_pending_bindings",
             "Bindings that wait for the scheduler",
             self.pending.clone(),
+        );
+        registry.register(
+            "karmada_scheduler_queue_incoming_bindings",
+            "Bindings that were queued for the scheduler, by what brought them",
+            self.incoming.clone(),
         );
         registry.register(
             "karmada_build_info",
@@ -233,6 +247,12 @@ impl Metrics {
         self.pending.get_or_create(&QueueLabel { queue: "active" }).set(pending);
     }
 
+    /// So many bindings were queued for the scheduler because of an event.
+    pub(crate) fn queued(&self, event: &'static str, bindings: usize) {
+        let bindings = u64::try_from(bindings).unwrap_or(u64::MAX);
+        self.incoming.get_or_create(&IncomingLabel { event }).inc_by(bindings);
+    }
+
     /// A member's Cluster as it is now; `None` when it is gone.
     pub fn cluster(&self, name: &str, cluster: Option<&Value>) {
         self.clusters.set(name, cluster);
@@ -262,6 +282,7 @@ mod tests {
         metrics.scheduled(true, "ReconcileSchedule", Duration::from_millis(1));
         metrics.decided(Duration::from_millis(1), 3);
         metrics.lag("place", Duration::from_millis(1));
+        metrics.queued("ClusterChanged", 2);
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "resource_match_policy_duration_seconds_count 1",
@@ -271,6 +292,7 @@ mod tests {
             "karmada_scheduler_schedule_attempts_total{result=\"success\",schedule_type=\"ReconcileSchedule\"} 1",
             "karmada_scheduler_scheduling_algorithm_duration_seconds_count{schedule_step=\"Place\"} 1",
             "scheduler_pending_bindings{queue=\"active\"} 3",
+            "karmada_scheduler_queue_incoming_bindings_total{event=\"ClusterChanged\"} 2",
             "karmada_build_info{",
             "flotilla_stage_lag_seconds_count{stage=\"place\"} 1",
         ] {

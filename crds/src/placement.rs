@@ -49,7 +49,7 @@ pub struct WorkloadGroup {
 }
 
 /// A set of clusters; every part that is set must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterAffinity {
     /// By label.
@@ -81,7 +81,7 @@ pub struct ClusterAffinityTerm {
 }
 
 /// `metav1.LabelSelector`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabelSelector {
     /// All of these.
@@ -93,7 +93,7 @@ pub struct LabelSelector {
 }
 
 /// Selects by provider, region and zone.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FieldSelector {
     /// All of these; keys `provider`, `region`, `zone`, operators `In` and `NotIn`.
@@ -102,7 +102,7 @@ pub struct FieldSelector {
 }
 
 /// One requirement.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Expression {
     /// Label key or field.

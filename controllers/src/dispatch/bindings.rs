@@ -28,6 +28,7 @@ impl Dispatcher {
             queues.set_over_quota(&key, false);
             self.recount(entry);
             queues.set_roomless(&key, false);
+            index.concerns.set(&key, None, 0);
             self.order(entry, true);
             // Deleted by hand, or the way is free for a new template of the same name.
             if let Some(template) = self.owner(entry) {
@@ -47,6 +48,8 @@ impl Dispatcher {
                 queues.depend.add(key.clone());
             }
             self.order(entry, false);
+            let event = if previous.is_none() { "BindingAdd" } else { "BindingUpdate" };
+            self.context.metrics.queued(event, 1);
             queues.place.add(key.clone());
             queues.render.add(key.clone());
         }

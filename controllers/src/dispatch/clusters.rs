@@ -26,7 +26,13 @@ struct BoundSpec {
 
 impl Dispatcher {
     pub(super) fn cluster(&self, change: &Change, initial: bool) {
-        let Context { index, queues, hub, .. } = &*self.context;
+        let Context {
+            index,
+            queues,
+            hub,
+            metrics,
+            ..
+        } = &*self.context;
         let entry = &change.entry;
         let news = index.cluster_seen(entry, change.deleted);
         for queue in [&queues.clusters, &queues.taints, &queues.remedies] {
@@ -35,19 +41,24 @@ impl Dispatcher {
         if initial {
             return;
         }
-        if news == ClusterNews::Room {
-            queues.look_for_room();
-        }
-        if news == ClusterNews::Other {
-            for resource in [&kinds::BINDING, &kinds::CLUSTER_BINDING] {
-                for binding in hub.list(&resource.group_resource, None) {
-                    queues.place.add(binding.key().clone());
+        match &news {
+            ClusterNews::None => {}
+            ClusterNews::Room => metrics.queued("ClusterChanged", queues.look_for_room()),
+            ClusterNews::Other { before, now } => {
+                let mut concerned = index.concerns.changed(before.as_deref(), now.as_deref());
+                if now.as_ref().is_none_or(|now| now.deleting) {
+                    // What stands there must leave, whoever else is concerned.
+                    concerned.extend(index.bindings_on(entry.name()));
                 }
-            }
-        }
-        if news == ClusterNews::Other && index.overrides.look_at_clusters() {
-            for binding in index.bindings_on(entry.name()) {
-                queues.render.add(binding);
+                metrics.queued("ClusterChanged", concerned.len());
+                for binding in concerned {
+                    queues.place.add(binding);
+                }
+                if index.overrides.look_at_clusters() {
+                    for binding in index.bindings_on(entry.name()) {
+                        queues.render.add(binding);
+                    }
+                }
             }
         }
         if change.previous.is_none() && !change.deleted {

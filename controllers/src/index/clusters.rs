@@ -9,14 +9,19 @@ use super::Index;
 use crate::place::plan::cluster_view;
 
 /// What a change of a cluster means for placement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum ClusterNews {
     /// Nothing.
     None,
     /// It has another amount of room.
     Room,
-    /// Whatever is placed may be placed differently.
-    Other,
+    /// What it matters to may be placed differently.
+    Other {
+        /// The cluster as it was; `None` when it is new.
+        before: Option<Arc<ClusterView>>,
+        /// As it is; `None` when it is gone.
+        now: Option<Arc<ClusterView>>,
+    },
 }
 
 impl Index {
@@ -25,9 +30,12 @@ impl Index {
         let view = (!deleted).then(|| cluster_view(entry));
         let mut inner = self.write();
         let Some(mut view) = view else {
-            let known = inner.clusters.remove(entry.name()).is_some();
+            let known = inner.clusters.remove(entry.name());
             inner.snapshot = None;
-            return if known { ClusterNews::Other } else { ClusterNews::None };
+            return known.map_or(ClusterNews::None, |(_, before)| ClusterNews::Other {
+                before: Some(before),
+                now: None,
+            });
         };
         let before = inner.clusters.get(entry.name()).map(|(_, before)| before.clone());
         if before.as_deref() == Some(&view) {
@@ -47,21 +55,25 @@ impl Index {
             view.enablements = alike.clone();
         }
         // Room alone moves nothing that is placed.
-        let only_room = before.is_some_and(|before| {
+        let only_room = before.as_deref().is_some_and(|before| {
             let without = |view: &ClusterView| ClusterView {
                 capacity: None,
                 ..view.clone()
             };
-            without(&before) == without(&view)
+            without(before) == without(&view)
         });
+        let view = Arc::new(view);
         inner
             .clusters
-            .insert(entry.name().to_owned(), (entry.clone(), Arc::new(view)));
+            .insert(entry.name().to_owned(), (entry.clone(), view.clone()));
         inner.snapshot = None;
         if only_room {
             ClusterNews::Room
         } else {
-            ClusterNews::Other
+            ClusterNews::Other {
+                before,
+                now: Some(view),
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use schema::entry::{Entry, GroupResource, Key};
 use crate::depend::order::Graph;
 use crate::detect::plan::Policy;
 use crate::overrides::index::Overrides;
+use crate::place::concern::Concerns;
 use crate::place::groups::Groups;
 
 pub(crate) use bindings::{binding_id, quota_term};
@@ -31,6 +32,8 @@ pub(crate) struct Index {
     inner: RwLock<Inner>,
     /// Bindings by the groups of workloads that they belong to.
     pub(crate) groups: Groups,
+    /// Bindings by the clusters that matter to them.
+    pub(crate) concerns: Concerns,
     /// Override policies by what they select.
     pub(crate) overrides: Overrides,
     options: Options,

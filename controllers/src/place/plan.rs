@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use runtime::hub::Resource;
 use scheduler::explain::Tried;
 use scheduler::view::{Component, Enablements, FreeNodes, NodeClass, Quota, Requirements};
-use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Explanation, Snapshot};
+use scheduler::{Amounts, BindingView, Capacity, ClusterView, Decision, Explanation, Snapshot, Strategy};
 use schema::entry::{Entry, Meta};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::conditions::{self, Condition, seconds};
 use crate::names;
+use crate::place::concern::Scope;
 use crate::place::groups::Memberships;
 
 /// The scheduler that this is; an empty name means it too.
@@ -127,6 +128,23 @@ impl Binding {
             reschedule_triggered: self.is_rebalanced(),
             target_terminating: self.spec.clusters.iter().any(terminating),
         })
+    }
+
+    /// Which clusters matter to it once this has been decided; `None` when none does: a divided workload that has its replicas stays,
+    /// whatever becomes of clusters (§3.1).
+    pub(crate) fn scope(&self, decision: &Decision) -> Option<Scope> {
+        let placement = self.spec.placement.as_ref()?;
+        let placed = decision.error.is_none();
+        let divided = decision.explanation.strategy != Strategy::Duplicated;
+        if placed && divided && self.is_workload() {
+            return None;
+        }
+        let observed = if placed {
+            &decision.affinity
+        } else {
+            &self.status.scheduler_observing_affinity_name
+        };
+        Some(Scope::of(placement, observed, placed))
     }
 
     /// `spec.schedulePriority.priority`: the higher is placed first.

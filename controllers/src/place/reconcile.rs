@@ -40,13 +40,17 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     };
     let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key.clone(), error))?;
+    let concerns = &context.index.concerns;
     if !binding.is_ours(entry.meta()) {
+        concerns.set(&key, None, 0);
         return Ok(Action::Done);
     }
     let resource = kinds::binding_of(&key);
+    let seen = concerns.changes();
     let snapshot = context.index.snapshot();
     let generation = entry.meta().generation;
     let Some(trigger) = binding.trigger(entry.meta(), &snapshot) else {
+        concerns.set(&key, None, seen);
         if binding.status.scheduler_observed_generation != generation {
             let patch = json!({"status": {"schedulerObservedGeneration": generation}});
             context
@@ -65,6 +69,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         view.neighbours = groups.neighbours(&key, memberships);
     }
     let decision = scheduler::place(&snapshot, &view);
+    if concerns.set(&key, binding.scope(&decision), seen) {
+        // A cluster has changed meanwhile.
+        context.queues.place.add(key.clone());
+    }
     context.metrics.decided(started.elapsed(), context.queues.place.len());
     let have = entry.value();
     let mut current = entry;

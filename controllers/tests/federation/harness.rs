@@ -10,6 +10,7 @@ use apiserver::local::LocalHub;
 use apiserver::request::{AnswerBody, ApiRequest, Query, Target, User, Verb};
 use controllers::{Config, Features, Metrics, Previews};
 use jiff::Timestamp;
+use prometheus_client::registry::Registry;
 use runtime::clock::SystemRandom;
 use runtime::hub::{Action, Hub, Propagation, Request, Resource, Signal};
 use schema::clock::Clock;
@@ -37,6 +38,8 @@ pub(crate) struct Federation {
     pub(crate) hub: Arc<dyn Hub>,
     api: Arc<Api>,
     previews: Previews,
+    metrics: Metrics,
+    adjust: fn(&mut Config),
     clock: Arc<TestClock>,
     cancel: CancellationToken,
     controllers: Mutex<Option<(JoinHandle<()>, CancellationToken)>>,
@@ -60,6 +63,11 @@ impl Agent {
 impl Federation {
     /// A hub with controllers.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A hub whose controllers are set up in another way.
+    pub(crate) async fn start_with(adjust: fn(&mut Config)) -> Self {
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000)));
         let options = Options::new(Backend::Memory, clock.clone(), Arc::new(SystemRandom));
         let store = Store::open(options).await.unwrap();
@@ -80,6 +88,8 @@ impl Federation {
             hub: hub.clone(),
             api,
             previews,
+            metrics: Metrics::default(),
+            adjust,
             clock: clock.clone(),
             cancel: CancellationToken::new(),
             controllers: Mutex::default(),
@@ -90,7 +100,7 @@ impl Federation {
     }
 
     fn run_controllers(&self) {
-        let config = Config {
+        let mut config = Config {
             cluster_monitor_period: Duration::from_millis(10),
             features: Features::parse(
                 "PropagationPolicyPreemption=true,FederatedQuotaEnforcement=true,WorkloadAffinity=true",
@@ -99,14 +109,25 @@ impl Federation {
             previews: self.previews.clone(),
             ..Config::default()
         };
+        (self.adjust)(&mut config);
         let (hub, clock, cancel) = (self.hub.clone(), self.clock.clone(), self.cancel.child_token());
+        let metrics = self.metrics.clone();
         let stop = cancel.clone();
         let task = tokio::spawn(async move {
-            controllers::run(hub, clock, Arc::new(SystemRandom), config, Metrics::default(), stop)
+            controllers::run(hub, clock, Arc::new(SystemRandom), config, metrics, stop)
                 .await
                 .unwrap();
         });
         *self.controllers.lock().unwrap() = Some((task, cancel));
+    }
+
+    /// The value of a counter with these labels, 0 while it does not count.
+    pub(crate) fn counted(&self, series: &str) -> u64 {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        self.metrics.register(&mut registry);
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     pub(crate) fn advance(&self, seconds: i64) {

@@ -14,4 +14,5 @@ mod placement;
 mod policies;
 mod preview;
 mod propagation;
+mod requeue;
 mod webhook;

@@ -12,7 +12,7 @@ fn policy(placement: Value) -> Value {
     })
 }
 
-fn divided(preference: &str) -> Value {
+pub(crate) fn divided(preference: &str) -> Value {
     let mut scheduling = json!({"replicaSchedulingType": "Divided", "replicaDivisionPreference": preference});
     if preference == "Weighted" {
         scheduling["weightPreference"] = json!({"dynamicWeight": "AvailableReplicas"});
@@ -21,7 +21,7 @@ fn divided(preference: &str) -> Value {
 }
 
 /// Tells the hub how many pods a cluster has room for.
-async fn room(federation: &Federation, name: &str, pods: i64) {
+pub(crate) async fn room(federation: &Federation, name: &str, pods: i64) {
     let summary = json!({"allocatable": {"cpu": "100", "pods": pods.to_string()}, "allocated": {"pods": "0"}});
     federation
         .merge_status(&cluster(name), json!({"status": {"resourceSummary": summary}}))
