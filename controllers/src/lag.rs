@@ -71,8 +71,13 @@ impl Lag {
         };
         let before = change.previous.as_ref().and_then(|previous| previous.typed().ok());
         let reported = status(&now);
-        if reported.is_none() && !now.status.manifest_statuses.is_empty() {
-            // A kind without a status: there is nothing to wait for.
+        let healthy = now
+            .status
+            .manifest_statuses
+            .first()
+            .map(|first| first.health == "Healthy");
+        if reported.is_none() && healthy == Some(true) {
+            // A kind without a status: there is nothing to wait for. What has one is not healthy before it says so.
             all.remove(key);
         } else if reported != before.as_ref().and_then(status) {
             metrics.lag("reflect", waiting.since.elapsed());
@@ -103,6 +108,17 @@ mod tests {
             Draft::new(object)
                 .unwrap()
                 .seal(kinds::key(&kinds::WORK, "karmada-es-eu", "w"), 1),
+        )
+    }
+
+    /// Applied, and without a status yet.
+    fn unhealthy(generation: i64) -> Arc<Entry> {
+        let mut object = work(generation, Some(generation), Value::Null).value();
+        object["status"]["manifestStatuses"][0]["health"] = json!("Unhealthy");
+        Arc::new(
+            Draft::new(object)
+                .unwrap()
+                .seal(kinds::key(&kinds::WORK, "karmada-es-eu", "w"), 2),
         )
     }
 
@@ -154,5 +170,11 @@ mod tests {
             &[work(1, None, Value::Null), work(1, Some(1), Value::Null)],
             "apply 1, reflect 0",
         );
+        let slow = [
+            work(1, None, Value::Null),
+            unhealthy(1),
+            work(1, Some(1), json!({"ready": 1})),
+        ];
+        check(&slow, "apply 1, reflect 1");
     }
 }
