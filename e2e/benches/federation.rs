@@ -13,23 +13,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::federation::{Federation, MEMBERS, Options};
+use e2e::measure::drive::{DEPLOYMENTS, create, each, number, quiet, send};
 use e2e::measure::exposition::Exposition;
 use e2e::measure::follow::{self, Following, Marks, PREFIX, Seen};
 use e2e::measure::{cpu_seconds, percentile, resident, tables};
-use futures::{StreamExt, stream};
-use http_body_util::BodyExt;
-use kube::client::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What is done without arguments.
 const RUNS: [&str; 3] = ["300", "3000", "50x60"];
-/// Requests under way at a time, when the hub sets the pace.
-const CLIENTS: usize = 8;
 /// A node holds 110 pods.
 const PODS: usize = 110;
 /// A benchmark ends by itself.
 const PATIENCE: Duration = Duration::from_mins(5);
-const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 
 /// Applied in all members, reported by all on the template, ready in all, gone from the hub, gone from all members.
 const STEPS: [(usize, &str); 5] = [
@@ -122,6 +117,23 @@ fn memory(federation: &Federation) -> Result<u64> {
     Ok(resident(hub_id(federation)?)? >> 20)
 }
 
+/// What a run has shown.
+struct Run {
+    load: Load,
+    /// When each Deployment was asked for.
+    asked: Vec<Instant>,
+    created: Duration,
+    /// Until all had reached each of the first steps.
+    took: [Duration; READY + 1],
+    cpu: Cpu,
+    /// Until nothing was left to do.
+    busy: Duration,
+    /// Of the hub, in MiB, before and with all in place.
+    memory: [u64; 2],
+    /// What the hub counted.
+    counted: Exposition,
+}
+
 async fn measure(load: Load, first: bool) -> Result<()> {
     let count = load.count();
     eprintln!("{load:?}: starting a federation");
@@ -137,128 +149,127 @@ async fn measure(load: Load, first: bool) -> Result<()> {
     apply_policy(&federation)?;
     let marks = Marks::new(count, STEPS.map(|(needed, _)| needed));
     let _following = follow_all(&federation, &hub, &marks).await?;
-    quiet(&federation).await?;
+    quiet(hub_id(&federation)?).await?;
+    let run = propagate(&federation, &hub, load, &marks).await?;
+    report(&run, &marks);
+    delete(&federation, &hub, load, &marks).await
+}
 
-    let (before, idle) = (Exposition::read(&hub).await?, memory(&federation)?);
-    let (cpu, begun) = (Cpu::now(&federation)?, Instant::now());
+async fn propagate(federation: &Federation, hub: &kube::Client, load: Load, marks: &Marks<5>) -> Result<Run> {
+    let (before, idle) = (Exposition::read(hub).await?, memory(federation)?);
+    let (cpu, begun) = (Cpu::now(federation)?, Instant::now());
     eprintln!("{load:?}: creating");
     let asked = match load {
-        Load::All(count) => as_taken(&hub, count).await?,
-        Load::Offered(rate, seconds) => offered(&hub, rate, rate * seconds).await?,
+        Load::All(count) => as_taken(hub, count).await?,
+        Load::Offered(rate, seconds) => offered(hub, rate, rate * seconds).await?,
     };
     let created = begun.elapsed();
     let mut took = [Duration::ZERO; READY + 1];
-    for step in APPLIED..=READY {
+    for (step, took) in took.iter_mut().enumerate() {
         marks.all(step, STEPS[step].1, PATIENCE).await?;
-        took[step] = begun.elapsed();
+        *took = begun.elapsed();
     }
     // Events and the last reports are work, too.
-    quiet(&federation).await?;
-    let (cpu, busy) = (Cpu::now(&federation)?.since(cpu), begun.elapsed());
-    let full = memory(&federation)?;
-    let done = Exposition::read(&hub).await?.since(&before);
+    quiet(hub_id(federation)?).await?;
+    Ok(Run {
+        load,
+        asked,
+        created,
+        took,
+        cpu: Cpu::now(federation)?.since(cpu),
+        busy: begun.elapsed(),
+        memory: [idle, memory(federation)?],
+        counted: Exposition::read(hub).await?.since(&before),
+    })
+}
 
+fn report(run: &Run, marks: &Marks<5>) {
+    let count = run.load.count();
     let objects = number(count * MEMBERS.len());
-    match load {
+    let title = match run.load {
+        Load::All(_) => format!("{count} Deployments as fast as they are taken"),
+        Load::Offered(rate, seconds) => format!("{rate} Deployments a second for {seconds} s"),
+    };
+    heading(&title);
+    match run.load {
         Load::All(_) => {
-            println!("\n{count} Deployments as fast as they are taken           measured      budget");
             let rate = |time: Duration, objects: f64| format!("{:.0} /s", objects / time.as_secs_f64());
-            line("created", &rate(created, number(count)), "");
-            line("member objects applied", &rate(took[APPLIED], objects), "");
+            line("created", &rate(run.created, number(count)), "");
+            line("member objects applied", &rate(run.took[APPLIED], objects), "");
             line(
                 "member objects applied and reported",
-                &rate(took[REPORTED], objects),
+                &rate(run.took[REPORTED], objects),
                 "300 /s",
             );
-            line(
-                "all replicas ready on the templates after",
-                &format!("{} ms", took[READY].as_millis()),
-                "",
-            );
+            let ready = format!("{} ms", run.took[READY].as_millis());
+            line("all replicas ready on the templates after", &ready, "");
         }
-        Load::Offered(rate, seconds) => {
-            println!("\n{rate} Deployments a second for {seconds} s                      measured      budget");
-            for step in APPLIED..=READY {
-                latencies(STEPS[step].1, &asked, &marks.times(step));
+        Load::Offered(..) => {
+            for (step, (_, what)) in STEPS.iter().enumerate().take(READY + 1) {
+                latencies(what, &run.asked, &marks.times(step));
             }
         }
     }
-    for (who, seconds) in WHO.iter().zip(cpu.0) {
+    for (who, seconds) in WHO.iter().zip(run.cpu.0) {
         let aim = if *who == "hub" { "1.00 ms" } else { "" };
-        line(
-            &format!("CPU per member object, {who}"),
-            &format!("{:.2} ms", seconds * 1e3 / objects),
-            aim,
-        );
+        let each = format!("{:.2} ms", seconds * 1e3 / objects);
+        line(&format!("CPU per member object, {who}"), &each, aim);
     }
-    let all: f64 = cpu.0.iter().sum();
+    let used = run.cpu.0.iter().sum::<f64>() * 100.0 / run.busy.as_secs_f64();
     line(
         "CPU in use, of one core, until all was quiet",
-        &format!("{:.0} %", all * 100.0 / busy.as_secs_f64()),
+        &format!("{used:.0} %"),
         "",
     );
+    let [idle, full] = run.memory;
     line("hub memory before", &format!("{idle} MiB"), "60 MiB");
     line("hub memory with all in place", &format!("{full} MiB"), "250 MiB");
     println!("where the time goes: from a change until a stage has written what it asks for");
-    print!("{}", tables::stages(&done));
+    print!("{}", tables::stages(&run.counted));
     println!("for each Deployment");
-    print!("{}", tables::work(&done, number(count)));
+    print!("{}", tables::work(&run.counted, number(count)));
+}
 
+/// Deletes all again.
+async fn delete(federation: &Federation, hub: &kube::Client, load: Load, marks: &Marks<5>) -> Result<()> {
+    let count = load.count();
+    let objects = number(count * MEMBERS.len());
     eprintln!("{load:?}: deleting");
-    let (cpu, begun) = (Cpu::now(&federation)?, Instant::now());
-    each(count, CLIENTS, |index| {
-        send(&hub, "DELETE", format!("{DEPLOYMENTS}/{PREFIX}{index}"), Vec::new())
-    })
-    .await?;
+    let (cpu, begun) = (Cpu::now(federation)?, Instant::now());
+    let delete = |index| async move {
+        let path = format!("{DEPLOYMENTS}/{PREFIX}{index}");
+        send(hub, "DELETE", &path, &Value::Null).await
+    };
+    each(count, delete).await?;
     for step in [DELETED, GONE] {
         marks.all(step, STEPS[step].1, PATIENCE).await?;
     }
     let took = begun.elapsed();
-    quiet(&federation).await?;
-    let cpu = Cpu::now(&federation)?.since(cpu);
+    quiet(hub_id(federation)?).await?;
+    let cpu = Cpu::now(federation)?.since(cpu);
+    heading("all of them deleted again");
     let rate = format!("{:.0} /s", objects / took.as_secs_f64());
-    line("member objects deleted again", &rate, "");
-    line(
-        "hub CPU per member object deleted",
-        &format!("{:.2} ms", cpu.0[0] * 1e3 / objects),
-        "",
-    );
-    line(
-        "hub memory after the deletion",
-        &format!("{} MiB", memory(&federation)?),
-        "",
-    );
+    line("member objects deleted", &rate, "");
+    for (who, seconds) in WHO.iter().zip(cpu.0) {
+        let each = format!("{:.2} ms", seconds * 1e3 / objects);
+        line(&format!("CPU per member object, {who}"), &each, "");
+    }
+    line("hub memory afterwards", &format!("{} MiB", memory(federation)?), "");
     Ok(())
 }
 
 /// Idle memory and the time that a further start takes.
 async fn start(federation: &mut Federation) -> Result<()> {
-    quiet(federation).await?;
+    quiet(hub_id(federation)?).await?;
     let idle = memory(federation)?;
     federation.kill_hub()?;
     let start = Instant::now();
     federation.start_hub()?;
     let ready = start.elapsed();
     federation.wait_ready();
-    println!("an idle hub with three members                     measured      budget");
+    heading("an idle hub with three members");
     line("hub idle memory", &format!("{idle} MiB"), "60 MiB");
     line("hub start to ready", &format!("{} ms", ready.as_millis()), "1000 ms");
-    Ok(())
-}
-
-/// Waits until the hub has next to nothing to do.
-async fn quiet(federation: &Federation) -> Result<()> {
-    const LOOK: Duration = Duration::from_millis(500);
-    let hub = hub_id(federation)?;
-    let (start, mut calm, mut before) = (Instant::now(), 0, cpu_seconds(hub)?);
-    while calm < 3 && start.elapsed() < Duration::from_mins(1) {
-        tokio::time::sleep(LOOK).await;
-        let now = cpu_seconds(hub)?;
-        // Three of a hundred: an idle hub needs less, one that works more.
-        let idle = now - before < LOOK.as_secs_f64() * 0.03;
-        calm = if idle { calm + 1 } else { 0 };
-        before = now;
-    }
     Ok(())
 }
 
@@ -290,47 +301,10 @@ async fn follow_all(federation: &Federation, hub: &kube::Client, marks: &Arc<Mar
     Ok(following)
 }
 
-async fn send(hub: &kube::Client, method: &'static str, path: String, body: Vec<u8>) -> Result<()> {
-    let request = http::Request::builder()
-        .method(method)
-        .uri(&path)
-        .header("content-type", "application/json")
-        .body(Body::from(body))?;
-    let response = hub.send(request).await?;
-    let code = response.status();
-    let bytes = response.into_body().collect().await?.to_bytes();
-    ensure!(
-        code.is_success(),
-        "{method} {path}: {code} {}",
-        String::from_utf8_lossy(&bytes)
-    );
-    Ok(())
-}
-
-async fn each<R: Future<Output = Result<()>>>(
-    count: usize,
-    clients: usize,
-    request: impl Fn(usize) -> R,
-) -> Result<()> {
-    let mut requests = stream::iter((0..count).map(request)).buffer_unordered(clients);
-    while let Some(answer) = requests.next().await {
-        answer?;
-    }
-    Ok(())
-}
-
-async fn create(hub: &kube::Client, index: usize) -> Result<()> {
-    let name = format!("{PREFIX}{index}");
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {"replicas": 1,
-        "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": {"app": name}},
-        "spec": {"containers": [{"name": "c", "image": "registry.k8s.io/pause:3.10"}]}}}});
-    send(hub, "POST", DEPLOYMENTS.to_owned(), deployment.to_string().into_bytes()).await
-}
-
 /// Creates them, a few at a time; answers with when each was asked for.
 async fn as_taken(hub: &kube::Client, count: usize) -> Result<Vec<Instant>> {
     let begun = Instant::now();
-    each(count, CLIENTS, |index| create(hub, index)).await?;
+    each(count, |index| create(hub, index, 1)).await?;
     Ok(vec![begun; count])
 }
 
@@ -344,7 +318,7 @@ async fn offered(hub: &kube::Client, rate: usize, count: usize) -> Result<Vec<In
     for (index, due) in due.iter().enumerate() {
         tokio::time::sleep_until((*due).into()).await;
         let hub = hub.clone();
-        requests.spawn(async move { create(&hub, index).await });
+        requests.spawn(async move { create(&hub, index, 1).await });
     }
     while let Some(answer) = requests.join_next().await {
         answer??;
@@ -366,12 +340,12 @@ fn latencies(what: &str, due: &[Instant], seen: &[Option<Instant>]) {
     }
 }
 
-fn line(what: &str, measured: &str, aim: &str) {
-    println!("  {what:<46}{measured:>12}{aim:>12}");
+fn heading(what: &str) {
+    println!("\n{what:<48}{:>12}{:>12}", "measured", "budget");
 }
 
-fn number(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+fn line(what: &str, measured: &str, aim: &str) {
+    println!("  {what:<46}{measured:>12}{aim:>12}");
 }
 
 fn apply_policy(federation: &Federation) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What a benchmark reads of a process and of many measured times. Linux only, as the figures are.
 
+pub mod drive;
 pub mod exposition;
 pub mod follow;
 pub mod tables;
