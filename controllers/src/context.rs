@@ -57,6 +57,11 @@ impl Error {
             Self::Unreadable(..) | Self::Missing(_) | Self::Interpreter(_) => false,
         }
     }
+
+    /// Stays until a user changes something: trying again has the same end.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::Interpreter(error) if error.is_lasting())
+    }
 }
 
 /// The queues of all controllers. A key names what to look at, never what to do.

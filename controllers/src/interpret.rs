@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use interpreter::{ClusterStatus, InterpretError, Operation};
+use crds::features::Gate;
+use interpreter::{ClusterStatus, InterpretError, Operation, Target as Kind};
 use serde_json::Value;
 
 use crate::aggregate::plan::Item;
@@ -12,11 +13,11 @@ use crate::kinds;
 use crate::render::plan::Target;
 use crate::webhooks::Hook;
 
-/// Takes the customizations over as they are now. Objects are asked about anew when they next change.
-pub(crate) fn customize(context: &Context) {
+/// Takes the customizations over as they are now; answers with the kinds that mean something else.
+pub(crate) fn customize(context: &Context) -> Vec<Kind> {
     let all = context.hub.list(&kinds::CUSTOMIZATION.group_resource, None);
     let all: Vec<Value> = all.iter().map(|entry| entry.value()).collect();
-    context.interpreter.customize(&all);
+    context.interpreter.customize(&all)
 }
 
 /// Takes the interpreter webhooks over as they are now.
@@ -30,8 +31,21 @@ fn hook(context: &Context, operation: Operation, object: &Value) -> Option<Hook>
     context.webhooks.of(&context.interpreter, operation, object)
 }
 
-/// Replicas of a template, for kinds that have them.
+/// Replicas of a template, for kinds that have them; its components instead where it has some and they are looked at
+/// (gate `MultiplePodTemplatesScheduling`).
 pub(crate) async fn replicas(context: &Context, template: &Value) -> Result<Option<Replicas>, InterpretError> {
+    if context.config.features.on(Gate::MultiplePodTemplatesScheduling) {
+        let components = match hook(context, Operation::InterpretComponent, template) {
+            Some(hook) => hook.components(template).await?,
+            None => context.interpreter.components(template)?,
+        };
+        if let Some(components) = components.filter(|components| !components.is_empty()) {
+            return Ok(Some(Replicas {
+                components,
+                ..Replicas::default()
+            }));
+        }
+    }
     let replicas = match hook(context, Operation::InterpretReplica, template) {
         Some(hook) => Some(hook.replicas(template).await?),
         None => context.interpreter.replicas(template)?,
@@ -39,6 +53,7 @@ pub(crate) async fn replicas(context: &Context, template: &Value) -> Result<Opti
     Ok(replicas.map(|replicas| Replicas {
         count: replicas.count,
         requirements: replicas.requirements,
+        components: Vec::new(),
     }))
 }
 

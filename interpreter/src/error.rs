@@ -35,3 +35,14 @@ pub enum InterpretError {
         message: String,
     },
 }
+
+impl InterpretError {
+    /// The same question has the same answer until somebody changes a script or the object: there is nothing to retry. A webhook
+    /// may answer the next time.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Syntax(_) | Self::Script { .. } | Self::Customized { .. } => true,
+            Self::Webhook { .. } => false,
+        }
+    }
+}

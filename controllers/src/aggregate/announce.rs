@@ -1,7 +1,7 @@
 //! Tells the template's reader that a member has applied it, or could not: agents may not write Events there.
 
+use crds::reasons;
 use runtime::hub::Change;
-use schema::entry::Entry;
 use serde::Deserialize;
 
 use super::plan::{WorkCondition, WorkView};
@@ -38,17 +38,19 @@ struct ManifestMeta {
     namespace: String,
 }
 
-/// The Applied condition of a Work with the generation that it speaks of.
-fn applied(entry: &Entry) -> Option<(WorkCondition, i64)> {
-    let view: WorkView = entry.typed().ok()?;
-    let condition = view.condition("Applied")?.clone();
-    // An agent that does not say which generation it means is taken to mean the one it saw.
-    let generation = if condition.observed_generation > 0 {
-        condition.observed_generation
-    } else {
-        0
-    };
-    Some((condition, generation))
+/// Conditions of a Work that tell of a question without an answer, and the events that say so.
+const DOUBTS: [(&str, &str); 2] = [
+    (reasons::STATUS_REFLECTED, reasons::REFLECT_STATUS_FAILED),
+    (reasons::HEALTH_INTERPRETED, reasons::INTERPRET_HEALTH_FAILED),
+];
+
+/// Whether a condition says something else than before. An agent that does not say which generation it means is taken to mean the
+/// one it saw.
+fn is_news(before: Option<&WorkCondition>, now: &WorkCondition) -> bool {
+    before.is_none_or(|before| {
+        let generation = |condition: &WorkCondition| condition.observed_generation.max(0);
+        before.status != now.status || before.message != now.message || generation(before) != generation(now)
+    })
 }
 
 /// Looks at a change of a Work. The first sight of a Work (the start of this process) is no news.
@@ -56,14 +58,26 @@ pub(crate) fn look(context: &Context, change: &Change) {
     let Some(previous) = change.previous.as_ref().filter(|_| !change.deleted) else {
         return;
     };
-    let Some((now, generation)) = applied(&change.entry) else {
+    let Ok(now) = change.entry.typed::<WorkView>() else {
         return;
     };
-    if let Some((before, earlier)) = applied(previous)
-        && before.status == now.status
-        && before.message == now.message
-        && earlier == generation
-    {
+    let before: WorkView = previous.typed().unwrap_or_default();
+    let news = |kind: &str| {
+        now.condition(kind)
+            .filter(|condition| is_news(before.condition(kind), condition))
+    };
+    let applied = news("Applied");
+    // The same doubt about another generation is no news.
+    let doubts: Vec<(&'static str, &WorkCondition)> = DOUBTS
+        .into_iter()
+        .filter_map(|(kind, reason)| Some((reason, now.condition(kind).filter(|now| now.status == "False")?, kind)))
+        .filter(|(_, now, kind)| {
+            let before = before.condition(kind);
+            before.is_none_or(|before| before.status != now.status || before.message != now.message)
+        })
+        .map(|(reason, now, _)| (reason, now))
+        .collect();
+    if applied.is_none() && doubts.is_empty() {
         return;
     }
     let Some(cluster) = names::cluster_of(change.entry.namespace()) else {
@@ -77,14 +91,17 @@ pub(crate) fn look(context: &Context, change: &Change) {
         let Some((resource, template)) = context.resolve(&manifest.api_version, &manifest.kind, namespace, name) else {
             continue;
         };
-        let (outcome, message) = match now.status.as_str() {
-            "True" => (
+        let tell = |outcome, message| context.tell("execution-controller", &resource, &template, outcome, message);
+        for (reason, doubt) in &doubts {
+            tell(Outcome::warning(reason), format!("Cluster {cluster}: {}", doubt.message));
+        }
+        match applied.map(|now| (now.status.as_str(), &now.message)) {
+            Some(("True", _)) => tell(
                 Outcome::normal("SyncSucceed"),
                 format!("Successfully applied resource({namespace}/{name}) to cluster {cluster}"),
             ),
-            "False" => (Outcome::warning("SyncFailed"), now.message.clone()),
-            _ => continue,
-        };
-        context.tell("execution-controller", &resource, &template, outcome, message);
+            Some(("False", message)) => tell(Outcome::warning("SyncFailed"), message.clone()),
+            _ => {}
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crds::reasons;
 use schema::entry::Entry;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,6 +70,15 @@ impl WorkView {
     }
 }
 
+impl WorkView {
+    /// What users' scripts could not say about the object in the member.
+    fn doubts(&self) -> String {
+        let doubts = [reasons::STATUS_REFLECTED, reasons::HEALTH_INTERPRETED].into_iter();
+        let standing = doubts.filter_map(|kind| self.condition(kind).filter(|doubt| doubt.status == "False"));
+        standing.map(|doubt| doubt.message.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// One item of `status.aggregatedStatus`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
@@ -131,7 +141,7 @@ pub fn item(entry: &Entry, work: &WorkView) -> Option<Item> {
     Some(Item {
         cluster,
         applied,
-        message: if applied { String::new() } else { SUSPENDED.to_owned() },
+        message: if applied { work.doubts() } else { SUSPENDED.to_owned() },
         status: reported
             .and_then(|manifest| manifest.status.clone())
             .filter(|status| !status.is_null()),

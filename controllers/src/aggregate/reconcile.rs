@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use interpreter::InterpretError;
+use runtime::hub::Resource;
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
@@ -15,6 +17,7 @@ use crate::interpret;
 use crate::kinds;
 use crate::overrides::report;
 use crate::render::plan::{Reference, Spec, kept_clusters};
+use crate::unanswered::{self, AGGREGATION, REVISION};
 use crate::webhooks::observe;
 
 #[derive(Deserialize)]
@@ -56,7 +59,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     {
         status.remove("aggregatedStatus");
     }
-    let stopped = conditions::find(&have, report::CONDITION).filter(|known| known["status"] == "False");
+    let stopped = conditions::find(&have, report::CONDITION)
+        .filter(|known| known["status"] == "False")
+        .or_else(|| unanswered::stands(&have, &REVISION));
     let applied = plan::fully_applied(&kept_clusters(&binding.spec), &items, stopped);
     conditions::set(&mut want, &applied, context.clock.now());
     if current && context.index.is_rendered(entry.key(), entry.meta().generation) {
@@ -66,7 +71,17 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         .write_status(MANAGER, resource, &entry, &have, &want)
         .await?
         .is_some();
-    let reflected = reflect(&context, &entry, &binding.spec.resource, &items, wrote).await?;
+    let reflected = reflect(&context, &entry, &binding.spec.resource, &items, wrote).await;
+    if let Some(outcome) = answer(&reflected, unanswered::stands(&have, &AGGREGATION).is_some())
+        && let Some(template) = template(&context, &binding.spec.resource)
+    {
+        let template = (&template.0, &*template.1);
+        unanswered::note(&context, &AGGREGATION, entry.key(), template, outcome).await?;
+    }
+    let reflected = match reflected {
+        Err(error) if error.is_lasting() => false,
+        reflected => reflected?,
+    };
     if wrote || reflected {
         context.metrics.lag("aggregate", since.elapsed());
     }
@@ -84,6 +99,20 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
             Err(error.into())
         }
     }
+}
+
+/// What came of the question for the sum, where that must be told. `stood`: it had no answer the last time.
+fn answer(reflected: &Result<bool, Error>, stood: bool) -> Option<Option<&InterpretError>> {
+    match reflected {
+        Err(Error::Interpreter(error)) => Some(Some(error)),
+        Ok(_) if stood => Some(None),
+        _ => None,
+    }
+}
+
+fn template(context: &Context, reference: &Reference) -> Option<(Resource, Arc<Entry>)> {
+    let (namespace, name) = (&reference.namespace, &reference.name);
+    context.resolve(&reference.api_version, &reference.kind, namespace, name)
 }
 
 /// What the members say, and whether all of them have answered about their Works as they are now.
@@ -113,8 +142,7 @@ async fn reflect(
     items: &[Item],
     news: bool,
 ) -> Result<bool, Error> {
-    let (namespace, name) = (&reference.namespace, &reference.name);
-    let Some((resource, template)) = context.resolve(&reference.api_version, &reference.kind, namespace, name) else {
+    let Some((resource, template)) = template(context, reference) else {
         return Ok(false);
     };
     if template.meta().uid != reference.uid || template.meta().deletion_timestamp.is_some() {
@@ -145,8 +173,7 @@ async fn reflect(
 
 /// Tells the readers of a binding and of its template.
 fn tell(context: &Context, binding: &Entry, reference: &Reference, outcome: Outcome, message: &str) {
-    let (namespace, name) = (&reference.namespace, &reference.name);
-    let Some((resource, template)) = context.resolve(&reference.api_version, &reference.kind, namespace, name) else {
+    let Some((resource, template)) = template(context, reference) else {
         return;
     };
     let source = if resource.namespaced {

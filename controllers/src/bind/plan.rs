@@ -29,12 +29,14 @@ pub struct Source<'a> {
 }
 
 /// Replicas of a template, as a binding carries them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Replicas {
     /// How many.
     pub count: i64,
     /// `replicaRequirements`, when there are any.
     pub requirements: Option<Value>,
+    /// `components`, for a workload that has several kinds of replicas; it counts none of its own then.
+    pub components: Vec<Value>,
 }
 
 /// The existing binding belongs to an earlier template of this name and is still being cleaned up.
@@ -209,6 +211,14 @@ fn carry(spec: &mut Value, source: &Source<'_>, partial: bool) {
         spec,
         "replicaRequirements",
         replicas.and_then(|replicas| replicas.requirements.clone()),
+    );
+    let components = replicas.map(|replicas| &replicas.components);
+    assign(
+        spec,
+        "components",
+        components
+            .filter(|components| !components.is_empty())
+            .map(|components| components.clone().into()),
     );
 }
 

@@ -11,6 +11,7 @@ use crate::detect::plan::Policy;
 use crate::interpret;
 use crate::kinds;
 use crate::names;
+use crate::unanswered::{self, REPLICAS};
 
 #[derive(Deserialize)]
 struct PriorityClass {
@@ -36,16 +37,26 @@ pub(crate) async fn ensure(
         return Err(Error::Waiting(format!("the deletion of the earlier binding {name}")));
     }
     let api_version = resource.api_version();
+    let value = template.value();
+    let asked = interpret::replicas(context, &value).await;
+    let mut existing = existing;
+    let mut have = existing.as_ref().map(|entry| entry.value());
+    let stood = have.as_ref().and_then(|have| unanswered::stands(have, &REPLICAS));
+    if asked.is_err() || stood.is_some() {
+        let key = kinds::key(binding, template.namespace(), &name);
+        unanswered::note(context, &REPLICAS, &key, (resource, template), asked.as_ref().err()).await?;
+        existing = context.hub.get(&key);
+        have = existing.as_ref().map(|entry| entry.value());
+    }
     let source = Source {
         template,
         api_version: &api_version,
         kind: &resource.kind,
         policy,
-        replicas: interpret::replicas(context, &template.value()).await?,
+        replicas: asked?,
         priority: priority(context, policy)?,
         affinity_groups: context.config.features.on(Gate::WorkloadAffinity),
     };
-    let have = existing.as_ref().map(|entry| entry.value());
     let want = plan::binding(have.as_ref(), &source, follow_revision, || context.random.uuid())
         .map_err(|error| Error::Waiting(error.to_string()))?;
     if let (Some(entry), Some(have)) = (existing, have) {

@@ -18,6 +18,7 @@ use crate::interpret;
 use crate::kinds;
 use crate::names;
 use crate::render::plan::Reference;
+use crate::unanswered::{self, DEPENDENCIES};
 
 const SOURCE: &str = "dependencies-distributor";
 
@@ -25,6 +26,21 @@ const SOURCE: &str = "dependencies-distributor";
 struct Binding {
     #[serde(default)]
     spec: Spec,
+    #[serde(default)]
+    status: BindingStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct BindingStatus {
+    conditions: Vec<ConditionName>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConditionName {
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -93,7 +109,19 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let Some((resource, template)) = template else {
         return Ok(Action::Done);
     };
-    let needed = interpret::dependencies(&context, &template.value()).await?;
+    let asked = interpret::dependencies(&context, &template.value()).await;
+    let stood = binding.status.conditions.iter().any(|known| known.kind == DEPENDENCIES.condition);
+    if asked.is_err() || stood {
+        let failure = asked.as_ref().err();
+        unanswered::note(&context, &DEPENDENCIES, entry.key(), (&resource, &template), failure).await?;
+    }
+    let needed = match asked {
+        Ok(needed) => needed,
+        // What is attached stays; a change of the script or of the template brings the binding back.
+        Err(error) if error.is_lasting() => return Ok(Action::Done),
+        Err(error) => return Err(error.into()),
+    };
+    let entry = context.hub.get(entry.key()).unwrap_or(entry);
     let revision = entry.revision();
     let entry = note(&context, entry, &needed).await?;
     if entry.revision() != revision && !needed.is_empty() {

@@ -36,6 +36,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let outcome = template(&context, &key, trigger).await;
     match outcome {
         Ok(wrote) => {
+            context.index.set_unanswered(&key, false);
             if wrote {
                 context.metrics.lag("detect", since.elapsed());
             }
@@ -43,6 +44,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         }
         Err(error) => {
             context.queues.note_trigger(&key, trigger);
+            // Asked once more after it is known that there is no answer: a script that was changed before that asks nobody again.
+            if error.is_lasting() && !context.index.set_unanswered(&key, true) {
+                return Ok(Action::Done);
+            }
             Err(error)
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds::features::Gate;
+use interpreter::Target as Kind;
 use runtime::hub::Change;
 use schema::entry::{Entry, Key};
 
@@ -83,6 +84,27 @@ impl Dispatcher {
         }
         if config.features.on(Gate::WorkloadAffinity) {
             index.groups.seen(binding, deleted);
+        }
+    }
+
+    /// A kind means something else: what is of it, and nothing else, is looked at anew.
+    pub(super) fn reinterpret(&self, kind: &Kind) {
+        let Context { index, queues, hub, .. } = &*self.context;
+        for binding in index.bindings_of_kind(kind) {
+            if let Some(template) = hub.get(&binding).and_then(|entry| self.owner(&entry)) {
+                queues.template(template, Trigger::Seen);
+            }
+            if !binding.namespace.is_empty() {
+                queues.depend.add(binding.clone());
+            }
+            queues.render.add(binding.clone());
+            queues.aggregate.add(binding);
+        }
+        // Those that have no binding for want of an answer.
+        if let Some(resource) = hub.resource_for(&kind.api_version, &kind.kind) {
+            for template in index.unanswered(&resource.group_resource) {
+                queues.template(template, Trigger::Seen);
+            }
         }
     }
 

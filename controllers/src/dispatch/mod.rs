@@ -203,7 +203,9 @@ impl Dispatcher {
             return;
         }
         if *resource == kinds::CUSTOMIZATION.group_resource {
-            interpret::customize(&self.context);
+            for kind in interpret::customize(&self.context) {
+                self.reinterpret(&kind);
+            }
             return;
         }
         for (kind, queue) in [

@@ -29,6 +29,7 @@ impl Dispatcher {
         index.template_seen(entry, change.deleted);
         if change.deleted {
             index.order(entry.key(), &[]);
+            index.set_unanswered(entry.key(), false);
             self.dependents(entry);
             return;
         }

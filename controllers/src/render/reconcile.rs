@@ -23,6 +23,7 @@ use crate::names;
 use crate::overrides;
 use crate::overrides::plan::{Applied, Override};
 use crate::overrides::report::{self, Stopped};
+use crate::unanswered::{self, REVISION};
 
 /// How long to wait for clusters that must be empty first.
 const PURGE_POLL: Duration = Duration::from_secs(5);
@@ -123,6 +124,15 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if !stopped.is_empty() || was_stopped() {
         report::stopped(&context, &entry, (&template_resource, &template), &stopped).await?;
     }
+    let revised = match &outcome {
+        Ok(_) => Some(None),
+        Err(Error::Interpreter(error)) => Some(Some(error)),
+        Err(_) => None,
+    };
+    let stood = binding.status.conditions.iter().any(|known| known.kind == REVISION.condition);
+    if let Some(failure) = revised.filter(|failure| failure.is_some() || stood) {
+        unanswered::note(&context, &REVISION, entry.key(), (&template_resource, &template), failure).await?;
+    }
     let source = source(&entry);
     let subject = if resource.namespaced {
         format!("ResourceBinding({}/{})", entry.namespace(), entry.name())
@@ -149,7 +159,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Err(error) if error.is_passing() => return Err(error),
         Err(error) => {
             let text = format!("Failed to sync work of {subject}: {error}");
-            (Err(error), (Outcome::warning("SyncWorkFailed"), text))
+            let outcome = if error.is_lasting() { Ok(Action::Done) } else { Err(error) };
+            (outcome, (Outcome::warning("SyncWorkFailed"), text))
         }
     };
     context.tell(source, resource, &entry, news.0, news.1.clone());

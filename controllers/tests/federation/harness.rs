@@ -103,7 +103,8 @@ impl Federation {
         let mut config = Config {
             cluster_monitor_period: Duration::from_millis(10),
             features: Features::parse(
-                "PropagationPolicyPreemption=true,FederatedQuotaEnforcement=true,WorkloadAffinity=true",
+                "PropagationPolicyPreemption=true,FederatedQuotaEnforcement=true,WorkloadAffinity=true,\
+                 MultiplePodTemplatesScheduling=true",
             )
             .unwrap(),
             previews: self.previews.clone(),

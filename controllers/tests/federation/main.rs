@@ -5,6 +5,7 @@
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod clusters;
+mod customizations;
 mod dependencies;
 mod events;
 mod governance;
@@ -14,5 +15,6 @@ mod placement;
 mod policies;
 mod preview;
 mod propagation;
+mod refusals;
 mod requeue;
 mod webhook;

@@ -23,7 +23,7 @@ fn policy(spec: Value) -> Policy {
 fn source<'a>(template: &'a Entry, policy: &'a Policy) -> Source<'a> {
     let replicas = Some(Replicas {
         count: 3,
-        requirements: None,
+        ..Replicas::default()
     });
     Source {
         template,
