@@ -170,13 +170,13 @@ pub(crate) struct Context {
     pub(crate) index: Index,
     pub(crate) queues: Queues,
     pub(crate) interpreter: interpreter::Interpreter,
+    pub(crate) webhooks: Webhooks,
 }
 
 impl Context {
     /// An object of a resource from the cache.
     pub(crate) fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Entry>> {
         self.hub
-    pub(crate) webhooks: Webhooks,
             .get(&Key::new(resource.group_resource.clone(), namespace, name))
     }
 
