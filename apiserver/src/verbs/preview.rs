@@ -29,7 +29,7 @@ const MANAGER: &str = "kubectl";
 /// The manager of what kubectl applied by itself, before server-side apply.
 const CLIENT_SIDE: &str = "kubectl-client-side-apply";
 /// The annotation in which it keeps what it applied.
-const LAST_APPLIED: &str = "f:kubectl.kubernetes.io/last-applied-configuration";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Whether a resource is this one.
 pub(super) fn is_preview(call: &Call<'_>) -> bool {
@@ -296,42 +296,82 @@ impl Asked<'_, '_> {
     }
 }
 
-/// As kubectl does when it applies on the server what it applied by itself before: the fields are its own from then on.
+/// What kubectl applied by itself counts as applied on the server, so that what an object no longer says goes as it does when kubectl
+/// applies it. Only what stands in the annotation of the last apply: admission may have added more in kubectl's name.
 fn adopt(live: &Value, manager: &str) -> Value {
     let mut adopted = live.clone();
-    if manager != MANAGER {
-        return adopted;
-    }
-    let Some(list) = adopted
+    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let last: Option<Value> = last.and_then(|last| serde_json::from_str(last).ok());
+    let list = adopted
         .pointer_mut("/metadata/managedFields")
-        .and_then(Value::as_array_mut)
-    else {
+        .and_then(Value::as_array_mut);
+    let (Some(last), Some(list)) = (last.filter(|_| manager == MANAGER), list) else {
         return adopted;
     };
-    let by_itself = |entry: &Value| {
-        entry["manager"] == CLIENT_SIDE && entry["operation"] == "Update" && entry.get("subresource").is_none()
+    let is = |entry: &Value, manager: &str, operation: &str| {
+        entry["manager"] == manager && entry["operation"] == operation && entry.get("subresource").is_none()
     };
-    let Some(at) = list.iter().position(by_itself) else {
+    let Some(at) = list.iter().position(|entry| is(entry, CLIENT_SIDE, "Update")) else {
         return adopted;
     };
-    let mut own = list.remove(at);
-    if let Some(annotations) = own
-        .pointer_mut("/fieldsV1/f:metadata/f:annotations")
-        .and_then(Value::as_object_mut)
-    {
-        annotations.remove(LAST_APPLIED);
+    let applied = said(&list[at]["fieldsV1"], &last);
+    let mut own = list[at].clone();
+    subtract(&mut list[at]["fieldsV1"], &applied);
+    if list[at]["fieldsV1"].as_object().is_none_or(Map::is_empty) {
+        list.remove(at);
     }
-    let applied = |entry: &&mut Value| {
-        entry["manager"] == manager && entry["operation"] == "Apply" && entry.get("subresource").is_none()
-    };
-    if let Some(known) = list.iter_mut().find(applied) {
-        unite(&mut known["fieldsV1"], own["fieldsV1"].take());
+    if let Some(known) = list.iter_mut().find(|entry| is(entry, manager, "Apply")) {
+        unite(&mut known["fieldsV1"], applied);
     } else {
         own["manager"] = json!(manager);
         own["operation"] = json!("Apply");
-        list.insert(at, own);
+        own["fieldsV1"] = applied;
+        list.insert(0, own);
     }
     adopted
+}
+
+/// The fields of a set that a value has.
+fn said(set: &Value, value: &Value) -> Value {
+    let mut found = Map::new();
+    for (step, inner) in set.as_object().into_iter().flatten() {
+        let item = match step.split_once(':') {
+            None => Some(value),
+            Some(("f", name)) => value.get(name),
+            Some(("v", item)) => {
+                let item: Value = serde_json::from_str(item).unwrap_or_default();
+                value.as_array().and_then(|list| list.iter().find(|own| **own == item))
+            }
+            Some((_, keys)) => {
+                let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+                // A key that is not said has its default.
+                let meant = |own: &&Value| {
+                    keys.iter()
+                        .all(|(key, value)| own.get(key).is_none_or(|own| own == value))
+                };
+                value.as_array().and_then(|list| list.iter().find(meant))
+            }
+        };
+        if let Some(item) = item {
+            found.insert(step.clone(), said(inner, item));
+        }
+    }
+    found.into()
+}
+
+/// Takes the fields of one set out of another; what has nothing left in it goes, too.
+fn subtract(set: &mut Value, less: &Value) {
+    let (Some(own), Some(less)) = (set.as_object_mut(), less.as_object()) else {
+        return;
+    };
+    for (step, inner) in less {
+        if let Some(rest) = own.get_mut(step) {
+            subtract(rest, inner);
+            if rest.as_object().is_none_or(Map::is_empty) {
+                own.remove(step);
+            }
+        }
+    }
 }
 
 /// Adds the fields of one set to another.
@@ -354,31 +394,62 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(manager: &str, before: Value, after: Value) {
-        let live = |list: &Value| json!({"metadata": {"name": "x", "managedFields": list}});
+    fn check(manager: &str, last: Option<Value>, before: Value, after: Value) {
+        let live = |list: &Value| {
+            let mut live = json!({"metadata": {"name": "x", "managedFields": list}});
+            if let Some(last) = &last {
+                live["metadata"]["annotations"][LAST_APPLIED] = last.to_string().into();
+            }
+            live
+        };
         assert_eq!(adopt(&live(&before), manager), live(&after));
     }
 
     #[test]
     fn what_kubectl_applied_by_itself_is_its_own() {
-        let fields = json!({"f:metadata": {"f:annotations": {".": {}, LAST_APPLIED: {}}}, "f:data": {"f:a": {}}});
-        let kept = json!({"f:metadata": {"f:annotations": {".": {}}}, "f:data": {"f:a": {}}});
+        let last = json!({"metadata": {"name": "x"}, "data": {"a": "1"}, "ports": [{"port": 80}], "words": ["w"]});
+        let own = json!({
+            "f:metadata": {"f:labels": {"f:added-by-admission": {}}},
+            "f:data": {".": {}, "f:a": {}, "f:added": {}},
+            "f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {".": {}, "f:port": {}, "f:protocol": {}}, r#"k:{"port":81}"#: {".": {}}},
+            "f:words": {r#"v:"w""#: {}, r#"v:"x""#: {}},
+        });
+        let applied = json!({
+            "f:metadata": {},
+            "f:data": {".": {}, "f:a": {}},
+            "f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {".": {}, "f:port": {}}},
+            "f:words": {r#"v:"w""#: {}},
+        });
+        let rest = json!({
+            "f:metadata": {"f:labels": {"f:added-by-admission": {}}},
+            "f:data": {"f:added": {}},
+            "f:ports": {r#"k:{"port":80,"protocol":"TCP"}"#: {"f:protocol": {}}, r#"k:{"port":81}"#: {".": {}}},
+            "f:words": {r#"v:"x""#: {}},
+        });
         let other = owner("hpa", "Update", json!({"f:data": {"f:b": {}}}));
+        let update = owner(CLIENT_SIDE, "Update", own.clone());
         check(
             "kubectl",
-            json!([owner(CLIENT_SIDE, "Update", fields.clone()), other]),
-            json!([owner("kubectl", "Apply", kept), other]),
+            Some(last.clone()),
+            json!([update, other]),
+            json!([
+                owner("kubectl", "Apply", applied),
+                owner(CLIENT_SIDE, "Update", rest),
+                other
+            ]),
         );
         check(
             "kubectl",
+            Some(json!({"data": {"a": "1"}})),
             json!([
                 owner("kubectl", "Apply", json!({"f:data": {"f:c": {}}})),
                 owner(CLIENT_SIDE, "Update", json!({"f:data": {"f:a": {}}})),
             ]),
             json!([owner("kubectl", "Apply", json!({"f:data": {"f:c": {}, "f:a": {}}}))]),
         );
-        let untouched = json!([owner(CLIENT_SIDE, "Update", fields)]);
-        check("argocd", untouched.clone(), untouched);
-        check("kubectl", json!([other]), json!([other]));
+        for (manager, last) in [("argocd", Some(last.clone())), ("kubectl", None)] {
+            check(manager, last, json!([update, other]), json!([update, other]));
+        }
+        check("kubectl", Some(last), json!([other]), json!([other]));
     }
 }

@@ -100,14 +100,12 @@ async fn report(hub_client: &Client, hub_namespace: &str, workload: &str) -> Res
     let binding = get(hub_client, &bindings, hub_namespace, &binding_name).await?;
     let works = match &binding {
         Some(binding) => works(hub_client, binding, resource.namespaced).await?,
-        None => Vec::new(),
+        None => Some(Vec::new()),
     };
-    let clusters = list(
-        hub_client,
-        &api_resource("cluster.karmada.io", "v1alpha1", "Cluster"),
-        &ListParams::default(),
-    )
-    .await?;
+    let clusters = api_resource("cluster.karmada.io", "v1alpha1", "Cluster");
+    let clusters = known(list(hub_client, "", &clusters, &ListParams::default()).await)?;
+    let policies = self::policies(hub_client, hub_namespace, "PropagationPolicy").await?;
+    let overrides = self::policies(hub_client, hub_namespace, "OverridePolicy").await?;
     let explanation_kind = if resource.namespaced { KIND } else { CLUSTER_KIND };
     let explanations = api_resource(GROUP, VERSION, explanation_kind);
     let explanation = match get(hub_client, &explanations, hub_namespace, &binding_name).await? {
@@ -117,8 +115,10 @@ async fn report(hub_client: &Client, hub_namespace: &str, workload: &str) -> Res
     let progress = progress(&Evidence {
         template: &template,
         binding: binding.as_ref(),
-        works: &works,
-        clusters: &clusters,
+        works: works.as_deref(),
+        clusters: clusters.as_deref().unwrap_or_default(),
+        policies: &policies,
+        overrides: &overrides,
     });
     Ok(Report {
         workload: format!("{}/{name}", resource.singular),
@@ -159,8 +159,43 @@ async fn get(hub_client: &Client, resource: &ApiResource, hub_namespace: &str, n
         .transpose()
 }
 
-async fn list(hub_client: &Client, resource: &ApiResource, params: &ListParams) -> Result<Vec<Value>> {
-    let api: Api<DynamicObject> = Api::all_with(hub_client.clone(), resource);
+/// Policies of a kind in a namespace and of its cluster-wide like, as far as the user may read them.
+async fn policies(hub_client: &Client, hub_namespace: &str, kind: &str) -> Result<Vec<Value>> {
+    let wide = format!("Cluster{kind}");
+    let mut found = Vec::new();
+    for (kind, place) in [(kind, hub_namespace), (&wide, "")] {
+        // What lives in no namespace is taken by cluster-wide policies only.
+        if kind == wide || !hub_namespace.is_empty() {
+            let kind = api_resource("policy.karmada.io", "v1alpha1", kind);
+            let all = list(hub_client, place, &kind, &ListParams::default()).await;
+            found.extend(known(all)?.unwrap_or_default());
+        }
+    }
+    Ok(found)
+}
+
+/// `None` for what the user may not read: the rest is told all the same.
+fn known(found: Result<Vec<Value>>) -> Result<Option<Vec<Value>>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match error.downcast_ref::<kube::Error>() {
+            Some(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+async fn list(
+    hub_client: &Client,
+    hub_namespace: &str,
+    resource: &ApiResource,
+    params: &ListParams,
+) -> Result<Vec<Value>> {
+    let api: Api<DynamicObject> = if hub_namespace.is_empty() {
+        Api::all_with(hub_client.clone(), resource)
+    } else {
+        Api::namespaced_with(hub_client.clone(), hub_namespace, resource)
+    };
     let found = api
         .list(params)
         .await
@@ -169,23 +204,19 @@ async fn list(hub_client: &Client, resource: &ApiResource, params: &ListParams) 
     Ok(values.collect::<Result<_, _>>()?)
 }
 
-/// The Works of a binding, found by the id that both carry.
-async fn works(hub_client: &Client, binding: &Value, namespaced: bool) -> Result<Vec<Value>> {
+/// The Works of a binding, found by the id that both carry; `None` when the user may not read any.
+async fn works(hub_client: &Client, binding: &Value, namespaced: bool) -> Result<Option<Vec<Value>>> {
     let label = if namespaced {
         controllers::names::BINDING_ID
     } else {
         controllers::names::CLUSTER_BINDING_ID
     };
     let Some(id) = binding["metadata"]["labels"][label].as_str() else {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     };
     let params = ListParams::default().labels(&format!("{label}={id}"));
-    list(
-        hub_client,
-        &api_resource("work.karmada.io", "v1alpha1", "Work"),
-        &params,
-    )
-    .await
+    let kind = api_resource("work.karmada.io", "v1alpha1", "Work");
+    known(list(hub_client, "", &kind, &params).await)
 }
 
 fn standings(binding: &Value) -> Vec<Standing> {

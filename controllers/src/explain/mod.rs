@@ -3,6 +3,8 @@
 //! Why it is in one cluster and not in another is the scheduler's to say (`scheduler::explain`). This module only compares what the
 //! steps left behind: template, binding, Works, clusters. It reads nothing and changes nothing. Start with [`progress`].
 
+mod binding;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -53,10 +55,14 @@ pub struct Evidence<'a> {
     pub template: &'a Value,
     /// Its binding.
     pub binding: Option<&'a Value>,
-    /// The Works of the binding.
-    pub works: &'a [Value],
+    /// The Works of the binding; `None` when they may not be read, and then the binding's own summary counts.
+    pub works: Option<&'a [Value]>,
     /// The clusters of the fleet.
     pub clusters: &'a [Value],
+    /// Policies of the template's namespace, and cluster-wide ones, as far as they may be read.
+    pub policies: &'a [Value],
+    /// Override policies, likewise.
+    pub overrides: &'a [Value],
 }
 
 /// One thing that is waited for.
@@ -84,8 +90,12 @@ pub struct Progress {
 pub fn progress(evidence: &Evidence<'_>) -> Progress {
     let mut waits = Vec::new();
     match evidence.binding {
-        None => waits.push(hub(Stage::Bound, unbound(evidence.template))),
+        None => waits.push(hub(Stage::Bound, binding::missing(evidence))),
         Some(binding) => {
+            if let Some(message) = binding::behind(evidence, binding) {
+                waits.push(hub(Stage::Bound, message));
+            }
+            waits.extend(refused(binding));
             if let Some(message) = unplaced(binding) {
                 waits.push(hub(Stage::Placed, message));
             }
@@ -153,14 +163,23 @@ pub fn policy(template: &Value) -> Option<String> {
     })
 }
 
-fn unbound(template: &Value) -> String {
-    if is_deleting(template) {
-        return "the template is being deleted".to_owned();
-    }
-    match policy(template) {
-        Some(policy) => format!("{policy} has claimed the template; its binding is not written yet"),
-        None => "no policy selects the template: apply a PropagationPolicy that does".to_owned(),
-    }
+/// Conditions of a binding that say what keeps it from a stage, beside those that have a place of their own.
+const REFUSALS: [(&str, Stage); 7] = [
+    ("ReplicasInterpreted", Stage::Bound),
+    ("DependenciesInterpreted", Stage::Bound),
+    ("OverridesApplied", Stage::Rendered),
+    ("ReplicasRevised", Stage::Rendered),
+    ("StatusReflected", Stage::Reflected),
+    ("HealthInterpreted", Stage::Reflected),
+    ("StatusAggregated", Stage::Aggregated),
+];
+
+fn refused(binding: &Value) -> impl Iterator<Item = Wait> {
+    REFUSALS.iter().filter_map(|(condition, stage)| {
+        let known = conditions::find(binding, condition)?;
+        let message = text(&known["message"], "no reason is given");
+        (known["status"] == "False").then(|| hub(*stage, format!("{message} (condition {condition})")))
+    })
 }
 
 fn unplaced(binding: &Value) -> Option<String> {
@@ -187,9 +206,11 @@ fn text(value: &Value, otherwise: &str) -> String {
 
 /// The first stage that one cluster has not reached, and why.
 fn behind(evidence: &Evidence<'_>, binding: &Value, cluster: &str) -> Option<(Stage, String)> {
+    let Some(works) = evidence.works else {
+        return summed_up(evidence, binding, cluster);
+    };
     let namespace = names::execution_namespace(cluster);
-    let work = evidence
-        .works
+    let work = works
         .iter()
         .find(|work| work["metadata"]["namespace"] == namespace);
     let Some(work) = work else {
@@ -226,6 +247,18 @@ fn behind(evidence: &Evidence<'_>, binding: &Value, cluster: &str) -> Option<(St
             "the binding does not show its last report yet".to_owned(),
         )
     })
+}
+
+/// The same by the binding's summary alone, for those who may not read Works.
+fn summed_up(evidence: &Evidence<'_>, binding: &Value, cluster: &str) -> Option<(Stage, String)> {
+    let items = binding["status"]["aggregatedStatus"].as_array();
+    let item = items.into_iter().flatten().find(|item| item["clusterName"] == cluster);
+    if item.is_some_and(|item| item["applied"] == true) {
+        return None;
+    }
+    let message = item.map_or(&Value::Null, |item| &item["appliedMessage"]);
+    let message = text(message, "nothing has been reported (its Work may not be read)");
+    Some((Stage::Applied, with_health(evidence.clusters, cluster, message)))
 }
 
 fn unapplied(work: &Value) -> Option<String> {

@@ -40,8 +40,10 @@ fn check(
     let progress = progress(&Evidence {
         template: &template,
         binding: binding.as_ref(),
-        works: &works,
+        works: Some(&works),
         clusters: &clusters,
+        policies: &[],
+        overrides: &[],
     });
     let said: Vec<String> = progress
         .waits
@@ -169,4 +171,116 @@ fn stages_follow_one_another() {
         (stage, count) = (next, count + 1);
     }
     assert_eq!((stage, count), (Stage::Aggregated, 7));
+}
+
+/// What is said of a template that no policy has claimed, or of its binding.
+#[track_caller]
+fn check_bound(claimed: bool, bound: bool, policy: Value, overrides: &[&str], expected: &str) {
+    let mut template =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hello", "namespace": "default"}});
+    if claimed {
+        template["metadata"]["annotations"] = self::template()["metadata"]["annotations"].clone();
+    }
+    let mut policy = json!({"spec": policy, "metadata": {"name": "web", "namespace": "default"}});
+    policy["spec"]["resourceSelectors"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment"}]);
+    let object = |name: &&str| json!({"metadata": {"name": name, "namespace": "default"}});
+    let overrides: Vec<Value> = overrides.iter().map(object).collect();
+    let mut binding = binding();
+    binding["spec"]["placement"] = json!({});
+    binding["spec"]["clusters"] = json!([]);
+    let progress = progress(&Evidence {
+        template: &template,
+        binding: bound.then_some(&binding),
+        works: Some(&[]),
+        clusters: &[],
+        policies: &[policy],
+        overrides: &overrides,
+    });
+    let said: Vec<&str> = progress.waits.iter().map(|wait| wait.message.as_str()).collect();
+    assert_eq!(said.join("; "), expected);
+}
+
+#[test]
+fn a_template_says_what_its_policy_waits_for() {
+    let needs = json!({"dependentOverrides": ["a", "b"]});
+    let waits =
+        "PropagationPolicy default/web waits for override policies that are not there: b (spec.dependentOverrides)";
+    check_bound(
+        false,
+        false,
+        json!({}),
+        &[],
+        "PropagationPolicy default/web selects the template; it is not claimed yet",
+    );
+    check_bound(false, false, needs.clone(), &["a"], waits);
+    check_bound(true, false, needs.clone(), &["a"], waits);
+    check_bound(true, true, needs.clone(), &["a"], waits);
+    check_bound(true, true, needs, &["a", "b"], "");
+    check_bound(
+        true,
+        false,
+        json!({"activationPreference": "Lazy"}),
+        &[],
+        "PropagationPolicy default/web has claimed the template and is lazy: it acts when the template changes next",
+    );
+    check_bound(
+        false,
+        true,
+        json!({}),
+        &[],
+        "no policy has the template any more: it stays where it is, and changes are not followed",
+    );
+}
+
+#[test]
+fn conditions_of_the_binding_say_what_is_in_the_way() {
+    let with = |condition: Value| {
+        move |_: &mut Value, binding: &mut Option<Value>, _: &mut Vec<Value>, _: &mut Vec<Value>| {
+            let conditions = &mut binding.as_mut().unwrap()["status"]["conditions"];
+            conditions.as_array_mut().unwrap().push(condition);
+        }
+    };
+    let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "message": "eu: no such field"});
+    check(with(condition("OverridesApplied", "True")), Stage::Aggregated, &[]);
+    check(
+        with(condition("OverridesApplied", "False")),
+        Stage::Placed,
+        &[": eu: no such field (condition OverridesApplied)"],
+    );
+    check(
+        with(condition("ReplicasInterpreted", "False")),
+        Stage::Accepted,
+        &[": eu: no such field (condition ReplicasInterpreted)"],
+    );
+    check(
+        |_, binding, _, _| {
+            let message = "FederatedResourceQuota(default/q) exceeded for resource cpu: requested sum 4, limit 2.";
+            binding.as_mut().unwrap()["status"]["conditions"][0] =
+                json!({"type": "Scheduled", "status": "False", "reason": "QuotaExceeded", "message": message});
+        },
+        Stage::Bound,
+        &[": FederatedResourceQuota(default/q) exceeded for resource cpu: requested sum 4, limit 2."],
+    );
+}
+
+#[test]
+fn those_who_may_not_read_works_are_told_by_the_binding() {
+    let mut binding = binding();
+    binding["status"]["aggregatedStatus"] = json!([
+        {"clusterName": "eu", "applied": true},
+        {"clusterName": "us", "appliedMessage": "no such kind"},
+    ]);
+    let progress = progress(&Evidence {
+        template: &template(),
+        binding: Some(&binding),
+        works: None,
+        clusters: &[cluster("us", "Unknown")],
+        policies: &[],
+        overrides: &[],
+    });
+    assert_eq!(progress.stage, Stage::Rendered);
+    assert_eq!(
+        progress.waits[0].message,
+        "no such kind; the cluster is unreachable: cluster is gone"
+    );
 }
