@@ -108,6 +108,8 @@ impl<'a> Tiers<'a> {
 pub(crate) struct Weights<'a> {
     /// (cluster name, rule), sorted.
     named: Vec<(&'a str, usize)>,
+    /// Where the cluster that was asked about last stands among them: clusters mostly come in the order of their names.
+    at: usize,
     /// Rules without names.
     general: Vec<usize>,
     rules: &'a [StaticClusterWeight],
@@ -123,13 +125,23 @@ impl<'a> Weights<'a> {
             named.extend(rule.target_cluster.cluster_names.iter().map(|name| (name.as_str(), at)));
         }
         named.sort_unstable();
-        Self { named, general, rules }
+        Self {
+            named,
+            at: 0,
+            general,
+            rules,
+        }
     }
 
     /// The largest weight of the rules that name a cluster; 0 without any.
-    pub(crate) fn of(&self, cluster: &ClusterView) -> i64 {
+    pub(crate) fn of(&mut self, cluster: &ClusterView) -> i64 {
         let name = cluster.name.as_str();
-        let from = self.named.partition_point(|(own, _)| *own < name);
+        if 0 < self.at && name <= self.named[self.at - 1].0 {
+            self.at = self.named.partition_point(|(own, _)| *own < name);
+        }
+        let passed = self.named[self.at..].iter().take_while(|(own, _)| *own < name);
+        self.at += passed.count();
+        let from = self.at;
         let own = self.named[from..].iter().take_while(|(own, _)| *own == name);
         let candidates = own.map(|(_, at)| *at).chain(self.general.iter().copied());
         candidates

@@ -8,7 +8,10 @@ fn shares(seats: i32, weights: &BTreeMap<&'static str, i64>, descend: bool) -> B
         .iter()
         .enumerate()
         .map(|(index, name)| (index, *name, weights[name]));
-    let all = webster(seats, parties, descend);
+    let all = webster(seats, parties.clone(), descend);
+    let mut other = webster(seats, parties.rev(), descend);
+    other.sort_by_key(|party| party.index);
+    assert_eq!(all, other, "the order of the parties decides nothing");
     all.into_iter().map(|party| (names[party.index], party)).collect()
 }
 
