@@ -53,6 +53,8 @@ pub struct Config {
 const WORKERS: usize = 8;
 /// Time between two tries to reach a server.
 const RECONNECT: Duration = Duration::from_secs(1);
+/// How long the first change of a member object waits for those that come on its heels, so that they are reported together.
+const GATHER: Duration = Duration::from_millis(250);
 /// Kinds that a member may be asked to follow at once; more wait for a moment.
 const FOLLOW_BUFFER: usize = 16;
 
@@ -279,7 +281,7 @@ async fn follow_member(
                 match signal {
                     Some(Signal::Change(change)) => {
                         if let Some(work) = source_work(&change.entry.meta().annotations, &namespace) {
-                            queue.add(work.into());
+                            queue.add_after(work.into(), GATHER);
                         }
                     }
                     Some(Signal::Synced) => {}

@@ -118,16 +118,28 @@ impl Hub for LocalHub {
     fn resources(&self) -> Vec<Resource> {
         let registry = self.api.registry.load();
         let mut seen = std::collections::HashSet::new();
-        let listed = |def: &&Arc<ResourceDef>| {
-            ["list", "watch"]
-                .iter()
-                .all(|verb| def.verbs.iter().any(|own| own == verb))
-        };
-        let all = registry.resources.iter().filter(listed);
+        let all = registry.resources.iter().filter(is_followed);
         all.filter(|def| seen.insert(def.storage.clone()))
             .map(|def| resource(def))
             .collect()
     }
+
+    fn resource(&self, stored: &GroupResource) -> Option<Resource> {
+        let registry = self.api.registry.load();
+        let named = |def: &&Arc<ResourceDef>| def.group == *stored.group && def.plural == *stored.resource;
+        registry
+            .resources
+            .iter()
+            .filter(named)
+            .find(is_followed)
+            .map(|def| resource(def))
+    }
+}
+
+/// Whether a resource can be listed and watched.
+fn is_followed(def: &&Arc<ResourceDef>) -> bool {
+    let can = |verb: &str| def.verbs.iter().any(|own| own == verb);
+    can("list") && can("watch")
 }
 
 /// A resource as loops name it.
@@ -150,6 +162,8 @@ impl LocalHub {
         self.count(manager, &request);
         let mut query = Query {
             field_manager: Some(manager.to_owned()),
+            // Nobody reads the warnings.
+            field_validation: Some("Ignore".to_owned()),
             ..Query::default()
         };
         let api_version = api_version(&request.resource.group_resource.group, &request.resource.version);

@@ -93,6 +93,8 @@ pub struct CustomVersion {
     pub terminating: bool,
     /// The revision at which its definition changed last, if the schema has defaults: what was stored before may lack some.
     pub defaults_since: Option<u64>,
+    /// The revision at which its definition changed last: what was stored before may have fields that it no longer knows.
+    pub since: u64,
     /// The rules of the schema, compiled when the first object is written.
     pub rules: OnceLock<Option<Arc<Validator>>>,
 }
@@ -193,6 +195,12 @@ impl ResourceDef {
     pub fn may_lack_defaults(&self, entry: &Entry) -> bool {
         let since = self.custom.as_ref().and_then(|custom| custom.defaults_since);
         since.is_some_and(|since| entry.revision() < since)
+    }
+
+    /// Whether a stored object, at this revision, was brought into form by the schema as it is now.
+    pub(crate) fn is_in_form(&self, revision: &str) -> bool {
+        let since = self.custom.as_ref().map_or(0, |custom| custom.since);
+        since == 0 || revision.parse().is_ok_and(|revision: u64| since <= revision)
     }
 
     /// Whether an object can be sent as it is stored.
@@ -298,7 +306,7 @@ impl Registry {
                     custom::resources(&definition)
                         .unwrap_or_default()
                         .into_iter()
-                        .map(|def| Arc::new(custom::with_defaults_since(def, entry.revision()))),
+                        .map(|def| Arc::new(custom::since(def, entry.revision()))),
                 );
             }
         }

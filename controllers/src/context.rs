@@ -28,6 +28,9 @@ pub(crate) const SCHEDULER: &str = "karmada-scheduler";
 /// How often at most a binding that waits for room is looked at because a cluster has more.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the first answer of a member about a binding waits for those of the others.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// Why a reconcile failed. Every failure is retried with backoff.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -89,6 +92,11 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
+    /// Asks for the status of a binding to be summed, once for all that its members say within a moment.
+    pub(crate) fn aggregate_soon(&self, binding: Key) {
+        self.aggregate.add_after(binding, GATHER);
+    }
+
     /// Asks for a template.
     pub(crate) fn template(&self, key: Key, trigger: Trigger) {
         self.note_trigger(&key, trigger);

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::MANAGER;
 use crate::kinds;
 use crate::metrics::Metrics;
 use budget::{Budget, Verdict};
@@ -32,9 +33,11 @@ const WRITERS: usize = 4;
 /// Notes that may wait for one writer; more are dropped.
 const WAITING: usize = 4096;
 /// Events per second and writer, after a burst.
-const RATE: f64 = 100.0;
+const RATE: f64 = 500.0;
 /// How many Events a writer may write at once after a quiet time.
-const BURST: f64 = 500.0;
+const BURST: f64 = 1000.0;
+/// How many Events are written in one transaction at most.
+const TOGETHER: usize = 32;
 /// A repeated note is counted in memory and written at most this often.
 const REPEAT: Duration = Duration::from_secs(10);
 /// How many Events a writer remembers for counting.
@@ -141,13 +144,16 @@ impl Recorder {
     }
 }
 
+/// Namespace and name of an Event.
+type Id = (String, String);
+
 /// Writes the notes of some of the objects.
 pub struct EventWriter {
     hub: Arc<dyn Hub>,
     /// Notes, and when they were made: they may wait, here and for [`REPEAT`].
     notes: mpsc::Receiver<(Timestamp, Note)>,
     cancel: CancellationToken,
-    seen: HashMap<(String, String), Seen>,
+    seen: HashMap<Id, Seen>,
     budget: Budget,
     metrics: Metrics,
     tokens: f64,
@@ -197,20 +203,23 @@ impl EventWriter {
     pub async fn run(mut self) {
         let mut flush = tokio::time::interval(REPEAT);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut notes = Vec::with_capacity(TOGETHER);
         loop {
-            tokio::select! {
+            let due = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return,
-                note = self.notes.recv() => match note {
-                    Some((at, note)) => self.take(at, note).await,
-                    None => return,
+                taken = self.notes.recv_many(&mut notes, TOGETHER) => match taken {
+                    0 => return,
+                    _ => notes.drain(..).filter_map(|(at, note)| self.take(at, note)).collect(),
                 },
-                _ = flush.tick() => self.flush().await,
-            }
+                _ = flush.tick() => self.flush(),
+            };
+            self.send_all(due).await;
         }
     }
 
-    async fn take(&mut self, at: Timestamp, mut note: Note) {
+    /// What a note asks to be written, if anything; it is remembered as written.
+    fn take(&mut self, at: Timestamp, mut note: Note) -> Option<(Id, Action)> {
         let namespace = if note.involved.namespace.is_empty() {
             "default"
         } else {
@@ -230,21 +239,22 @@ impl EventWriter {
                 }
                 Verdict::Drop => {
                     self.metrics.event_dropped();
-                    return;
+                    return None;
                 }
             }
         }
         if let Some(seen) = self.seen.get_mut(&id) {
-            if !note.once {
-                seen.again(at);
-                if combined {
-                    seen.message = Some(note.message);
-                }
-                if seen.written.elapsed() >= REPEAT {
-                    self.repeat(&id).await;
-                }
+            if note.once {
+                return None;
             }
-            return;
+            seen.again(at);
+            if combined {
+                seen.message = Some(note.message);
+            }
+            return (seen.written.elapsed() >= REPEAT).then(|| {
+                let patch = seen.repeat(Instant::now());
+                (id, Action::Merge(patch))
+            });
         }
         if self.seen.len() >= REMEMBERED {
             self.seen
@@ -254,90 +264,86 @@ impl EventWriter {
         let count = existing
             .and_then(|entry| entry.typed::<Counted>().ok())
             .map(|event| event.count.max(1));
-        let seen = Seen {
-            count: count.unwrap_or(0),
+        let mut seen = Seen {
+            count: count.unwrap_or(1),
             written: Instant::now(),
-            pending: 1,
+            pending: 0,
             last: at,
             message: combined.then(|| note.message.clone()),
         };
-        match count {
-            Some(_) if note.once => {
-                self.seen.insert(id, Seen { pending: 0, ..seen });
-            }
+        let action = match count {
+            Some(_) if note.once => None,
             Some(_) => {
-                self.seen.insert(id.clone(), seen);
-                self.repeat(&id).await;
+                seen.again(at);
+                Some(Action::Merge(seen.repeat(Instant::now())))
             }
-            None => {
-                self.pace().await;
-                let object = event(&note, &id.0, &id.1, at);
-                if self.send(&id, Action::Create(object)).await {
-                    self.seen.insert(
-                        id,
-                        Seen {
-                            count: 1,
-                            pending: 0,
-                            ..seen
-                        },
-                    );
-                }
+            None => Some(Action::Create(event(&note, &id.0, &id.1, at))),
+        };
+        self.seen.insert(id.clone(), seen);
+        action.map(|action| (id, action))
+    }
+
+    /// What has been counted long enough.
+    fn flush(&mut self) -> Vec<(Id, Action)> {
+        let now = Instant::now();
+        let counted = self.seen.iter_mut().filter(|(_, seen)| seen.pending > 0);
+        counted
+            .filter(|(_, seen)| seen.written.elapsed() >= REPEAT)
+            .map(|(id, seen)| (id.clone(), Action::Merge(seen.repeat(now))))
+            .collect()
+    }
+
+    /// Writes what is due, at the pace that is allowed; many at once cost the hub little more than one.
+    async fn send_all(&mut self, due: Vec<(Id, Action)>) {
+        let mut due = due.into_iter().peekable();
+        while due.peek().is_some() {
+            let chunk: Vec<(Id, Action)> = due.by_ref().take(TOGETHER).collect();
+            self.pace(chunk.len()).await;
+            let requests = chunk.iter().map(|(id, action)| request(id, action.clone()));
+            if 1 < chunk.len() && self.hub.write_together(MANAGER, requests.collect()).await.is_ok() {
+                continue;
+            }
+            // One of them cannot be written, which must not keep the others back.
+            for (id, action) in chunk {
+                self.send(id, action).await;
             }
         }
     }
 
-    async fn flush(&mut self) {
-        let due: Vec<_> = self
-            .seen
-            .iter()
-            .filter(|(_, seen)| seen.pending > 0 && seen.written.elapsed() >= REPEAT)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in due {
-            self.repeat(&id).await;
-        }
-    }
-
-    async fn repeat(&mut self, id: &(String, String)) {
-        self.pace().await;
-        let Some(seen) = self.seen.get_mut(id) else { return };
-        let patch = seen.repeat(Instant::now());
-        if !self.send(id, Action::Merge(patch)).await {
-            self.seen.remove(id);
-        }
-    }
-
-    /// Waits for a token of the bucket.
-    async fn pace(&mut self) {
+    /// Waits for so many tokens of the bucket.
+    async fn pace(&mut self, count: usize) {
         let now = Instant::now();
         self.tokens = BURST.min((now - self.filled).as_secs_f64().mul_add(RATE, self.tokens));
         self.filled = now;
-        if self.tokens < 1.0 {
-            let wait = Duration::from_secs_f64((1.0 - self.tokens) / RATE);
+        self.tokens -= f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        if self.tokens < 0.0 {
+            let wait = Duration::from_secs_f64(-self.tokens / RATE);
             tokio::select! {
                 () = self.cancel.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        self.tokens -= 1.0;
     }
 
-    async fn send(&self, id: &(String, String), action: Action) -> bool {
-        let request = Request {
-            resource: kinds::EVENT.clone(),
-            namespace: id.0.as_str().into(),
-            name: id.1.as_str().into(),
-            subresource: None,
-            action,
-        };
-        match self.hub.write("karmada-controller-manager", request).await {
-            Ok(_) => true,
-            Err(status) if status.is(&Reason::AlreadyExists) => true,
+    async fn send(&mut self, id: Id, action: Action) {
+        match self.hub.write(MANAGER, request(&id, action)).await {
+            Ok(_) => {}
+            Err(status) if status.is(&Reason::AlreadyExists) => {}
             Err(status) => {
                 tracing::debug!(namespace = id.0, name = id.1, %status, "event not written");
-                false
+                self.seen.remove(&id);
             }
         }
+    }
+}
+
+fn request(id: &Id, action: Action) -> Request {
+    Request {
+        resource: kinds::EVENT.clone(),
+        namespace: id.0.as_str().into(),
+        name: id.1.as_str().into(),
+        subresource: None,
+        action,
     }
 }
 

@@ -184,6 +184,20 @@ impl Explanation {
                     .map(Verdict::Rejected)
             })
     }
+
+    /// Whether it says what an earlier one said, but for what the placement that came of that one changed by itself: what each
+    /// cluster had before, and the score for having something.
+    pub fn confirms(&self, earlier: &Self) -> bool {
+        let settled = |explanation: &Self| {
+            let mut settled = explanation.clone();
+            for row in &mut settled.chosen {
+                row.previous = 0;
+                row.scores.clear();
+            }
+            settled
+        };
+        settled(self) == settled(earlier)
+    }
 }
 
 /// Gathers what happens while a binding is placed.

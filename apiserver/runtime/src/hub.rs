@@ -158,4 +158,10 @@ pub trait Hub: Send + Sync + 'static {
 
     /// Every resource that can be listed and watched, in its preferred version; follow CRDs by asking again.
     fn resources(&self) -> Vec<Resource>;
+
+    /// How objects that are stored under this name are addressed.
+    fn resource(&self, stored: &GroupResource) -> Option<Resource> {
+        let mut all = self.resources().into_iter();
+        all.find(|resource| resource.group_resource == *stored)
+    }
 }

@@ -64,15 +64,9 @@ fn validate_state(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// Checks a value that replaces another one. Of a custom kind only what changed is held to the schema, which may have
-/// become stricter since: a part that has a predecessor and equals it is let be.
+/// Checks a value that replaces another one. Only what changed is held to the schema, which may have become stricter since: a part
+/// that has a predecessor and equals it is let be.
 pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<FieldError> {
-    let mut errors = validate_state(place, new);
-    if errors.is_empty() || place.as_struct().is_none_or(|def| !def.custom) {
-        return errors;
-    }
-    let is_duplicate = |error: &FieldError| error.kind == FieldErrorKind::Duplicate;
-    let forgiven = errors.iter().any(is_duplicate) && validate_state(place, old).iter().any(is_duplicate);
     let mut walk = Walk {
         errors: Vec::new(),
         path: String::new(),
@@ -80,8 +74,15 @@ pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<Fiel
         old: Some(old),
     };
     walk.value(place, new);
-    errors = walk.errors;
-    errors.retain(|error| !(forgiven && is_duplicate(error)));
+    let mut errors = walk.errors;
+    if let Some(def) = place.as_struct().filter(|def| !def.custom) {
+        errors.extend(semantic::check(&def.name, new));
+        return errors;
+    }
+    let is_duplicate = |error: &FieldError| error.kind == FieldErrorKind::Duplicate;
+    if errors.iter().any(is_duplicate) && validate_state(place, old).iter().any(is_duplicate) {
+        errors.retain(|error| !is_duplicate(error));
+    }
     errors
 }
 

@@ -36,15 +36,17 @@ pub(crate) fn resources(crd: &Value) -> Result<Vec<ResourceDef>, Vec<FieldError>
 }
 
 /// The resource of a definition that changed last at this revision.
-pub(super) fn with_defaults_since(mut def: ResourceDef, revision: u64) -> ResourceDef {
+pub(super) fn since(mut def: ResourceDef, revision: u64) -> ResourceDef {
     let has_defaults = def
         .types
         .types
         .get()
         .iter()
         .any(|(_, own)| own.custom && own.fields.iter().any(|field| field.default.is_some()));
-    if let Some(custom) = def.custom.as_mut().filter(|_| has_defaults) {
-        Arc::make_mut(custom).defaults_since = Some(revision);
+    if let Some(custom) = &mut def.custom {
+        let custom = Arc::make_mut(custom);
+        custom.since = revision;
+        custom.defaults_since = has_defaults.then_some(revision);
     }
     def
 }
@@ -142,6 +144,7 @@ fn definition(
             deprecation: deprecation(version, &api_version(group, version_name), text(&names["kind"])),
             terminating,
             defaults_since: None,
+            since: 0,
             rules: OnceLock::new(),
         })),
     })

@@ -18,7 +18,7 @@ pub use addresses::Addresses;
 
 use schema::entry::Entry;
 use schema::status::{FieldError, Status};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::Api;
 use crate::registry::ResourceDef;
@@ -206,7 +206,9 @@ fn update_kind(call: &Call<'_>, old: &Value, object: &mut Value) {
 
 /// Takes a top-level field from the stored object.
 fn keep(old: &Value, object: &mut Value, field: &str) {
-    set(map(object), field, old.get(field).cloned());
+    if object.get(field) != old.get(field) {
+        set(map(object), field, old.get(field).cloned());
+    }
 }
 
 /// Whether a status write cannot change labels, unlike that of other built-in kinds.
@@ -221,20 +223,26 @@ fn clear_status(def: &ResourceDef, object: &mut Value) {
 
 /// Everything but the status comes from the stored object. Of built-in kinds a status update may also change metadata.
 fn only_status(def: &ResourceDef, old: &Value, object: &mut Value) {
-    let status = object.get("status").cloned();
-    let metadata = object.get("metadata").cloned();
-    let mut result = old.clone();
-    set(map(&mut result), "status", status);
+    restore(old, object, &["status", "metadata"]);
     if def.custom.is_some() {
-        let managed = metadata
-            .as_ref()
-            .and_then(|metadata| metadata.get("managedFields"))
-            .cloned();
-        crate::verbs::object::set_meta(&mut result, "managedFields", managed);
-    } else {
-        set(map(&mut result), "metadata", metadata);
+        let metadata = crate::verbs::object::member(object, "metadata");
+        restore_fields(old.get("metadata").and_then(Value::as_object), metadata, &["managedFields"]);
     }
-    *object = result;
+}
+
+/// Makes an object what the stored one is but for some fields; copies only what differs.
+fn restore(old: &Value, object: &mut Value, but: &[&str]) {
+    restore_fields(old.as_object(), map(object), but);
+}
+
+fn restore_fields(old: Option<&Map<String, Value>>, fields: &mut Map<String, Value>, but: &[&str]) {
+    let Some(old) = old else { return };
+    fields.retain(|key, _| but.contains(&key.as_str()) || old.contains_key(key));
+    for (key, value) in old.iter().filter(|(key, _)| !but.contains(&key.as_str())) {
+        if fields.get(key) != Some(value) {
+            fields.insert(key.clone(), value.clone());
+        }
+    }
 }
 
 /// Whether an object that was just changed is to go: it is being deleted and nobody holds it any more.

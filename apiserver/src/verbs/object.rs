@@ -27,6 +27,48 @@ pub(crate) fn map(value: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
+/// Parts of an object that need not be looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    fields: Map<String, Value>,
+    owners: Option<Value>,
+}
+
+impl Aside {
+    /// Puts them back where they were.
+    pub(crate) fn restore(self, object: &mut Value) {
+        map(object).extend(self.fields);
+        if let Some(owners) = self.owners {
+            metadata(object).insert("managedFields".to_owned(), owners);
+        }
+    }
+}
+
+/// Takes the top-level fields and the `managedFields` out of an object that equal those of the stored one; the rest of `metadata` and
+/// what names the type stay.
+pub(crate) fn set_aside(old: &Value, object: &mut Value) -> Aside {
+    let owners = meta(old, "managedFields");
+    let owners = if owners.is_some() && meta(object, "managedFields") == owners {
+        metadata(object).remove("managedFields")
+    } else {
+        None
+    };
+    let Some(old) = old.as_object() else {
+        return Aside { fields: Map::new(), owners };
+    };
+    let is_same = |(key, value): (&String, &Value)| {
+        !matches!(key.as_str(), "apiVersion" | "kind" | "metadata") && old.get(key) == Some(value)
+    };
+    let fields = map(object);
+    let same: Vec<String> = fields
+        .iter()
+        .filter(|field| is_same(*field))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let fields = same.iter().filter_map(|key| fields.remove_entry(key)).collect();
+    Aside { fields, owners }
+}
+
 /// A text field of `metadata`, or nothing.
 pub(crate) fn meta_text<'a>(object: &'a Value, name: &str) -> &'a str {
     object["metadata"][name].as_str().unwrap_or_default()

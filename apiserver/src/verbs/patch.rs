@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::body::{self, Raw};
 use super::call::{Call, Payload};
 use super::managed;
-use super::object::meta_text;
+use super::object::{Aside, meta_text, set_aside};
 use super::options::{OptionsKind, Validation, WriteOptions};
 use super::write::{Step, Write};
 use crate::request::Answer;
@@ -35,8 +35,15 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
     write
         .modify(|current| {
             let current = current.ok_or_else(|| call.not_found())?;
-            let value = patch.apply(call.def.types.root(), current.clone())?;
+            let mut value = patch.apply(call.def.types.root(), current.clone())?;
             check_type(current, &value).map_err(|refused| unusable(call, &refused))?;
+            // What is stored is in form already, and most of it stays as it is.
+            let in_form = call.def.is_in_form(meta_text(current, "resourceVersion"));
+            let same = if in_form {
+                set_aside(current, &mut value)
+            } else {
+                Aside::default()
+            };
             let raw = Raw {
                 value,
                 duplicates: duplicates.clone(),
@@ -44,6 +51,7 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
             };
             let mut object =
                 body::settle(call, raw, write.options.validation).map_err(|refused| unusable(call, &refused))?;
+            same.restore(&mut object);
             check_name(current, &mut object)?;
             Ok(Step::Store(object))
         })

@@ -13,7 +13,7 @@ use storage::{CommitError, Op, Outcome, Precondition};
 
 use super::call::Call;
 use super::object::{
-    finalizers, generation, is_terminating, meta, meta_text, metadata, set_finalizers, set_meta, set_type, time,
+    finalizers, generation, is_terminating, meta, meta_text, metadata, set_aside, set_finalizers, set_meta, set_type, time,
 };
 use super::options::WriteOptions;
 use super::{managed, scale, typed};
@@ -319,7 +319,10 @@ impl Write<'_, '_> {
         fields.remove("selfLink");
         // The writer leaves the revision out; until then the object compares equal to the old one when nothing changes.
         super::object::set(fields, "resourceVersion", meta(old, "resourceVersion").cloned());
+        // What did not change has its defaults.
+        let same = set_aside(old, &mut object);
         typed::default(call, &mut object, false);
+        same.restore(&mut object);
         strategy::prepare_update(call, self.subresource, old, &mut object);
         admission::update(call, self.subresource, old, &mut object)?;
         if strategy::is_new_generation(&call.def, old, &object) {

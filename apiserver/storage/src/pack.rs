@@ -14,7 +14,7 @@ use flate2::read::ZlibDecoder;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// Half a page of the database: what is smaller fits beside another row.
-const LARGE: usize = 4 << 10;
+const LARGE: usize = 8 << 10;
 /// No value is larger than this when it is unpacked: requests are bounded far below.
 const MAX: u64 = 64 << 20;
 

@@ -46,7 +46,7 @@ const SLICE_BYTES: i64 = 8 << 20;
 /// takes for a write that failed (`SQLITE_IOERR_WRITE`).
 const FULL: [&str; 2] = ["13", "778"];
 /// Sizes of multi-row statements. Few, so that prepared ones are found again.
-const CHUNKS: [usize; 3] = [64, 8, 1];
+const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// The writer's connection.
 #[derive(Debug)]

@@ -26,6 +26,9 @@ const MAX_OPS: usize = 256;
 const MAX_BYTES: usize = 2 << 20;
 /// How many revisions are reserved at a time for heartbeats.
 const RESERVE: u64 = 4096;
+/// While several write at once, no transaction begins sooner than this after the one before: what comes in between shares
+/// its end with others. Who writes alone is not held up.
+const PACE: Duration = Duration::from_millis(4);
 const FLUSH: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -106,6 +109,10 @@ pub(crate) struct Writer {
     maintained: Vec<oneshot::Sender<()>>,
     /// The last transaction could not be written.
     failing: bool,
+    /// The last transaction served more than one request.
+    crowded: bool,
+    /// When it began.
+    begun: Instant,
 }
 
 impl Writer {
@@ -138,6 +145,8 @@ impl Writer {
             pruned: 0,
             maintained: Vec::new(),
             failing: false,
+            crowded: false,
+            begun: Instant::now(),
         }
     }
 
@@ -182,6 +191,7 @@ impl Writer {
     async fn serve(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
         let (mut commits, mut replies) = (Vec::new(), Vec::new());
         let (mut count, mut bytes) = (0, 0);
+        let begin = self.crowded.then(|| self.begun + PACE);
         let mut next = Some(request);
         let other = loop {
             match next {
@@ -196,8 +206,10 @@ impl Writer {
             if count >= MAX_OPS || bytes >= MAX_BYTES {
                 break None;
             }
-            next = self.requests.try_recv().ok();
+            next = self.next(begin).await;
         };
+        self.crowded = 1 < commits.len();
+        self.begun = Instant::now();
         for (answer, reply) in self.commit(commits).await.into_iter().zip(replies) {
             // A caller that went away does not undo its write.
             let _ = reply.send(answer);
@@ -212,6 +224,15 @@ impl Writer {
                 None
             }
             Request::Commit { .. } => None,
+        }
+    }
+
+    /// What is queued, or will be before the next transaction may begin.
+    async fn next(&mut self, begin: Option<Instant>) -> Option<Request> {
+        match (self.requests.try_recv(), begin) {
+            (Ok(request), _) => Some(request),
+            (Err(_), Some(begin)) => tokio::time::timeout_at(begin, self.requests.recv()).await.ok()?,
+            (Err(_), None) => None,
         }
     }
 

@@ -55,7 +55,7 @@ impl Dispatcher {
             queues.render.add(key.clone());
         }
         if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {
-            queues.aggregate.add(key);
+            queues.aggregate_soon(key);
         }
     }
 
@@ -138,7 +138,7 @@ impl Dispatcher {
                 queues.render.add(binding.clone());
             }
             if change.deleted || status_only {
-                queues.aggregate.add(binding);
+                queues.aggregate_soon(binding);
             }
         } else if let Some(quota) = quota_of(entry) {
             if change.deleted || status_only || change.previous.is_none() {

@@ -92,7 +92,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     };
     context.queues.set_over_quota(&key, false);
     let change = placed.and_then(|want| merge::difference(&have, &want));
-    let explanation = explanation(&context, &current, &decision);
+    let explanation = explanation(&context, &current, &decision, change.is_some());
     if change.is_some() || explanation.is_some() {
         let change = change.map(|patch| patching(resource, &current, None, patch, true));
         moved = change.is_some();
@@ -157,8 +157,9 @@ async fn over_quota(
     Ok(Action::Done)
 }
 
-/// The request that stores why, beside the binding and gone with it; `None` when that is stored already.
-fn explanation(context: &Context, binding: &Entry, decision: &Decision) -> Option<Request> {
+/// The request that stores why, beside the binding and gone with it; `None` when that is stored already. A look that moves nothing
+/// leaves the explanation of the one that did, as long as it says the same of the clusters.
+fn explanation(context: &Context, binding: &Entry, decision: &Decision, moves: bool) -> Option<Request> {
     let resource = if binding.namespace().is_empty() {
         &kinds::CLUSTER_EXPLANATION
     } else {
@@ -169,9 +170,16 @@ fn explanation(context: &Context, binding: &Entry, decision: &Decision) -> Optio
         let owners = &entry.meta().owner_references;
         owners.iter().any(|owner| owner.uid == binding.meta().uid)
     };
+    let stands = |stored: Explanation| {
+        if moves {
+            stored == decision.explanation
+        } else {
+            decision.explanation.confirms(&stored)
+        }
+    };
     if let Some(present) = &present
         && owned(present)
-        && present.typed::<Explanation>().ok().as_ref() == Some(&decision.explanation)
+        && present.typed::<Explanation>().is_ok_and(stands)
     {
         return None;
     }

@@ -224,3 +224,17 @@ fn every_cluster_has_an_answer_and_thousands_stay_small() {
     let bytes = serde_json::to_vec(explanation).unwrap().len();
     assert!(bytes < 100_000, "{bytes}");
 }
+
+#[test]
+fn a_second_look_confirms_the_first_until_a_cluster_changes() {
+    let all = || clusters("ap eu us");
+    let duplicated = || json!({"replicaScheduling": {"replicaSchedulingType": "Duplicated"}});
+    let first = place(&snapshot(all()), &binding(3, duplicated(), ""));
+    let again = place(&snapshot(all()), &binding(3, duplicated(), "ap=3 eu=3 us=3"));
+    assert_ne!(again.explanation, first.explanation, "what each cluster had before is new");
+    assert!(again.explanation.confirms(&first.explanation));
+    let mut fewer = all();
+    fewer[2].enablements = Arc::default();
+    let other = place(&snapshot(fewer), &binding(3, duplicated(), "ap=3 eu=3 us=3"));
+    assert!(!other.explanation.confirms(&first.explanation));
+}

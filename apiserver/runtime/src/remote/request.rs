@@ -94,11 +94,13 @@ pub(super) fn write(manager: &str, request: &Request) -> Result<Plain, Status> {
         *subresource,
     );
     let manager = format!("?fieldManager={}", utf8_percent_encode(manager, UNSAFE));
+    // Nobody reads warnings about fields, so the server need not look for them.
+    let unread = format!("{manager}&fieldValidation=Ignore");
     let (method, query, content_type, body) = match action {
-        Action::Create(body) => (Method::POST, manager, "application/json", body.clone()),
-        Action::Update(body) => (Method::PUT, manager, "application/json", body.clone()),
-        Action::Merge(body) => (Method::PATCH, manager, "application/merge-patch+json", body.clone()),
-        Action::Json(body) => (Method::PATCH, manager, "application/json-patch+json", body.clone()),
+        Action::Create(body) => (Method::POST, unread, "application/json", body.clone()),
+        Action::Update(body) => (Method::PUT, unread, "application/json", body.clone()),
+        Action::Merge(body) => (Method::PATCH, unread, "application/merge-patch+json", body.clone()),
+        Action::Json(body) => (Method::PATCH, unread, "application/json-patch+json", body.clone()),
         // JSON is YAML; older servers know only this name.
         Action::Apply { object, force } => (
             Method::PATCH,
@@ -227,17 +229,17 @@ mod tests {
         check(
             Action::Create(body.clone()),
             None,
-            &format!(r#"POST {base}?fieldManager=agent%20x application/json {{"a":1}}"#),
+            &format!(r#"POST {base}?fieldManager=agent%20x&fieldValidation=Ignore application/json {{"a":1}}"#),
         );
         check(
             Action::Update(body.clone()),
             Some("status"),
-            &format!(r#"PUT {base}/web/status?fieldManager=agent%20x application/json {{"a":1}}"#),
+            &format!(r#"PUT {base}/web/status?fieldManager=agent%20x&fieldValidation=Ignore application/json {{"a":1}}"#),
         );
         check(
             Action::Merge(body.clone()),
             None,
-            &format!(r#"PATCH {base}/web?fieldManager=agent%20x application/merge-patch+json {{"a":1}}"#),
+            &format!(r#"PATCH {base}/web?fieldManager=agent%20x&fieldValidation=Ignore application/merge-patch+json {{"a":1}}"#),
         );
         check(
             Action::Apply {

@@ -63,6 +63,9 @@ struct Pair<'v> {
 impl<'v> Pair<'v> {
     /// The nodes of what changed and of what was removed.
     fn compare(self, place: Option<TypeRef<'_>>) -> (Node, Node) {
+        if self.old.is_some() && self.old == self.new {
+            return (Node::default(), Node::default());
+        }
         let shape = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(|value| parts(place, value));
         let (before, after) = (shape(self.old), shape(self.new));
         if is_blank(self.old) && is_blank(self.new) {

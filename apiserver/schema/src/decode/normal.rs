@@ -219,7 +219,9 @@ impl<'a> Walk<'a> {
                         "parsing time {value} as \"2006-01-02T15:04:05Z07:00\": cannot parse {value} as RFC 3339"
                     ))
                 })?;
-                let text = if scalar == Scalar::Time {
+                let text = if scalar == Scalar::Time && is_canonical(text) {
+                    return Ok(value);
+                } else if scalar == Scalar::Time {
                     leaves::format_time(time)
                 } else {
                     leaves::format_micro_time(time)
@@ -419,3 +421,8 @@ pub(crate) fn empty_value(types: &Types, field: &Field) -> Option<Value> {
         _ => field.emit.then_some(Value::Null),
     }
 }
+/// Whether a time that could be read is written as Kubernetes writes it. A leap second is written as the second before.
+fn is_canonical(time: &str) -> bool {
+    time.len() == "2006-01-02T15:04:05Z".len() && time.ends_with('Z') && !time.ends_with("60Z")
+}
+

@@ -254,10 +254,7 @@ impl Collector {
 
     /// How to address objects of a stored resource.
     fn resource(&self, name: &GroupResource) -> Option<Resource> {
-        self.hub
-            .resources()
-            .into_iter()
-            .find(|resource| resource.group_resource == *name)
+        self.hub.resource(name)
     }
 }
 
