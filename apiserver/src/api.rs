@@ -7,11 +7,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use regex::Regex;
 use runtime::preview::Previewer;
 use schema::clock::{Clock, Random};
 use schema::entry::{Entry, GroupResource};
 use schema::status::Status;
+use serde_json::Value;
 
+use crate::admission::Identities;
 use crate::admission::webhook::Webhooks;
 use crate::auth::authorize::Chain;
 use crate::auth::rbac::Rbac;
@@ -56,6 +59,10 @@ pub struct Config {
     pub evicting_taint_policies: bool,
     /// Reads the script of a customization of the interpreter, and says what is wrong with it.
     pub check_script: Option<CheckScript>,
+    /// Takes out of a manifest what must not travel into a member.
+    pub prune: Option<fn(&mut Value)>,
+    /// Namespaces from which nothing is propagated, besides those that the federation keeps.
+    pub skipped_namespaces: Vec<Regex>,
     /// Says what changes would do to placements.
     pub previewer: Option<Arc<dyn Previewer>>,
 }
@@ -76,6 +83,8 @@ impl Default for Config {
             features: crds::features::Features::default(),
             evicting_taint_policies: false,
             check_script: None,
+            prune: None,
+            skipped_namespaces: Vec::new(),
             previewer: None,
         }
     }
@@ -109,6 +118,8 @@ pub struct Api {
     pub tokens: Tokens,
     /// Which admission webhooks there are.
     pub(crate) webhooks: Webhooks,
+    /// Under which names clusters are registered.
+    pub(crate) identities: Identities,
     /// Resources that no stored CRD stands for.
     fixed: Vec<Arc<ResourceDef>>,
     /// The revisions of the CRDs that `registry` was built from, held while it is built anew.
@@ -174,6 +185,7 @@ impl Api {
             authorizers,
             rbac,
             webhooks: Webhooks::default(),
+            identities: Identities::default(),
             fixed,
             built_from: Mutex::default(),
         });

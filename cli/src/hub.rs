@@ -56,6 +56,8 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             evicting_taint_policies: args.allow_no_execute_taint_policy,
             check_script: Some(interpreter::check_script),
             previewer: Some(Arc::new(previews.clone())),
+            prune: Some(interpreter::prune::prune),
+            skipped_namespaces: args.skipped_propagating_namespaces.clone(),
             url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
             ..Config::default()
         },

@@ -256,6 +256,103 @@ mod tests {
         assert!(!convert("ResourceBinding", OLD, NEW, &mut json!([])));
     }
 
+    /// A map with some of these fields.
+    fn some_of(fields: Value) -> impl Strategy<Value = Value> {
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        prop::collection::vec(any::<bool>(), fields.len()).prop_map(move |chosen| {
+            let kept = fields.clone().into_iter().zip(chosen).filter(|(_, kept)| *kept);
+            kept.map(|(field, _)| field).collect()
+        })
+    }
+
+    /// Up to three items of these fields, each with a name of its own.
+    fn items(key: &'static str, fields: &Value) -> impl Strategy<Value = Value> + use<> {
+        let named = prop::collection::vec(some_of(fields.clone()), 0..4);
+        named.prop_map(move |mut items| {
+            for (index, item) in items.iter_mut().enumerate() {
+                item[key] = json!(format!("m{index}"));
+            }
+            items.into()
+        })
+    }
+
+    fn metadata() -> impl Strategy<Value = Value> {
+        let annotated = json!({"annotations": {"a": "b"}, "labels": {"c": "d"}, "namespace": "default"});
+        some_of(annotated).prop_map(|mut metadata| {
+            metadata["name"] = json!("b");
+            metadata
+        })
+    }
+
+    /// A binding in the new version, with any of its fields.
+    fn new_binding() -> impl Strategy<Value = Value> {
+        let spec = some_of(
+            json!({"replicas": 3, "propagateDeps": true, "placement": {"clusterAffinity": {}}, "schedulerName": "s",
+            "requiredBy": [{"name": "x", "clusters": [{"name": "m1"}]}], "components": [{"name": "c", "replicas": 1}]}),
+        );
+        let needs = prop::option::of(some_of(
+            json!({"resourceRequest": {"cpu": "1"}, "namespace": "default", "nodeClaim": {"nodeSelector": {"a": "b"}}}),
+        ));
+        let resource = some_of(json!({"uid": "u", "namespace": "default", "resourceVersion": "7"}));
+        let clusters = prop::option::of(items(
+            "name",
+            &json!({"replicas": 2, "components": [{"name": "c", "replicas": 1}]}),
+        ));
+        let shown = items(
+            "clusterName",
+            &json!({"applied": true, "health": "Healthy", "status": {"x": 1}, "appliedMessage": "m"}),
+        );
+        let status = prop::option::of((
+            some_of(json!({"lastScheduledTime": "t", "conditions": [{"type": "Scheduled"}],
+            "schedulerObservedGeneration": 2})),
+            shown,
+        ));
+        (metadata(), spec, needs, resource, clusters, status).prop_map(
+            |(metadata, mut spec, needs, mut resource, clusters, status)| {
+                resource["apiVersion"] = json!("apps/v1");
+                resource["kind"] = json!("Deployment");
+                resource["name"] = json!("b");
+                spec["resource"] = resource;
+                if let Some(needs) = needs {
+                    spec["replicaRequirements"] = needs;
+                }
+                if let Some(clusters) = clusters {
+                    spec["clusters"] = clusters;
+                }
+                let mut object =
+                    json!({"apiVersion": NEW, "kind": "ResourceBinding", "metadata": metadata, "spec": spec});
+                if let Some((mut status, shown)) = status {
+                    status["aggregatedStatus"] = shown;
+                    object["status"] = status;
+                }
+                object
+            },
+        )
+    }
+
+    /// A binding in the old version, as old clients write it.
+    fn old_binding() -> impl Strategy<Value = Value> {
+        let resource = some_of(
+            json!({"replicas": 2, "resourcePerReplicas": {"cpu": "1"}, "namespace": "default", "resourceVersion": "7"}),
+        );
+        let clusters = prop::option::of(items("name", &json!({"replicas": 2})));
+        let shown = prop::option::of(items(
+            "clusterName",
+            &json!({"applied": true, "status": {"x": 1}, "appliedMessage": "m"}),
+        ));
+        (metadata(), resource, clusters, shown).prop_map(|(metadata, mut resource, clusters, shown)| {
+            resource["kind"] = json!("Deployment");
+            let mut object = json!({"apiVersion": OLD, "kind": "ResourceBinding", "metadata": metadata, "spec": {"resource": resource}});
+            if let Some(clusters) = clusters {
+                object["spec"]["clusters"] = clusters;
+            }
+            if let Some(shown) = shown {
+                object["status"] = json!({"aggregatedStatus": shown});
+            }
+            object
+        })
+    }
+
     fn odd() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -290,6 +387,31 @@ mod tests {
     }
 
     proptest! {
+        /// There and back again changes nothing, from either side; the way through the old version needs no more than its annotation.
+        #[test]
+        fn section_1_4_a_round_trip_changes_nothing(new in new_binding(), old in old_binding()) {
+            prop_assert_eq!(converted(NEW, &converted(OLD, &new)), new);
+            let mut back = converted(OLD, &converted(NEW, &old));
+            // What an object has only because of its way is allowed to ride along.
+            if let Some(annotations) = back["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove(REST);
+                if annotations.is_empty() {
+                    back["metadata"].as_object_mut().map(|metadata| metadata.remove("annotations"));
+                }
+            }
+            prop_assert_eq!(back, old);
+        }
+
+        /// What the old version has is what the new one says, whatever an old client makes of it.
+        #[test]
+        fn section_1_4_an_old_client_decides_what_it_sees(new in new_binding(), replicas in 0..9) {
+            let mut old = converted(OLD, &new);
+            old["spec"]["resource"]["replicas"] = json!(replicas);
+            let mut expected = new;
+            expected["spec"]["replicas"] = json!(replicas);
+            prop_assert_eq!(converted(NEW, &old), expected);
+        }
+
         #[test]
         fn no_shape_stops_it(object in odd()) {
             for to in [OLD, NEW] {

@@ -9,12 +9,15 @@ pub mod features;
 mod fields;
 pub mod finalizers;
 pub mod labels;
+pub mod manifest;
 pub mod names;
 pub mod namespaces;
 pub mod placement;
 pub mod quantity;
 pub mod reasons;
 pub mod taints;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 
 pub use definitions::definitions;

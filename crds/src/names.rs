@@ -41,15 +41,3 @@ pub fn agent_user(cluster: &str) -> String {
 pub const AGENT_USER_PREFIX: &str = "system:karmada:agent:";
 /// Group of all agents.
 pub const AGENT_GROUP: &str = "system:karmada:agents";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_karmadas() {
-        assert_eq!(work("Deployment", "nginx", "default"), "nginx-687f7fb96f");
-        assert_eq!(binding("Deployment", "nginx"), "nginx-deployment");
-        assert_eq!(binding("ClusterRole", "system:Node"), "system.node-clusterrole");
-    }
-}

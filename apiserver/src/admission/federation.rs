@@ -4,8 +4,10 @@
 //! What is special about a kind is its row in [`KINDS`]. Rules that need nothing but the object are in `crds::validate`.
 
 mod borrowed;
+pub(crate) mod clusters;
 mod customizations;
 
+use crds::features::Gate;
 use crds::validate::{self, Problem, ProblemKind};
 use schema::status::{FieldError, FieldErrorKind, Status};
 use serde_json::Value;
@@ -32,8 +34,8 @@ struct Kind {
     fresh_id: bool,
     /// The finalizer that new objects get.
     finalizer: Option<&'static str>,
-    /// Fills in what is left open; twice changes nothing more.
-    mutate: fn(&Call<'_>, &mut Value),
+    /// Fills in what is left open, of a new object (`true`) or of one that changes; twice changes nothing more.
+    mutate: fn(&Call<'_>, &mut Value, bool),
     /// What is wrong, with the stored object on an update.
     check: fn(&Call<'_>, &Value, Option<&Value>) -> Vec<Problem>,
     /// Its status is checked, too.
@@ -42,6 +44,8 @@ struct Kind {
     idle: bool,
     /// Clients are told which fields do nothing yet.
     tells_effect: bool,
+    /// Clients are told which of its selectors lead nowhere.
+    selects: bool,
 }
 
 const PLAIN: Kind = Kind {
@@ -50,11 +54,12 @@ const PLAIN: Kind = Kind {
     id: None,
     fresh_id: false,
     finalizer: None,
-    mutate: |_, _| {},
+    mutate: |_, _, _| {},
     check: |_, _, _| Vec::new(),
     checks_status: false,
     idle: false,
     tells_effect: false,
+    selects: false,
 };
 
 static KINDS: [Kind; 18] = [
@@ -63,9 +68,10 @@ static KINDS: [Kind; 18] = [
         id: Some(crds::labels::POLICY_ID),
         fresh_id: true,
         finalizer: Some(crds::finalizers::POLICY_CONTROLLER),
-        mutate: |_, object| validate::default_policy(object, false),
+        mutate: |_, object, _| validate::default_policy(object, false),
         check: |_, object, old| validate::policy(object, old, false),
         tells_effect: true,
+        selects: true,
         ..PLAIN
     },
     Kind {
@@ -73,14 +79,15 @@ static KINDS: [Kind; 18] = [
         id: Some(crds::labels::CLUSTER_POLICY_ID),
         fresh_id: true,
         finalizer: Some(crds::finalizers::CLUSTER_POLICY_CONTROLLER),
-        mutate: |_, object| validate::default_policy(object, true),
+        mutate: |_, object, _| validate::default_policy(object, true),
         check: |_, object, old| validate::policy(object, old, true),
         tells_effect: true,
+        selects: true,
         ..PLAIN
     },
     Kind {
         plural: "overridepolicies",
-        mutate: |_, object| validate::default_override_policy(object),
+        mutate: |_, object, _| validate::default_override_policy(object),
         check: |_, object, _| validate::override_policy(object, false),
         ..PLAIN
     },
@@ -118,14 +125,20 @@ static KINDS: [Kind; 18] = [
         group: "work.karmada.io",
         plural: "works",
         id: Some(crds::labels::WORK_ID),
+        mutate: |call, object, _| {
+            if let Some(prune) = call.api.config.prune {
+                validate::default_work(object, prune);
+            }
+        },
         ..PLAIN
     },
     Kind {
         group: "cluster.karmada.io",
         plural: "clusters",
-        mutate: |call, object| {
+        mutate: |call, object, creating| {
             let now = crate::verbs::object::time(call.api.clock.now());
-            validate::default_cluster(object, now.as_str().unwrap_or_default());
+            let graded = creating && call.api.config.features.on(Gate::CustomizedClusterResourceModeling);
+            validate::default_cluster(object, now.as_str().unwrap_or_default(), graded);
         },
         check: |_, object, _| validate::cluster(object),
         tells_effect: true,
@@ -134,7 +147,7 @@ static KINDS: [Kind; 18] = [
     Kind {
         group: "autoscaling.karmada.io",
         plural: "federatedhpas",
-        mutate: |call, object| borrowed::AUTOSCALER.default(object, call.api.clock.now()),
+        mutate: |call, object, _| borrowed::AUTOSCALER.default(object, call.api.clock.now()),
         check: |_, object, _| borrowed::AUTOSCALER.check(object),
         idle: true,
         ..PLAIN
@@ -172,7 +185,6 @@ static KINDS: [Kind; 18] = [
         group: "config.karmada.io",
         plural: "resourceinterpreterwebhookconfigurations",
         check: |_, object, _| validate::interpreter_webhooks(object),
-        idle: true,
         ..PLAIN
     },
     Kind {
@@ -184,6 +196,7 @@ static KINDS: [Kind; 18] = [
     Kind {
         group: "multicluster.x-k8s.io",
         plural: "serviceimports",
+        idle: true,
         ..PLAIN
     },
 ];
@@ -240,7 +253,7 @@ pub(super) fn mutate(call: &Call<'_>, object: &mut Value, creating: bool) {
     if let (true, Some(finalizer)) = (creating, kind.finalizer) {
         change_finalizer(object, finalizer, true);
     }
-    (kind.mutate)(call, object);
+    (kind.mutate)(call, object, creating);
 }
 
 /// 422 when an object breaks a rule that its schema cannot say.
@@ -250,6 +263,16 @@ fn check(call: &Call<'_>, subresource: &str, object: &Value, old: Option<&Value>
     let problems = (kind.check)(call, object, old);
     let errors: Vec<FieldError> = problems.into_iter().map(field_error).collect();
     report(&call.def, object, &errors)?;
+    if kind.plural == "clusters" {
+        clusters::check(call, object, old)?;
+    }
+    if kind.selects {
+        let skipped = &call.api.config.skipped_namespaces;
+        let skips = |namespace: &str| skipped.iter().any(|pattern| pattern.is_match(namespace));
+        for told in validate::unreachable_selectors(object, skips) {
+            call.warn(told);
+        }
+    }
     if kind.idle && old.is_none() {
         call.warn(format!("nothing acts on a {} in this release", call.def.kind));
     }

@@ -14,6 +14,7 @@ mod limits;
 mod tests;
 pub(crate) mod webhook;
 
+pub(crate) use federation::clusters::Identities;
 use schema::status::Status;
 use serde_json::Value;
 

@@ -4,6 +4,7 @@ use crds::features::Gate;
 use runtime::hub::Resource;
 use schema::entry::{Entry, GroupResource, Key};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::plan::{self, Source};
 use crate::context::{Context, Error, MANAGER};
@@ -57,13 +58,31 @@ pub(crate) async fn ensure(
         priority: priority(context, policy)?,
         affinity_groups: context.config.features.on(Gate::WorkloadAffinity),
     };
-    let want = plan::binding(have.as_ref(), &source, follow_revision, || context.random.uuid())
-        .map_err(|error| Error::Waiting(error.to_string()))?;
+    let want = plan::binding(have.as_ref(), &source, follow_revision, || context.random.uuid()).map_err(|error| {
+        let other = have.as_ref().and_then(|have| taken(have, template, resource));
+        other.unwrap_or_else(|| Error::Waiting(error.to_string()))
+    })?;
     if let (Some(entry), Some(have)) = (existing, have) {
         return Ok(context.write(MANAGER, binding, &entry, &have, &want).await?.is_some());
     }
     context.create(MANAGER, binding, want).await?;
     Ok(true)
+}
+
+/// Why a binding of the wanted name is not the template's. Such names are made of names and kinds without their group, in lower case:
+/// two objects may want the same one. The first keeps it, and the other one hears whose it is.
+fn taken(binding: &Value, template: &Entry, resource: &Resource) -> Option<Error> {
+    let bound = &binding["spec"]["resource"];
+    let text = |field: &str| bound[field].as_str().unwrap_or_default();
+    let (api_version, kind, name) = (text("apiVersion"), text("kind"), text("name"));
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if group == &*resource.group_resource.group && kind == &*resource.kind && name == template.name() {
+        return None;
+    }
+    let own = binding["metadata"]["name"].as_str().unwrap_or_default();
+    Some(Error::Missing(format!(
+        "the binding {own}, which belongs to {kind} {name} of {api_version}"
+    )))
 }
 
 pub(crate) fn priority(context: &Context, policy: &Policy) -> Result<Option<i64>, Error> {

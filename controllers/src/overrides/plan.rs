@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::edit::{self, Format, Operation};
 use super::image::Image;
+use super::shape;
 use crate::detect::plan::{Selector, Template};
 use crate::render::plan::Reference;
 
@@ -227,6 +228,14 @@ impl Override {
             .any(|target| target.label_selector.is_some() || target.field_selector.is_some())
     }
 
+    /// The rules that concern a cluster, in order.
+    fn rules_for(&self, cluster: &ClusterView) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| {
+            let target = rule.target.as_ref();
+            target.is_none_or(|target| scheduler::affinity::matches(target, cluster))
+        })
+    }
+
     /// As events name it.
     pub fn title(&self) -> String {
         if self.key.namespace.is_empty() {
@@ -325,14 +334,12 @@ pub fn order(policies: impl IntoIterator<Item = Arc<Override>>, template: &Templ
 pub fn apply(policies: &[Arc<Override>], cluster: &ClusterView, manifest: &mut Value) -> Result<Applied, Refused> {
     let mut applied = Applied::default();
     let before = identity(manifest);
+    let mut original = None;
     for policy in policies {
-        let rules = policy.rules.iter().filter(|rule| {
-            let target = rule.target.as_ref();
-            target.is_none_or(|target| scheduler::affinity::matches(target, cluster))
-        });
         let mut any = false;
-        for rule in rules {
+        for rule in policy.rules_for(cluster) {
             any = true;
+            original.get_or_insert_with(|| manifest.clone());
             let done = rule.apply(manifest).and_then(|()| {
                 let kept = identity(manifest) == before && is_whole(manifest);
                 let why = "apiVersion, kind, name and namespace of the object must stay, and labels and annotations must be texts";
@@ -354,7 +361,43 @@ pub fn apply(policies: &[Arc<Override>], cluster: &ClusterView, manifest: &mut V
             applied.titles.push(policy.title());
         }
     }
-    Ok(applied)
+    match original {
+        Some(original) => stays_valid(policies, cluster, &original, manifest).map(|()| applied),
+        None => Ok(applied),
+    }
+}
+
+/// Refuses what an API server would refuse in the manifest and did not in the original, by the rule that brought it in. Rules may
+/// mend what earlier ones spoil, so only the end counts.
+fn stays_valid(
+    policies: &[Arc<Override>],
+    cluster: &ClusterView,
+    original: &Value,
+    manifest: &Value,
+) -> Result<(), Refused> {
+    let mut left = shape::problems(manifest);
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut before = shape::problems(original);
+    left.retain(|problem| !before.contains(problem));
+    let Some(problem) = left.pop_first() else { return Ok(()) };
+    let mut step = original.clone();
+    let mut culprit = None;
+    for policy in policies {
+        for rule in policy.rules_for(cluster) {
+            // It went well a moment ago.
+            let _done = rule.apply(&mut step);
+            let after = shape::problems(&step);
+            if after.contains(&problem) && !before.contains(&problem) {
+                culprit = Some((policy.title(), rule.path.clone()));
+            }
+            before = after;
+        }
+    }
+    let (title, path) = culprit.unwrap_or_default();
+    let why = format!("the object would be invalid: {problem}");
+    Err(Refused { title, path, why })
 }
 
 /// Writes down on a Work what was applied to its manifest; what no longer is, is taken off.

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::manifest::record_managed;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::bind::plan::add_finalizer;
 use crate::kinds;
@@ -311,34 +312,6 @@ pub fn fill(work: &mut Value, mut manifest: Value, suspended: bool, preserve: bo
     work["spec"]["suspendDispatching"] = suspended.into();
     work["spec"]["preserveResourcesOnDeletion"] = preserve.into();
     work["spec"]["workload"]["manifests"] = Value::Array(vec![manifest]);
-}
-
-/// Records the keys of labels and annotations, so that a member knows later which of them are gone.
-fn record_managed(metadata: &mut Value) {
-    let empty = Map::new();
-    let labels: Vec<&str> = metadata["labels"]
-        .as_object()
-        .unwrap_or(&empty)
-        .keys()
-        .map(String::as_str)
-        .collect();
-    let labels = joined(labels);
-    let mut annotations: Vec<&str> = metadata["annotations"]
-        .as_object()
-        .unwrap_or(&empty)
-        .keys()
-        .map(String::as_str)
-        .collect();
-    annotations.retain(|key| *key != names::MANAGED_ANNOTATIONS && *key != names::MANAGED_LABELS);
-    annotations.extend([names::MANAGED_ANNOTATIONS, names::MANAGED_LABELS]);
-    let annotations = joined(annotations);
-    metadata["annotations"][names::MANAGED_LABELS] = labels.into();
-    metadata["annotations"][names::MANAGED_ANNOTATIONS] = annotations.into();
-}
-
-fn joined(mut keys: Vec<&str>) -> String {
-    keys.sort_unstable();
-    keys.join(",")
 }
 
 #[cfg(test)]

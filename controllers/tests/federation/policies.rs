@@ -254,3 +254,54 @@ async fn section_2_1_reserved_namespaces_stay_at_home_even_when_named() {
     assert_eq!(federation.spread("ConfigMap", "local"), "eu");
     assert_eq!(owner(&federation, &config_map("kube-system")), "");
 }
+
+/// Two objects whose bindings would have one name: the first one keeps it, the other one hears whose it is and gets it later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_0_2_names_that_meet() {
+    let federation = three_members().await;
+    let role = |name: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": []});
+    let mut roles = cluster_wide(policy("roles", "us", json!({})));
+    roles["spec"]["resourceSelectors"] = json!([
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "team:reader"},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "team.Reader"}]);
+    federation.apply(roles).await;
+    federation.apply(role("team:reader")).await;
+    let binding = json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ClusterResourceBinding",
+        "metadata": {"name": "team.reader-clusterrole"}});
+    let bound = |name: &'static str| {
+        let (federation, binding) = (&federation, &binding);
+        move || federation.now(binding).unwrap_or_default()["spec"]["resource"]["name"] == name
+    };
+    federation.until("the first one is bound", bound("team:reader")).await;
+    federation.apply(role("team.Reader")).await;
+    let told = "waiting for the binding team.reader-clusterrole, which belongs to ClusterRole team:reader of rbac.authorization.k8s.io/v1";
+    federation
+        .until("the second one hears why it is not", || {
+            federation.told(&role("team.Reader"), "ApplyPolicyFailed", told)
+        })
+        .await;
+    assert!(bound("team:reader")());
+    federation.delete(&role("team:reader")).await;
+    federation.until("the second one is bound", bound("team.Reader")).await;
+}
+
+/// A name that is too long for its binding is an event on the object, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_0_2_names_that_are_too_long() {
+    let federation = three_members().await;
+    let name = "n".repeat(250);
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}});
+    federation
+        .apply(policy(
+            "maps",
+            "us",
+            json!({"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}]}),
+        ))
+        .await;
+    federation.apply(map.clone()).await;
+    federation
+        .until("the object hears why it is not bound", || {
+            federation.told(&map, "ApplyPolicyFailed", "must be no more than 253")
+        })
+        .await;
+}

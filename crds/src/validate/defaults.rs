@@ -73,9 +73,12 @@ fn fill(object: &mut Map<String, Value>, field: &str, text: &str) {
 }
 
 /// Fills in what a Cluster leaves open: when evicting taints came (`now`, as Kubernetes writes times), the list of zones
-/// for its deprecated single one, and the ends of its resource models.
-pub fn default_cluster(object: &mut Value, now: &str) {
+/// for its deprecated single one, and the ends of its resource models. `graded`: it is new, and gets models when it brings none.
+pub fn default_cluster(object: &mut Value, now: &str, graded: bool) {
     let Some(spec) = object.get_mut("spec") else { return };
+    if graded {
+        models::fill(spec);
+    }
     for taint in objects_mut(spec, "taints") {
         if taint.get("effect").is_some_and(|effect| effect == "NoExecute") {
             fill(taint, "timeAdded", now);

@@ -16,12 +16,16 @@ mod overrides;
 mod placement;
 mod policy;
 mod quota;
+mod reserved;
 mod services;
 mod taints;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use serde_json::{Map, Value};
+
+use crate::quantity;
 
 pub use binding::binding;
 pub use cluster::cluster;
@@ -32,8 +36,10 @@ pub use interpreters::{SCRIPTS, conflict, interpreter_webhooks, script};
 pub use overrides::override_policy;
 pub use policy::policy;
 pub use quota::quota;
+pub use reserved::unreachable_selectors;
 pub use services::service;
 pub use taints::taint_policy;
+pub use work::default_work;
 
 /// Why a field is refused, in Kubernetes' own classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +130,15 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
 /// Number of a field; zero when absent, as in Go.
 fn number(object: &Value, field: &str) -> i64 {
     object.get(field).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// A quantity, as text or as a number, in thousandths; `None` when it is none.
+fn thousandths(amount: &Value) -> Option<i128> {
+    match amount {
+        Value::String(text) => quantity::milli(text),
+        Value::Number(number) => quantity::milli(&number.to_string()),
+        _ => None,
+    }
 }
 
 /// Elements of a list; none when absent.

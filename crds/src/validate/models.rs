@@ -4,11 +4,41 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Problems, list, number, objects_mut, text};
-use crate::quantity;
+use super::{Problems, list, number, objects_mut, text, thousandths};
 
 /// The open end of the last grade.
 const UNLIMITED: i64 = i64::MAX;
+
+/// The models of a Cluster that brings none: grade by grade the CPUs and the Gi of memory at which it ends.
+const GRADES: [(&str, &str); 8] = [
+    ("1", "4Gi"),
+    ("2", "16Gi"),
+    ("4", "32Gi"),
+    ("8", "64Gi"),
+    ("16", "128Gi"),
+    ("32", "256Gi"),
+    ("64", "512Gi"),
+    ("128", "1Ti"),
+];
+
+/// Gives a Cluster without models those that all clusters begin with.
+pub(super) fn fill(spec: &mut Value) {
+    let Some(spec) = spec.as_object_mut() else { return };
+    let given = spec.get("resourceModels").and_then(Value::as_array);
+    if given.is_some_and(|models| !models.is_empty()) {
+        return;
+    }
+    let end = UNLIMITED.to_string();
+    let mut least = ("0", "0");
+    let mut models = Vec::new();
+    for (grade, most) in GRADES.into_iter().chain([(end.as_str(), end.as_str())]).enumerate() {
+        let range = |name: &str, min: &str, max: &str| json!({"name": name, "min": min, "max": max});
+        models
+            .push(json!({"grade": grade, "ranges": [range("cpu", least.0, most.0), range("memory", least.1, most.1)]}));
+        least = most;
+    }
+    spec.insert("resourceModels".to_owned(), models.into());
+}
 
 /// Sorts the grades, and opens the first and the last.
 pub(super) fn default(spec: &mut Value) {
@@ -30,16 +60,8 @@ pub(super) fn default(spec: &mut Value) {
 
 /// The same amount in another spelling stays as it was written.
 fn set(range: &mut serde_json::Map<String, Value>, field: &str, value: Value) {
-    if range.get(field).and_then(amount) != amount(&value) {
+    if range.get(field).and_then(thousandths) != thousandths(&value) {
         range.insert(field.to_owned(), value);
-    }
-}
-
-fn amount(value: &Value) -> Option<i128> {
-    match value {
-        Value::String(text) => quantity::milli(text),
-        Value::Number(number) => quantity::milli(&number.to_string()),
-        _ => None,
     }
 }
 
@@ -70,7 +92,7 @@ pub(super) fn check(spec: &Value, problems: &mut Problems) {
 }
 
 fn check_range(range: &Value, previous: Option<&[Value]>, last: bool, path: &str, problems: &mut Problems) {
-    let (min, max) = (amount(&range["min"]), amount(&range["max"]));
+    let (min, max) = (thousandths(&range["min"]), thousandths(&range["max"]));
     for (field, value) in [("min", min), ("max", max)] {
         if value.is_none() {
             problems.invalid(format!("{path}.{field}"), &range[field], "must be a quantity");
@@ -98,7 +120,7 @@ fn check_range(range: &Value, previous: Option<&[Value]>, last: bool, path: &str
                 let detail = "the names of ranges must be the same in every resource model";
                 problems.invalid(format!("{path}.name"), &range["name"], detail);
             }
-            Some(before) if amount(&before["max"]) != Some(min) => {
+            Some(before) if thousandths(&before["max"]) != Some(min) => {
                 let detail = "must be the max value of the previous resource model";
                 problems.invalid(format!("{path}.min"), &range["min"], detail);
             }

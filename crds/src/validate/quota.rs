@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Problem, Problems, list, names, text};
-use crate::quantity;
+use super::{Problem, Problems, list, names, text, thousandths};
 
 /// Resources that a quota may name without a domain (Kubernetes, "Resource Quotas").
-const STANDARD: [&str; 19] = [
+const STANDARD: [&str; 10] = [
     "cpu",
     "memory",
     "ephemeral-storage",
@@ -19,17 +18,8 @@ const STANDARD: [&str; 19] = [
     "limits.cpu",
     "limits.memory",
     "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-    "services.nodeports",
-    "services.loadbalancers",
 ];
-/// Resources of which there are only whole ones.
+/// Further ones, of which there are only whole ones.
 const WHOLE: [&str; 9] = [
     "pods",
     "resourcequotas",
@@ -89,7 +79,7 @@ fn amounts(amounts: &Value, path: &str, problems: &mut Problems) {
         for wrong in names::qualified(resource) {
             problems.invalid(path.as_str(), &key, wrong);
         }
-        if !resource.contains('/') && !STANDARD.contains(&resource.as_str()) && !is_prefixed(resource) {
+        if !resource.contains('/') && !is_standard(resource) {
             problems.invalid(path.as_str(), &key, "must be a standard resource for quota");
         }
         match thousandths(amount) {
@@ -103,20 +93,16 @@ fn amounts(amounts: &Value, path: &str, problems: &mut Problems) {
     }
 }
 
-fn is_prefixed(resource: &str) -> bool {
-    resource.starts_with("hugepages-") || resource.starts_with("requests.hugepages-")
+fn is_standard(resource: &str) -> bool {
+    let huge = resource
+        .strip_prefix("requests.")
+        .unwrap_or(resource)
+        .starts_with("hugepages-");
+    huge || STANDARD.contains(&resource) || WHOLE.contains(&resource)
 }
 
 fn is_whole(resource: &str) -> bool {
     WHOLE.contains(&resource) || resource.starts_with("count/")
-}
-
-fn thousandths(amount: &Value) -> Option<i128> {
-    match amount {
-        Value::String(text) => quantity::milli(text),
-        Value::Number(number) => quantity::milli(&number.to_string()),
-        _ => None,
-    }
 }
 
 /// What is assigned must be within the whole.

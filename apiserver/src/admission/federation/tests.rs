@@ -157,7 +157,6 @@ async fn section_1_1_every_kind_is_served() {
             "MultiClusterService",
             "MultiClusterIngress",
             "ResourceRegistry",
-            "ResourceInterpreterWebhookConfiguration",
             "ServiceExport",
             "ServiceImport",
         ]
@@ -364,6 +363,139 @@ async fn section_7_1_what_is_filled_in() {
 }
 
 #[tokio::test]
+async fn section_7_1_manifests_of_works() {
+    let mut server = Server::start(Profile::Hub).await;
+    let api = std::sync::Arc::get_mut(&mut server.api).unwrap();
+    api.config.prune = Some(|manifest| {
+        manifest.as_object_mut().map(|fields| fields.remove("status"));
+    });
+    let path = "/apis/work.karmada.io/v1alpha1/namespaces/default/works";
+    let object = json!({"apiVersion": "work.karmada.io/v1alpha1", "kind": "Work", "metadata": {"name": "w"}, "spec": {"workload": {
+        "manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {"a": "b"}}, "status": {}}]}}});
+    let made = server.ok(&format!("POST {path}"), object).await;
+    let id = made["metadata"]["labels"][crds::labels::WORK_ID]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let manifest = &made["spec"]["workload"]["manifests"][0];
+    assert_eq!(manifest["metadata"]["labels"][crds::labels::WORK_ID], *id);
+    assert_eq!(
+        manifest["metadata"]["annotations"][crds::annotations::MANAGED_LABELS],
+        format!("a,{}", crds::labels::WORK_ID)
+    );
+    assert_eq!(manifest.get("status"), None);
+    let version = &made["metadata"]["resourceVersion"];
+    let again = server.ok(&format!("PUT {path}/w"), made.clone()).await;
+    assert_eq!(again["metadata"]["resourceVersion"], *version, "once is enough");
+}
+
+#[tokio::test]
+async fn section_7_1_bindings_keep_the_id_that_they_bring() {
+    let server = Server::start(Profile::Hub).await;
+    let path = "/apis/work.karmada.io/v1alpha2/namespaces/default/resourcebindings";
+    let id = crds::labels::BINDING_ID;
+    let object = |name: &str, labels: Value| {
+        json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding", "metadata": {"name": name, "labels": labels},
+            "spec": {"resource": {"apiVersion": "v1", "kind": "ConfigMap", "name": name}}})
+    };
+    let made = server.ok(&format!("POST {path}"), object("a", json!({}))).await;
+    assert_eq!(made["metadata"]["labels"][id].as_str().map(str::len), Some(36));
+    let made = server
+        .ok(&format!("POST {path}"), object("b", json!({id: "mine"})))
+        .await;
+    assert_eq!(made["metadata"]["labels"][id], "mine");
+    // Only new ones get an id.
+    let bare = server
+        .ok(&format!("PATCH {path}/a"), json!({"metadata": {"labels": null}}))
+        .await;
+    assert_eq!(bare["metadata"].get("labels"), None);
+}
+
+#[tokio::test]
+async fn section_1_5_clusters_begin_with_models_and_have_one_name() {
+    let server = Server::start(Profile::Hub).await;
+    let path = "/apis/cluster.karmada.io/v1alpha1/clusters";
+    let cluster = |name: &str, id: &str| {
+        json!({"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": name},
+            "spec": {"syncMode": "Pull", "id": id, "taints": [{"key": "a", "effect": "NoExecute"}, {"key": "a", "effect": "NoSchedule"}]}})
+    };
+    let post = format!("POST {path}");
+    let made = server.ok(&post, cluster("one", "u-1")).await;
+    assert_eq!(made["spec"]["resourceModels"].as_array().map(Vec::len), Some(9));
+    assert!(made["spec"]["taints"][0]["timeAdded"].is_string(), "{made}");
+    assert_eq!(made["spec"]["taints"][1].get("timeAdded"), None);
+    // Who takes them away does without.
+    let bare = server
+        .ok(&format!("PATCH {path}/one"), json!({"spec": {"resourceModels": null}}))
+        .await;
+    assert_eq!(bare["spec"].get("resourceModels"), None);
+    let told = "403 Forbidden: clusters.cluster.karmada.io \"two\" is forbidden: \
+        the cluster ID u-1 or the cluster name one has been registered";
+    server.check(&post, cluster("two", "u-1"), told).await;
+    server.check(&post, cluster("two", "u-2"), "201").await;
+    server.check(&post, cluster("three", ""), "201").await;
+    server.check(&post, cluster("four", ""), "201").await;
+    let status = server
+        .send(&format!("PATCH {path}/three"), json!({"spec": {"id": "u-2"}}))
+        .await
+        .map(|answer| answer.code)
+        .unwrap_err();
+    assert_eq!(status.code, 403, "{status}");
+    server
+        .ok(
+            &format!("PATCH {path}/one"),
+            json!({"metadata": {"labels": {"a": "b"}}}),
+        )
+        .await;
+    // A name that is gone leaves its id to others.
+    server.check(&format!("DELETE {path}/one"), (), "200").await;
+    server.check(&post, cluster("again", "u-1"), "201").await;
+}
+
+#[tokio::test]
+async fn section_1_5_no_models_without_the_gate() {
+    let mut server = Server::start(Profile::Hub).await;
+    let api = std::sync::Arc::get_mut(&mut server.api).unwrap();
+    api.config.features = crds::features::Features::parse("CustomizedClusterResourceModeling=false").unwrap();
+    let path = "/apis/cluster.karmada.io/v1alpha1/clusters";
+    let object = json!({"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "c"},
+        "spec": {"syncMode": "Pull"}});
+    let made = server.ok(&format!("POST {path}"), object).await;
+    assert_eq!(made["spec"], json!({"syncMode": "Pull"}));
+}
+
+#[tokio::test]
+async fn section_0_2_selectors_of_reserved_namespaces_are_told() {
+    let mut server = Server::start(Profile::Hub).await;
+    let api = std::sync::Arc::get_mut(&mut server.api).unwrap();
+    api.config.skipped_namespaces = vec![regex::Regex::new("^(?:kube-.*)$").unwrap()];
+    let line = "POST /apis/policy.karmada.io/v1alpha1/clusterpropagationpolicies";
+    let object = |name: &str, namespace: &str| {
+        json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "ClusterPropagationPolicy", "metadata": {"name": name},
+            "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace}]}})
+    };
+    for (namespace, why) in [
+        ("karmada-system", "the federation keeps that namespace for itself"),
+        (
+            "kube-system",
+            "--skipped-propagating-namespaces leaves that namespace out",
+        ),
+    ] {
+        let answer = server.send(line, object(namespace, namespace)).await.unwrap();
+        let told = format!("spec.resourceSelectors[0].namespace: nothing is propagated from {namespace}: {why}");
+        assert_eq!(answer.warnings, [told]);
+    }
+    let answer = server.send(line, object("fine", "default")).await.unwrap();
+    assert_eq!(answer.warnings, [""; 0]);
+    // A policy that lives there selects there.
+    let line = "POST /apis/policy.karmada.io/v1alpha1/namespaces/kube-system/propagationpolicies";
+    let object = json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": "p"},
+        "spec": {"resourceSelectors": [{"apiVersion": "v1", "kind": "ConfigMap"}]}});
+    let answer = server.send(line, object).await.unwrap();
+    assert_eq!(answer.warnings.len(), 1, "{:?}", answer.warnings);
+}
+
+#[tokio::test]
 async fn section_7_3_customizations_share_nothing() {
     let mut server = Server::start(Profile::Hub).await;
     let api = std::sync::Arc::get_mut(&mut server.api).unwrap();
@@ -415,4 +547,38 @@ async fn section_7_deletion_protection_of_any_kind() {
         )
         .await;
     server.check(&format!("DELETE {path}/c"), (), "200").await;
+}
+
+#[tokio::test]
+async fn section_7_deletion_protection_of_single_objects_in_a_collection() {
+    let server = Server::start(Profile::Hub).await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    for (name, value) in [("a", "Never"), ("b", "Always"), ("c", "always")] {
+        let labels = json!({crds::labels::DELETION_PROTECTED: value});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}});
+        server.ok(&format!("POST {path}"), object).await;
+    }
+    let status = server
+        .send(&format!("DELETE {path}"), ())
+        .await
+        .map(|answer| answer.code)
+        .unwrap_err();
+    assert_eq!(
+        (status.code, status.details.unwrap_or_default().name.as_str()),
+        (403, "b")
+    );
+    server.check(&format!("DELETE {path}/c"), (), "200").await;
+    // Not even for a look.
+    let status = server
+        .send(&format!("DELETE {path}/b?dryRun=All"), ())
+        .await
+        .map(|answer| answer.code)
+        .unwrap_err();
+    assert_eq!(status.code, 403);
+    // A protected namespace protects itself, not what is in it.
+    let namespace = json!({"metadata": {"labels": {crds::labels::DELETION_PROTECTED: "Always"}}});
+    server.ok("PATCH /api/v1/namespaces/default", namespace).await;
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "d"}});
+    server.ok(&format!("POST {path}"), object).await;
+    server.check(&format!("DELETE {path}/d"), (), "200").await;
 }

@@ -248,7 +248,9 @@ fn section_5_plaintext() {
         &json!(true),
     );
     check(
-        &plain(json!([{"path": "/spec/template/spec/containers/-", "operator": "add", "value": {"name": "x"}}])),
+        &plain(
+            json!([{"path": "/spec/template/spec/containers/-", "operator": "add", "value": {"name": "x", "image": "y"}}]),
+        ),
         &format!("{CONTAINERS}/2/name"),
         &json!("x"),
     );
@@ -430,4 +432,71 @@ fn section_5_a_refusal_names_the_policy() {
         apply(&both, &cluster("m2", "eu"), &mut deployment()).is_ok(),
         "other clusters go on"
     );
+}
+
+/// What an API server would refuse is refused here, by the rule that brought it in.
+#[test]
+fn section_5_an_object_that_would_be_invalid() {
+    let whole = || {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default", "labels": {"app": "web"}},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": "nginx:1"}]}}}})
+    };
+    let plain = |operations: Value| json!({"plaintext": operations});
+    for (operation, why) in [
+        (
+            json!({"path": "/spec/replicas", "operator": "replace", "value": -1}),
+            "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (
+            json!({"path": "/spec/template/metadata/labels/app", "operator": "replace", "value": "other"}),
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"other\"}: `selector` does not match template `labels`",
+        ),
+        (
+            json!({"path": "/spec/template/spec/containers/0/image", "operator": "remove"}),
+            "spec.template.spec.containers[0].image: Required value",
+        ),
+        (
+            json!({"path": "/spec/replicas", "operator": "replace", "value": "three"}),
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+    ] {
+        let told = overridden(&plain(json!([operation])), whole()).unwrap_err();
+        let expected =
+            format!("override policy(default/p): spec.overrideRules[0].overriders: the object would be invalid: {why}");
+        assert_eq!(told, expected);
+    }
+    // What is mended later is fine, what was wrong before is no policy's fault, and nobody knows the rules of other kinds.
+    let mended = json!([
+        {"path": "/spec/replicas", "operator": "replace", "value": -1}, {"path": "/spec/replicas", "operator": "replace", "value": 2}]);
+    assert!(overridden(&plain(mended), whole()).is_ok());
+    let mut wrong = whole();
+    wrong["spec"]["replicas"] = json!(-1);
+    let label = json!({"labelsOverrider": [{"operator": "add", "value": {"a": "b"}}]});
+    assert!(overridden(&label, wrong).is_ok());
+    let custom =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "default"}});
+    let size = plain(json!([{"path": "/spec", "operator": "add", "value": {"size": -1}}]));
+    assert!(overridden(&size, custom).is_ok());
+}
+
+#[test]
+fn section_5_the_rule_that_spoils_an_object_is_named() {
+    let rule = |value: i64| json!({"overriders": {"plaintext": [{"path": "/spec/replicas", "operator": "add", "value": value}]}});
+    let good = policy("", "good", &json!({"overrideRules": [rule(1), rule(2)]}));
+    let bad = policy(
+        "default",
+        "bad",
+        &json!({"overrideRules": [rule(3), rule(-4), {"overriders": {}}]}),
+    );
+    let mut object = deployment();
+    object["spec"]["selector"] = json!({"matchLabels": {"app": "web"}});
+    object["spec"]["template"]["metadata"] = json!({"labels": {"app": "web"}});
+    let told = apply(&[good.clone(), bad.clone()], &cluster("m1", "eu"), &mut object.clone()).unwrap_err();
+    assert_eq!(
+        (told.title.as_str(), told.path.as_str()),
+        ("override policy(default/bad)", "spec.overrideRules[1].overriders")
+    );
+    // A later policy may mend it.
+    assert!(apply(&[bad, good], &cluster("m1", "eu"), &mut object).is_ok());
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    Problem, conflict, cron, default_override_policy, interpreter_webhooks, override_policy, quota, script, service,
-    taint_policy,
+    Problem, conflict, cron, default_override_policy, default_work, interpreter_webhooks, override_policy, quota,
+    script, service, taint_policy, unreachable_selectors,
 };
 use super::{check, told};
 
@@ -49,7 +49,7 @@ fn section_7_3_override_policies() {
     assert_eq!(override_policy(&empty, false), []);
     let rule = |overriders: Value| json!({"overrideRules": [{"overriders": overriders}]});
     let path = "spec.overrideRules[0].overriders";
-    let no_pointer = "JSON pointer must be empty or start with a \"/\"";
+    let no_pointer = "JSON pointer must be empty or start with a \"/\", for example /spec/replicas";
     check_override(
         &rule(json!({"imageOverrider": [{"predicate": {"path": "spec/a"}, "component": "Tag", "operator": "remove"}]})),
         &format!("{path}.imageOverrider[0].predicate.path"),
@@ -115,7 +115,7 @@ fn section_7_3_override_policies() {
     check_override(
         &json!({"overrideRules": [{"overriders": {}, "targetCluster": {"fieldSelector": {"matchExpressions": [{"key": "rack", "operator": "In"}]}}}]}),
         "spec.overrideRules[0].targetCluster.fieldSelector.matchExpressions[0].key",
-        "unsupported key",
+        "unsupported key \"rack\", must be provider, region, or zone",
     );
 }
 
@@ -159,7 +159,7 @@ fn section_7_3_federated_resource_quotas() {
     check_quota(
         &json!({"overall": {"cpu": "much"}}),
         "spec.overall[cpu]",
-        "must be a quantity",
+        "must be a quantity, such as 500m or 2Gi",
     );
     check_quota(
         &json!({"overall": {"gold": "1"}}),
@@ -169,12 +169,12 @@ fn section_7_3_federated_resource_quotas() {
     check_quota(
         &json!({"overall": {"example.com/-": "1"}}),
         "spec.overall[example.com/-]",
-        "name part must consist",
+        "name part must consist of alphanumeric characters…",
     );
     check_quota(
         &json!({"overall": {"cpu": "1"}, "staticAssignments": [{"clusterName": "M1", "hard": {}}]}),
         "spec.staticAssignments[0].clusterName",
-        "a lowercase RFC 1123 label",
+        "a lowercase RFC 1123 label must consist of lower case…",
     );
     let mut long = with("FederatedResourceQuota", "default", &json!({"overall": {}}));
     long["metadata"]["name"] = "n".repeat(64).into();
@@ -190,7 +190,7 @@ fn section_7_3_federated_resource_quotas() {
     check(
         &quota(&counted),
         "status.aggregatedStatus[0].used[pods]",
-        "must be a quantity",
+        "must be a quantity, such as 500m or 2Gi",
     );
 }
 
@@ -231,7 +231,7 @@ fn section_7_3_interpreter_webhooks() {
     check_webhook(
         &json!({"clientConfig": {"url": "http://a"}}),
         "clientConfig.url",
-        "'https' is the only allowed URL scheme",
+        "'https' is the only allowed URL scheme; desired format: https://host[/path]",
     );
     for seconds in [0, 31] {
         check_webhook(
@@ -257,7 +257,7 @@ fn section_7_3_interpreter_webhooks() {
     check_webhook(
         &rule("operations", json!(["Guess"])),
         "rules[0].operations[0]",
-        "supported values: \"*\", \"AggregateStatus\"",
+        "supported values: \"*\", \"AggregateStatus\", \"InterpretComponent\"…",
     );
     check_webhook(
         &json!({"interpreterContextVersions": []}),
@@ -298,13 +298,21 @@ fn section_7_3_multi_cluster_services() {
     let good = json!({"types": ["CrossCluster"], "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 80}],
         "providerClusters": [{"name": "m1"}]});
     assert_eq!(service(&with("MultiClusterService", "default", &good)), []);
-    check_service(&json!({"types": []}), "spec.types", "");
+    check_service(
+        &json!({"types": []}),
+        "spec.types",
+        "must be one of CrossCluster and LoadBalancer",
+    );
     check_service(
         &json!({"types": ["CrossCluster", "LoadBalancer"]}),
         "spec.types",
         "MultiClusterService types should not contain more than one type",
     );
-    check_service(&json!({"types": ["Tunnel"]}), "spec.types[0]", "supported values");
+    check_service(
+        &json!({"types": ["Tunnel"]}),
+        "spec.types[0]",
+        r#"supported values: "CrossCluster", "LoadBalancer""#,
+    );
     let ports = |ports: Value| json!({"types": ["LoadBalancer"], "ports": ports});
     check_service(
         &ports(json!([{"port": 0}])),
@@ -324,11 +332,15 @@ fn section_7_3_multi_cluster_services() {
     check_service(
         &json!({"types": ["LoadBalancer"], "consumerClusters": [{"name": "a_b"}]}),
         "spec.consumerClusters[0].name",
-        "a lowercase RFC 1123 label",
+        "a lowercase RFC 1123 label must consist of lower case…",
     );
     let mut numbered = with("MultiClusterService", "default", &json!({"types": ["CrossCluster"]}));
     numbered["metadata"]["name"] = "1a".into();
-    check(&service(&numbered), "metadata.name", "a DNS-1035 label must");
+    check(
+        &service(&numbered),
+        "metadata.name",
+        "a DNS-1035 label must consist of lower case…",
+    );
 }
 
 fn problems_of_cron(spec: &Value) -> Vec<Problem> {
@@ -374,13 +386,13 @@ fn section_7_3_scaling_by_the_clock() {
             &workload,
             json!({"targetReplicas": 1, "schedule": "x"}),
             ".schedule",
-            "invalid cron format",
+            "invalid cron format: five fields are needed, such as 0 22 * * 1-5",
         ),
         (
             &workload,
             json!({"targetReplicas": 1, "timeZone": "Mars"}),
             ".timeZone",
-            "unknown time zone Mars",
+            "unknown time zone Mars: a name such as Europe/Berlin is needed",
         ),
         (
             &scaler("FederatedHPA"),
@@ -423,7 +435,8 @@ fn section_7_3_cluster_taint_policies() {
     check(
         &problems(evicting.clone(), false),
         "spec.taints[0].effect",
-        "Configuring taint with NoExecute effect is not allowed",
+        "Configuring taint with NoExecute effect is not allowed, this capability must be explicitly enabled by administrators \
+         through command-line flags",
     );
     assert_eq!(problems(evicting, true), []);
     check(
@@ -434,12 +447,12 @@ fn section_7_3_cluster_taint_policies() {
     check(
         &problems(json!({"taints": [taint("Never")]}), false),
         "spec.taints[0].effect",
-        "supported values",
+        r#"supported values: "NoSchedule", "PreferNoSchedule", "NoExecute""#,
     );
     check(
         &problems(json!({"taints": [{"key": "a b", "effect": "NoSchedule"}]}), false),
         "spec.taints[0].key",
-        "name part",
+        "name part must consist of alphanumeric characters…",
     );
     let odd = told(&problems(
         json!({"taints": [], "addOnConditions": [{"operator": "Is", "statusValues": ["Yes"]}, {}]}),
@@ -456,4 +469,62 @@ fn section_7_3_cluster_taint_policies() {
         format!("{two}.statusValues"),
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn section_7_1_works() {
+    let mut work = json!({"metadata": {"labels": {crate::labels::WORK_ID: "w"}}, "spec": {"workload": {"manifests": [
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "labels": {"b": "1", "a": "2"}, "annotations": {"x": "y"}}, "spec": {"ttl": 1}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}},
+        "odd", {"kind": "Odd", "metadata": 3}, {"kind": "Odd", "metadata": {"labels": [], "annotations": "x"}}]}}});
+    let prune = |manifest: &mut Value| {
+        if let Some(spec) = manifest.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.remove("ttl");
+        }
+    };
+    default_work(&mut work, prune);
+    let manifests = &work["spec"]["workload"]["manifests"];
+    let id = crate::labels::WORK_ID;
+    assert_eq!(manifests[0]["spec"], json!({}));
+    assert_eq!(manifests[0]["metadata"]["labels"][id], "w");
+    let (keys, notes) = (
+        crate::annotations::MANAGED_LABELS,
+        crate::annotations::MANAGED_ANNOTATIONS,
+    );
+    let told = &manifests[0]["metadata"]["annotations"];
+    assert_eq!(told[keys], format!("a,b,{id}"));
+    assert_eq!(told[notes], format!("{notes},{keys},x"));
+    assert_eq!(manifests[1]["metadata"]["annotations"][keys], id);
+    assert_eq!(manifests[2], "odd");
+    let once = work.clone();
+    default_work(&mut work, prune);
+    assert_eq!(work, once);
+}
+
+#[test]
+fn section_0_2_selectors_of_reserved_namespaces() {
+    let selecting = |selector: Value| {
+        let object = with(
+            "ClusterPropagationPolicy",
+            "",
+            &json!({"resourceSelectors": [{"kind": "A"}, selector]}),
+        );
+        unreachable_selectors(&object, |namespace| namespace.starts_with("kube-"))
+    };
+    let kept = |field: &str, namespace: &str| {
+        vec![format!(
+            "spec.resourceSelectors[1].{field}: nothing is propagated from {namespace}: the federation keeps that namespace for itself"
+        )]
+    };
+    let config_map = |namespace: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace});
+    for namespace in ["karmada-system", "karmada-cluster", "karmada-es-eu"] {
+        assert_eq!(selecting(config_map(namespace)), kept("namespace", namespace));
+    }
+    let namespace = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "name": name});
+    assert_eq!(selecting(namespace("karmada-system")), kept("name", "karmada-system"));
+    let told = "spec.resourceSelectors[1].namespace: nothing is propagated from kube-system: --skipped-propagating-namespaces leaves that namespace out";
+    assert_eq!(selecting(config_map("kube-system")), [told]);
+    for fine in [config_map("default"), config_map(""), namespace("team"), namespace("")] {
+        assert_eq!(selecting(fine), Vec::<String>::new());
+    }
 }

@@ -21,7 +21,7 @@ fn check_placement(placement: &Value, path: &str, detail: &str) {
 }
 
 #[test]
-fn affinities_of_a_policy() {
+fn section_7_2_affinities() {
     let term = |name: &str| json!({"affinityName": name, "clusterNames": ["a"]});
     check_placement(
         &json!({"clusterAffinity": {}, "clusterAffinities": [term("a")]}),
@@ -36,12 +36,12 @@ fn affinities_of_a_policy() {
     check_placement(
         &json!({"clusterAffinities": [term("a b")]}),
         ".clusterAffinities[0].affinityName",
-        "name part must consist",
+        "name part must consist of alphanumeric characters…",
     );
     check_placement(
         &json!({"clusterAffinities": [term("a/b/c")]}),
         ".clusterAffinities[0].affinityName",
-        "a qualified name must",
+        "a qualified name must consist of…",
     );
     let selects = |key: &str, operator: &str| json!({"clusterAffinity": {"fieldSelector": {"matchExpressions": [{"key": key, "operator": operator}]}}});
     let path = ".clusterAffinity.fieldSelector.matchExpressions[0]";
@@ -58,7 +58,7 @@ fn affinities_of_a_policy() {
 }
 
 #[test]
-fn overflow_of_an_affinity() {
+fn section_7_2_overflow() {
     let aggregated = json!({"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Aggregated"});
     let overflow = |term: &Value, scheduling: &Value| {
         let mut term = term.clone();
@@ -92,7 +92,7 @@ fn overflow_of_an_affinity() {
 }
 
 #[test]
-fn tolerations_and_workload_affinity() {
+fn section_7_2_tolerations_and_workload_affinity() {
     for operator in ["Lt", "Gt"] {
         let placement = json!({"clusterTolerations": [{"key": "a", "operator": operator}]});
         let problems = policy(&policy_with(&json!({"placement": placement})), None, false);
@@ -106,7 +106,7 @@ fn tolerations_and_workload_affinity() {
     check_placement(
         &json!({"workloadAffinity": {"affinity": {"groupByLabelKey": "-a"}}}),
         ".workloadAffinity.affinity.groupByLabelKey",
-        "name part must consist",
+        "name part must consist of alphanumeric characters…",
     );
     check_placement(
         &json!({"workloadAffinity": {"affinity": {"groupByLabelKey": "a"}, "antiAffinity": {"groupByLabelKey": "a"}}}),
@@ -116,7 +116,7 @@ fn tolerations_and_workload_affinity() {
 }
 
 #[test]
-fn spread_constraints_of_a_policy() {
+fn section_7_2_spread_constraints() {
     let cluster = |extra: Value| {
         let mut constraint = json!({"spreadByField": "cluster"});
         lay_over(&mut constraint, &extra);
@@ -149,7 +149,7 @@ fn spread_constraints_of_a_policy() {
 }
 
 #[test]
-fn failover_of_a_policy() {
+fn section_7_2_failover() {
     let failover = |application: Value| json!({"propagateDeps": true, "failover": {"application": application}});
     check_policy(
         &json!({"failover": {"application": {"decisionConditions": {}}}}),
@@ -184,7 +184,7 @@ fn failover_of_a_policy() {
 }
 
 #[test]
-fn selectors_and_suspension_of_a_policy() {
+fn section_7_2_selectors_and_suspension() {
     check_policy(
         &json!({"preemption": "Always", "resourceSelectors": [{"namespace": "default"}]}),
         "spec.resourceSelectors[0].name",
@@ -203,7 +203,7 @@ fn selectors_and_suspension_of_a_policy() {
 }
 
 #[test]
-fn what_a_policy_may_not_change() {
+fn section_7_2_what_a_policy_may_not_change() {
     let old = policy_with(&json!({}));
     let other = policy_with(&json!({"schedulerName": "mine"}));
     check(
@@ -228,7 +228,7 @@ fn what_a_policy_may_not_change() {
 }
 
 #[test]
-fn defaults_of_a_policy() {
+fn section_7_1_policies() {
     let mut object = json!({"metadata": {"namespace": "shop"}, "spec": {
         "resourceSelectors": [{"kind": "ServiceImport"}, {"kind": "Service", "namespace": "other"}],
         "placement": {
