@@ -10,6 +10,7 @@
 mod apply;
 pub mod cluster;
 mod error;
+mod metrics;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use apply::kinds::Kinds;
 use apply::plan::source_work;
 use cluster::{Heart, Probe};
 pub use error::{AgentError, ErrorClass};
+pub use metrics::Metrics;
 
 /// Settings of an agent. Karmada's defaults are in the command line's help.
 #[derive(Debug, Clone)]
@@ -99,6 +101,8 @@ pub struct Agent {
     pub probe: Arc<dyn Probe>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Whether the hub's full present state is known. While it is false the agent only observes.
     pub synced: watch::Receiver<bool>,
 }
@@ -111,6 +115,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         member,
         probe,
         clock,
+        metrics,
         synced,
     } = agent;
     let tasks = TaskTracker::new();
@@ -124,6 +129,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         status_period: config.status_period,
         lease_duration: config.lease_duration,
         threshold: config.threshold,
+        metrics: metrics.clone(),
     };
     tasks.spawn(heart.run(stop.clone()));
 
@@ -133,6 +139,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         first: Duration::from_millis(50),
         longest: Duration::from_mins(1),
     }));
+    metrics.watch_queue(queue.clone());
     let (follow, to_follow) = mpsc::channel(FOLLOW_BUFFER);
     let applier = Arc::new(Applier {
         hub: hub.clone(),
@@ -146,6 +153,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         kinds: Mutex::new(Kinds::default()),
         followed: Mutex::new(HashSet::new()),
         follow,
+        metrics,
     });
     tasks.spawn(follow_member(
         member.clone(),

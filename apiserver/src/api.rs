@@ -57,6 +57,8 @@ pub struct Config {
     pub features: crds::features::Features,
     /// `ClusterTaintPolicy` may evict (`NoExecute`).
     pub evicting_taint_policies: bool,
+    /// What was built.
+    pub build: Build,
     /// Reads the script of a customization of the interpreter, and says what is wrong with it.
     pub check_script: Option<CheckScript>,
     /// Takes out of a manifest what must not travel into a member.
@@ -65,6 +67,27 @@ pub struct Config {
     pub skipped_namespaces: Vec<Regex>,
     /// Says what changes would do to placements.
     pub previewer: Option<Arc<dyn Previewer>>,
+}
+
+/// What was built, as `/version` tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Build {
+    /// The commit, or nothing.
+    pub commit: &'static str,
+    /// `clean`, `dirty`, or nothing.
+    pub tree_state: &'static str,
+    /// When: RFC 3339.
+    pub date: &'static str,
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Self {
+            commit: "",
+            tree_state: "",
+            date: "1970-01-01T00:00:00Z",
+        }
+    }
 }
 
 /// Says what is wrong with a script, if it cannot be read.
@@ -82,6 +105,7 @@ impl Default for Config {
             max_token_seconds: 365 * 24 * 3600,
             features: crds::features::Features::default(),
             evicting_taint_policies: false,
+            build: Build::default(),
             check_script: None,
             prune: None,
             skipped_namespaces: Vec::new(),

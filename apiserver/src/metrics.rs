@@ -71,7 +71,37 @@ pub struct Metrics {
     long_running: Family<OperationLabels, Gauge>,
     watch_events: Family<KindLabels, Counter>,
     local: Family<LocalLabels, Counter>,
+    inflight: Inflight,
     storage: storage::Storage,
+}
+
+/// Requests that are being answered: those that may change something, and those that do not.
+#[derive(Debug, Default)]
+struct Inflight {
+    mutating: Gauge,
+    read_only: Gauge,
+}
+
+/// Which requests.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InflightLabel {
+    request_kind: &'static str,
+}
+
+/// A request that is being answered, until it is dropped.
+pub(crate) struct Underway(Gauge);
+
+impl Underway {
+    fn of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Default for Metrics {
@@ -110,7 +140,19 @@ impl Default for Metrics {
             Family::clone(&local),
         );
         storage.register(&mut registry);
+        let underway: Family<InflightLabel, Gauge> = Family::default();
+        registry.register(
+            "apiserver_current_inflight_requests",
+            "Requests that are being answered, watches left out",
+            underway.clone(),
+        );
+        let kind = |request_kind| underway.get_or_create(&InflightLabel { request_kind }).clone();
+        let inflight = Inflight {
+            mutating: kind("mutating"),
+            read_only: kind("readOnly"),
+        };
         Self {
+            inflight,
             registry: Mutex::new(registry),
             requests,
             durations,
@@ -146,6 +188,15 @@ impl Metrics {
         if let Some(duration) = duration {
             self.durations.get_or_create(operation).observe(duration.as_secs_f64());
         }
+    }
+
+    /// Counts a request as being answered until what is returned is dropped.
+    pub(crate) fn underway(&self, mutating: bool) -> Underway {
+        let Inflight {
+            mutating: changing,
+            read_only,
+        } = &self.inflight;
+        Underway::of(if mutating { changing } else { read_only })
     }
 
     /// Takes over what the store counts.

@@ -9,10 +9,15 @@ use agent::{Agent, Config};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use prometheus_client::registry::Registry;
 use runtime::clock::SystemClock;
 use runtime::remote::{Limit, RemoteHub};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::AgentArgs;
+use crate::diagnostics;
+use crate::diagnostics::server::{self, Bind, Pages};
 use crate::kubeconfig::is_cluster_name;
 use crate::lifecycle;
 
@@ -75,12 +80,15 @@ pub(crate) async fn run(args: AgentArgs) -> Result<()> {
         lease_duration: args.cluster_lease_duration,
         threshold: THRESHOLD,
     };
+    let metrics = agent::Metrics::new(&args.cluster);
+    serve_diagnostics(&args, &metrics, synced.clone(), &stop).await?;
     let parts = Agent {
         config,
         hub: Arc::new(hub.clone()),
         member: Arc::new(member.clone()),
         probe: Arc::new(MemberProbe(member.clone())),
         clock: Arc::new(SystemClock),
+        metrics,
         synced,
     };
     let cluster = args.cluster.clone();
@@ -94,6 +102,34 @@ pub(crate) async fn run(args: AgentArgs) -> Result<()> {
     hub.close();
     member.close();
     Ok(())
+}
+
+/// Serves metrics and health where the user asked for it.
+async fn serve_diagnostics(
+    args: &AgentArgs,
+    metrics: &agent::Metrics,
+    ready: watch::Receiver<bool>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let pages = |metrics| Pages {
+        metrics,
+        ready: ready.clone(),
+        unready: "the hub's present state has not been seen",
+    };
+    if let Bind(Some(address)) = args.metrics_bind_address {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        diagnostics::register(&mut registry);
+        let pages = pages(Some(Arc::new(registry)));
+        server::start("--metrics-bind-address", address, pages, stop.clone()).await?;
+    }
+    match args.health_probe_bind_address {
+        // Both may be the same: the server of metrics answers probes, too.
+        Bind(Some(address)) if args.health_probe_bind_address != args.metrics_bind_address => {
+            server::start("--health-probe-bind-address", address, pages(None), stop.clone()).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A client for a kubeconfig file, and the address that it names.

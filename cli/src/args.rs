@@ -8,6 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use controllers::{Features, Plugins, SkippedApis};
 use regex::Regex;
 
+use crate::diagnostics::server::Bind;
+
 /// Multi-cluster federation: workloads and policies in the hub, replicas in the member clusters.
 #[derive(Debug, Parser)]
 #[command(name = "flotilla", version, propagate_version = true, arg_required_else_help = true)]
@@ -107,6 +109,12 @@ pub(crate) struct AgentArgs {
     /// Duration of the agent's lease on the hub, in seconds; it is renewed four times as often.
     #[arg(long, value_name = "SECONDS", default_value = "40", value_parser = seconds)]
     pub(crate) cluster_lease_duration: Duration,
+    /// Serve /metrics, /livez and /readyz here, over plain HTTP; `:PORT` is every interface. Nothing is served unless asked.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0", hide_default_value = true)]
+    pub(crate) metrics_bind_address: Bind,
+    /// Serve /livez and /readyz here.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0", hide_default_value = true)]
+    pub(crate) health_probe_bind_address: Bind,
     /// End when standard input is closed.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,

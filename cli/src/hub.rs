@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use apiserver::api::{Config, Profile};
+use apiserver::api::{Build, Config, Profile};
 use apiserver::pki::{AdminFile, Pki};
 use apiserver::server::{Parts, Server};
 use runtime::clock::{SystemClock, SystemRandom};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::HubArgs;
 use crate::data_dir::{self, DataDir};
+use crate::diagnostics::{self, build};
 use crate::lifecycle::{self, TimedOut};
 
 /// How long a start may take before it counts as failed.
@@ -54,6 +55,11 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             pki: Some(pki.clone()),
             features: args.feature_gates,
             evicting_taint_policies: args.allow_no_execute_taint_policy,
+            build: Build {
+                commit: build::COMMIT,
+                tree_state: build::TREE_STATE,
+                date: build::DATE,
+            },
             check_script: Some(interpreter::check_script),
             previewer: Some(Arc::new(previews.clone())),
             prune: Some(interpreter::prune::prune),
@@ -98,7 +104,10 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
 /// Runs the controllers beside the server, with its own identity.
 fn run_controllers(server: &Server, config: controllers::Config, stop: CancellationToken) {
     let metrics = controllers::Metrics::default();
-    server.api.metrics.register(|registry| metrics.register(registry));
+    server.api.metrics.register(|registry| {
+        metrics.register(registry);
+        diagnostics::register(registry);
+    });
     let (hub, clock, random) = (server.hub.clone(), server.api.clock.clone(), server.api.random.clone());
     server.spawn(async move {
         if let Err(status) = controllers::run(hub, clock, random, config, metrics, stop.clone()).await {

@@ -6,6 +6,7 @@ mod agent;
 mod args;
 mod data_dir;
 mod demo;
+mod diagnostics;
 mod explain;
 mod hub;
 mod kubeconfig;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
             Command::Explain(args) => explain::run(args).await,
             Command::Plan(args) => plan::run(args).await,
             Command::Kubeconfig(args) => kubeconfig::run(&args),
-            Command::Version => lifecycle::print(&format!("flotilla {}", env!("CARGO_PKG_VERSION"))),
+            Command::Version => lifecycle::print(&diagnostics::build::line()),
             Command::Completion { shell } => {
                 args::print_completion(shell);
                 Ok(())

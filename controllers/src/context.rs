@@ -16,7 +16,7 @@ use crate::detect::reconcile::Trigger;
 use crate::events::{Involved, Note, Recorder};
 use crate::index::Index;
 use crate::merge;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Roomless};
 use crate::quota::charge;
 use crate::webhooks::Webhooks;
 
@@ -86,7 +86,7 @@ pub(crate) struct Queues {
     pub(crate) namespaces: Arc<Queue<Key>>,
     pub(crate) revisions: Arc<Queue<Key>>,
     /// Bindings that wait for room in clusters.
-    pub(crate) roomless: Mutex<HashSet<Key>>,
+    pub(crate) roomless: Roomless,
     /// Why the waiting templates are looked at.
     triggers: Mutex<HashMap<Key, Trigger>>,
 }

@@ -159,6 +159,7 @@ pub async fn run(
     cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
 
     let queues = &context.queues;
+    context.metrics.watch_scheduler(&queues.place, &queues.roomless);
     macro_rules! start_all {
         ($($name:literal $queue:ident $reconcile:path;)*) => {
             $(start(&mut tasks, $name, &queues.$queue, &context, &cancel, $reconcile);)*
@@ -198,6 +199,15 @@ fn start<F, R>(
     R: Future<Output = Result<queue::Action, Error>> + Send + 'static,
 {
     let (shared, workers) = (context.clone(), context.config.workers);
-    let reconcile = move |key, since| reconcile(shared.clone(), key, since);
+    let metrics = context.metrics.queue(name, queue);
+    let reconcile = move |key, since: Instant| {
+        let (metrics, began) = (metrics.clone(), Instant::now());
+        let round = reconcile(shared.clone(), key, since);
+        async move {
+            let outcome = round.await;
+            metrics.round(began - since, began.elapsed(), outcome.is_ok());
+            outcome
+        }
+    };
     tasks.spawn(queue::run(name, queue.clone(), workers, cancel.clone(), reconcile));
 }

@@ -3,16 +3,21 @@
 //! Nothing is global: the caller makes [`Metrics`], registers it where it serves `/metrics` and hands it to the controllers.
 
 mod cluster;
+mod queues;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use runtime::queue::Queue;
+use schema::entry::Key;
 use serde_json::Value;
+
+pub(crate) use queues::{QueueMetrics, Roomless};
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,27 +42,11 @@ pub struct StepLabel {
     pub schedule_step: &'static str,
 }
 
-/// A queue of the scheduler.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct QueueLabel {
-    /// `active`.
-    pub queue: &'static str,
-}
-
 /// What brought bindings to the scheduler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct IncomingLabel {
     /// `BindingAdd`, `BindingUpdate` or `ClusterChanged`.
     pub event: &'static str,
-}
-
-/// What was built.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct BuildLabel {
-    /// The program's version.
-    pub git_version: &'static str,
-    /// Operating system.
-    pub platform: &'static str,
 }
 
 /// A member cluster.
@@ -85,12 +74,11 @@ pub struct Metrics {
     schedule_attempts: Family<ScheduleLabel, Counter>,
     schedule_duration: Family<ScheduleLabel, Histogram, fn() -> Histogram>,
     algorithm_duration: Family<StepLabel, Histogram, fn() -> Histogram>,
-    pending: Family<QueueLabel, Gauge>,
     incoming: Family<IncomingLabel, Counter>,
-    build: Family<BuildLabel, Gauge>,
     clusters: cluster::ClusterGauges,
     lag: Family<StageLabel, Histogram, fn() -> Histogram>,
     events_dropped: Counter,
+    queues: queues::Queues,
 }
 
 fn buckets() -> Histogram {
@@ -108,12 +96,11 @@ impl Default for Metrics {
             schedule_attempts: Family::default(),
             schedule_duration: Family::new_with_constructor(buckets),
             algorithm_duration: Family::new_with_constructor(buckets),
-            pending: Family::default(),
             incoming: Family::default(),
-            build: Family::default(),
             clusters: cluster::ClusterGauges::default(),
             lag: Family::new_with_constructor(buckets),
             events_dropped: Counter::default(),
+            queues: queues::Queues::default(),
         }
     }
 }
@@ -166,26 +153,12 @@ impl Metrics {
             self.algorithm_duration.clone(),
         );
         registry.register(
-            "scheduler_pending_bindings",
-            "Bindings that wait for the scheduler",
-            self.pending.clone(),
-        );
-        registry.register(
             "karmada_scheduler_queue_incoming_bindings",
             "Bindings that were queued for the scheduler, by what brought them",
             self.incoming.clone(),
         );
-        registry.register(
-            "karmada_build_info",
-            "What was built; the value is always 1",
-            self.build.clone(),
-        );
-        let build = BuildLabel {
-            git_version: concat!("v", env!("CARGO_PKG_VERSION")),
-            platform: std::env::consts::OS,
-        };
-        self.build.get_or_create(&build).set(1);
         self.clusters.register(registry);
+        self.queues.register(registry);
         registry.register(
             "flotilla_stage_lag_seconds",
             "Time between the change that a stage reacts to and the end of its writes",
@@ -239,12 +212,10 @@ impl Metrics {
         self.schedule_duration.get_or_create(&label).observe(took.as_secs_f64());
     }
 
-    /// The scheduler has decided, and so many bindings still wait for it.
-    pub fn decided(&self, took: Duration, pending: usize) {
+    /// The scheduler has decided.
+    pub fn decided(&self, took: Duration) {
         let step = StepLabel { schedule_step: "Place" };
         self.algorithm_duration.get_or_create(&step).observe(took.as_secs_f64());
-        let pending = i64::try_from(pending).unwrap_or(i64::MAX);
-        self.pending.get_or_create(&QueueLabel { queue: "active" }).set(pending);
     }
 
     /// So many bindings were queued for the scheduler because of an event.
@@ -261,6 +232,16 @@ impl Metrics {
     /// A stage has written what a change asked for.
     pub fn lag(&self, stage: &'static str, lag: Duration) {
         self.lag.get_or_create(&StageLabel { stage }).observe(lag.as_secs_f64());
+    }
+
+    /// Where bindings wait for the scheduler, and which of them wait for room.
+    pub(crate) fn watch_scheduler(&self, queue: &Arc<Queue<Key>>, roomless: &Roomless) {
+        self.queues.watch_scheduler(queue, roomless);
+    }
+
+    /// The numbers of one queue of the controllers.
+    pub(crate) fn queue(&self, name: &'static str, queue: &Arc<Queue<Key>>) -> QueueMetrics {
+        self.queues.of(name, queue)
     }
 
     pub(crate) fn event_dropped(&self) {
@@ -280,7 +261,7 @@ mod tests {
         metrics.applied(true, Duration::from_millis(1));
         metrics.rendered(false, Duration::from_millis(1));
         metrics.scheduled(true, "ReconcileSchedule", Duration::from_millis(1));
-        metrics.decided(Duration::from_millis(1), 3);
+        metrics.decided(Duration::from_millis(1));
         metrics.lag("place", Duration::from_millis(1));
         metrics.queued("ClusterChanged", 2);
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -291,9 +272,7 @@ mod tests {
             "binding_sync_work_duration_seconds_count{result=\"error\"} 1",
             "karmada_scheduler_schedule_attempts_total{result=\"success\",schedule_type=\"ReconcileSchedule\"} 1",
             "karmada_scheduler_scheduling_algorithm_duration_seconds_count{schedule_step=\"Place\"} 1",
-            "scheduler_pending_bindings{queue=\"active\"} 3",
             "karmada_scheduler_queue_incoming_bindings_total{event=\"ClusterChanged\"} 2",
-            "karmada_build_info{",
             "flotilla_stage_lag_seconds_count{stage=\"place\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");

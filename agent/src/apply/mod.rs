@@ -25,8 +25,10 @@ use schema::entry::{Entry, GroupResource, Key};
 use schema::status::Reason;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::error::AgentError;
+use crate::metrics::{Found, Metrics};
 use barred::{Barred, Question};
 use kinds::Kinds;
 use plan::{Applied, Step, Wanted};
@@ -56,6 +58,7 @@ pub(crate) struct Applier {
     pub(crate) followed: Mutex<HashSet<GroupResource>>,
     /// Tells the pump to follow one more resource.
     pub(crate) follow: mpsc::Sender<Resource>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Applier {
@@ -99,6 +102,7 @@ impl Applier {
             // Without the finalizer the Work could vanish before its objects do; the renderer sets it at once.
             self.set_finalizers(&entry, true).await?;
         }
+        let started = Instant::now();
         let mut fates = Vec::with_capacity(manifests.len());
         let mut again: Option<Duration> = None;
         for (ordinal, manifest) in manifests.iter().enumerate() {
@@ -123,6 +127,7 @@ impl Applier {
             &work["status"],
             self.clock.now(),
         );
+        self.metrics.synced(again.is_none(), started.elapsed());
         self.write_status(&entry, &work, status).await?;
         Ok(again.map_or(queue::Action::Done, queue::Action::After))
     }
@@ -244,7 +249,18 @@ impl Applier {
             Some(observed) => self.interpreter.retain(manifest.clone(), observed)?,
             None => manifest.clone(),
         };
-        let (result, left_out) = self.write(&resource, (namespace, name), desired).await?;
+        let found = match (&observed, &last) {
+            (Some(_), _) => Found::Object,
+            (None, Some(_)) => Found::Gone,
+            (None, None) => Found::Nothing,
+        };
+        let outcome = self.write(&resource, (namespace, name), desired).await;
+        let revision = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        let changed = outcome
+            .as_ref()
+            .is_ok_and(|(result, _)| observed.as_ref().map(revision) != Some(revision(result)));
+        self.metrics.applied(manifest, found, outcome.is_ok(), changed);
+        let (result, left_out) = outcome?;
         let applied = Applied {
             wanted,
             object: plan::fingerprint(&result),
@@ -339,7 +355,9 @@ impl Applier {
             revision: None,
             propagation: Propagation::Background,
         };
-        self.change(resource, &found, action).await
+        let outcome = self.change(resource, &found, action).await;
+        self.metrics.removed(manifest, outcome.is_ok());
+        outcome
     }
 
     /// Takes our marks off a member object, and leaves it to the member.

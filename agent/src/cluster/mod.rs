@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::FIELD_MANAGER;
 use crate::error::AgentError;
+use crate::metrics::Metrics;
 use plan::{Belief, Facts, Observation};
 
 /// How the agent asks a member how it is.
@@ -44,6 +45,7 @@ pub(crate) struct Heart {
     pub(crate) status_period: Duration,
     pub(crate) lease_duration: Duration,
     pub(crate) threshold: Duration,
+    pub(crate) metrics: Metrics,
 }
 
 /// What one process remembers between two reports.
@@ -106,7 +108,10 @@ impl Heart {
                 _ = beat.tick() => {}
                 () = stop.cancelled() => return,
             }
-            if let Err(error) = self.report(&mut memory).await {
+            let started = tokio::time::Instant::now();
+            let outcome = self.report(&mut memory).await;
+            self.metrics.reported(started.elapsed());
+            if let Err(error) = outcome {
                 tracing::warn!(cluster = %self.cluster_name, %error, "cluster status not reported");
                 // The first report makes the cluster usable: it must not wait a whole period for a hub that just started.
                 beat.reset_after(self.status_period.min(Duration::from_secs(1)));

@@ -84,6 +84,7 @@ impl World {
             member: Arc::new(self.member.clone()),
             probe: Arc::new(Mute),
             clock: Arc::new(Epoch),
+            metrics: crate::Metrics::new("eu"),
             synced,
         };
         tokio::spawn(run(agent, || (), self.stop.clone()));

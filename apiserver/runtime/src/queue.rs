@@ -136,6 +136,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.lock().waiting.len()
     }
 
+    /// How many keys are in a delay.
+    pub fn delayed(&self) -> usize {
+        self.lock().slots.len()
+    }
+
     /// No key waits, those in a delay not counted.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

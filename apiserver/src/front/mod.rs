@@ -95,6 +95,8 @@ impl Front {
                 ..
             })
         );
+        let reads = matches!(parts.method, Method::GET | Method::HEAD);
+        let _underway = (!long_running).then(|| self.api.metrics.underway(!reads));
         let path = parts.uri.path().to_owned();
         let allowed = asked.as_ref().map_or(query::REQUEST_TIMEOUT, |asked| asked.timeout);
         let work = tokio::time::timeout(allowed, self.process(parts, body, asked));
@@ -253,7 +255,7 @@ impl Front {
             return Ok(render::text(code, body));
         }
         match path.trim_end_matches('/') {
-            "/version" => return Ok(render::json(&version::version())),
+            "/version" => return Ok(render::json(&version::version(self.api.config.build))),
             "/metrics" => {
                 self.api.metrics.read(&self.api.store);
                 let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

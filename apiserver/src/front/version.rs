@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::api::Build;
+
 /// Major and minor version of the API.
 const LEVEL: (&str, &str) = ("1", "36");
 
@@ -10,7 +12,7 @@ const LEVEL: (&str, &str) = ("1", "36");
 pub const GIT_VERSION: &str = concat!("v1.36.0+flotilla.", env!("CARGO_PKG_VERSION"));
 
 /// The body of `/version`.
-pub(super) fn version() -> Value {
+pub(super) fn version(build: Build) -> Value {
     let (major, minor) = LEVEL;
     json!({
         "major": major,
@@ -20,9 +22,9 @@ pub(super) fn version() -> Value {
         "minCompatibilityMajor": major,
         "minCompatibilityMinor": "35",
         "gitVersion": GIT_VERSION,
-        "gitCommit": "",
-        "gitTreeState": "",
-        "buildDate": "1970-01-01T00:00:00Z",
+        "gitCommit": build.commit,
+        "gitTreeState": build.tree_state,
+        "buildDate": build.date,
         "goVersion": "",
         "compiler": "rustc",
         "platform": format!("{}/{}", std::env::consts::OS, architecture()),

@@ -73,7 +73,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         // A cluster has changed meanwhile.
         context.queues.place.add(key.clone());
     }
-    context.metrics.decided(started.elapsed(), context.queues.place.len());
+    context.metrics.decided(started.elapsed());
     let have = entry.value();
     let mut current = entry;
     let mut moved = false;

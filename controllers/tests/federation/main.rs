@@ -11,6 +11,7 @@ mod events;
 mod governance;
 mod harness;
 mod interpreters;
+mod metrics;
 mod placement;
 mod policies;
 mod preview;

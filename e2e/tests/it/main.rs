@@ -19,6 +19,7 @@ mod hub_faults;
 mod kinds;
 mod lives;
 mod members;
+mod metrics;
 mod overrides;
 mod placement;
 mod policies;
