@@ -276,7 +276,10 @@ fn a_tainted_group_and_the_way_back(scene: &Scene<'_>) {
     scene.apply(&deployment("late", 2, "1m", ""));
     until_in_group(scene, "late", "second", "us:2");
     scene.until_ready("late", 2);
-    scene.until_told("deployment/late", &["had untolerated taint {maintenance: yes}"]);
+    scene.until_told(
+        "deployment/late",
+        &["had untolerated taint {maintenance=yes:NoSchedule}"],
+    );
     assert_eq!(scene.running("late"), [0, 0, 2]);
     taints("null");
     // A change of the template does not bring it back either.

@@ -4,6 +4,7 @@ use e2e::federation::{Federation, MEMBERS, Options};
 use e2e::wait::until;
 use serde_json::Value;
 
+use crate::scene::Scene;
 use crate::support::{pods, wait_output, wait_pods, wait_ready_column};
 
 fn deployment(name: &str, replicas: u32, pod: &str) -> String {
@@ -90,7 +91,12 @@ fn policies_hand_over_pause_and_leave_without_a_restart() {
     let hub = federation.hub();
     apply(&federation, &policy("first", WEB, "  preemption: Never"));
     apply(&federation, &deployment("web", 2, ""));
-    let before = wait_pods(&federation, "web", [2, 2, 2]);
+    wait_pods(&federation, "web", [2, 2, 2]);
+    let scene = Scene {
+        federation: &federation,
+        namespace: "default",
+    };
+    let before = scene.identities("web");
 
     // A policy of higher priority takes over, then the first one goes: nothing is started anew.
     apply(
@@ -117,7 +123,7 @@ fn policies_hand_over_pause_and_leave_without_a_restart() {
         "--timeout=60s",
     ])
     .ok();
-    assert_eq!(pods(&federation, "web"), before);
+    assert_eq!(scene.identities("web"), before);
 
     // Suspended in one member, then everywhere, then resumed.
     apply(

@@ -6,6 +6,7 @@ use e2e::tools;
 use e2e::wait::until;
 use serde_json::Value;
 
+use crate::scene::Scene;
 use crate::support::wait_ready_column;
 
 const CHART: &str = "e2e/charts/shop";
@@ -29,6 +30,11 @@ fn life(federation: &Federation, minor: &str, major: &str) {
     let told = run(&["install", release, CHART, "--create-namespace"]);
     assert!(told.contains("STATUS: deployed"), "{told}");
     replicas(&hub, namespace, release, 3);
+    // The release has landed in the members, one replica in each.
+    let scene = Scene { federation, namespace };
+    let landed = |member: &str| scene.get_in(member, &["deployment", release])["spec"]["replicas"].clone();
+    assert_eq!(MEMBERS.map(landed), [1, 1, 1]);
+    scene.until_only_in(&["service", release], &MEMBERS);
     assert_eq!(widget(), "red");
     assert_eq!(
         hub.get(&["configmap", "-n", namespace, &format!("{release}-before")]),
@@ -70,6 +76,8 @@ fn life(federation: &Federation, minor: &str, major: &str) {
             .ok();
         if left.trim().is_empty() { Ok(()) } else { Err(left) }
     });
+    scene.until_only_in(&["deployment", release], &[]);
+    scene.until_only_in(&["service", release], &[]);
 }
 
 fn replicas(hub: &Kubectl, namespace: &str, release: &str, wanted: i64) {
