@@ -23,6 +23,7 @@ use interpreter::Interpreter;
 use runtime::hub::{Hub, Resource, Signal};
 use runtime::queue::{Action, Backoff, Queue};
 use schema::clock::Clock;
+use schema::entry::{GroupResource, Key};
 use schema::status::Status;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -150,6 +151,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         works: works.clone(),
         applied: Mutex::new(HashMap::new()),
         barred: Mutex::new(Barred::default()),
+        waiting: Arc::default(),
         kinds: Mutex::new(Kinds::default()),
         followed: Mutex::new(HashSet::new()),
         follow,
@@ -163,11 +165,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         tasks.clone(),
         stop.clone(),
     ));
-    tasks.spawn(keep_following(
-        member,
-        Heart::capacity_resources().to_vec(),
-        stop.clone(),
-    ));
+    tasks.spawn(follow_pods(member, applier.clone(), queue.clone(), stop.clone()));
 
     let scripts = customizations();
     // What a member keeps must be known before anything is written into it.
@@ -297,6 +295,40 @@ async fn follow_member(
                 }
             }
         });
+    }
+}
+
+/// Follows what capacity is summed from. A pod that finds no node, or finds one at last, is a round for the Work of its Deployment.
+async fn follow_pods(
+    member: Arc<dyn Hub>,
+    applier: Arc<Applier>,
+    queue: Arc<Queue<Arc<str>>>,
+    stop: CancellationToken,
+) {
+    if !keep_following(member.clone(), Heart::capacity_resources().to_vec(), stop.clone()).await {
+        return;
+    }
+    let mut changes = member.subscribe(&[GroupResource::new("", "pods")]);
+    loop {
+        let signal = tokio::select! {
+            signal = changes.next() => signal,
+            () = stop.cancelled() => return,
+        };
+        let change = match signal {
+            Some(Signal::Change(change)) => change,
+            Some(Signal::Synced) => continue,
+            None => return,
+        };
+        let Some((namespace, name)) = applier.waiting.seen(&change.entry, change.deleted) else {
+            continue;
+        };
+        let deployment = Key::new(GroupResource::new("apps", "deployments"), namespace, name);
+        // One that is not followed yet is reported when it is.
+        if let Some(deployment) = member.get(&deployment)
+            && let Some(work) = source_work(&deployment.meta().annotations, &applier.execution_namespace)
+        {
+            queue.add(work.into());
+        }
     }
 }
 

@@ -81,6 +81,15 @@ pub(crate) struct HubArgs {
     /// Give a divided workload to every cluster that was selected, with no replicas where it has no share.
     #[arg(long)]
     pub(crate) enable_empty_workload_propagation: bool,
+    /// Take replicas that find no node away from their cluster, so that the scheduler places them elsewhere (dynamic division only).
+    #[arg(long)]
+    pub(crate) descheduler: bool,
+    /// How often the descheduler looks, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+    pub(crate) descheduling_interval: Duration,
+    /// How long a pod may wait for a node before the descheduler takes it away, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(crate) unschedulable_threshold: Duration,
     /// Let a ClusterTaintPolicy set taints with the effect NoExecute.
     #[arg(long)]
     pub(crate) allow_no_execute_taint_policy: bool,

@@ -84,6 +84,10 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             empty_workloads: args.enable_empty_workload_propagation,
             ..controllers::SchedulerOptions::default()
         },
+        descheduler: args.descheduler.then_some(controllers::Descheduler {
+            descheduling_interval: args.descheduling_interval,
+            unschedulable_threshold: args.unschedulable_threshold,
+        }),
         skipped_namespaces: args.skipped_propagating_namespaces,
         skipped_apis: args.skipped_propagating_apis,
         ..controllers::Config::default()

@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod conditions;
 mod context;
 pub mod depend;
+pub mod descheduler;
 pub mod detect;
 mod dispatch;
 pub mod events;
@@ -62,6 +63,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use context::Error;
 pub use crds::features::Features;
+pub use descheduler::Descheduler;
 pub use detect::skip::SkippedApis;
 pub use metrics::Metrics;
 pub use preview::Previews;
@@ -88,6 +90,8 @@ pub struct Config {
     pub features: Features,
     /// How the scheduler is set up.
     pub scheduler: SchedulerOptions,
+    /// How replicas that find no node are moved; `None` leaves them where they are.
+    pub descheduler: Option<Descheduler>,
     /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
     pub deployment_revisions: bool,
     /// The door for those who ask what changes would do; see [`preview`].
@@ -106,6 +110,7 @@ impl Default for Config {
             skipped_apis: SkippedApis::default(),
             features: Features::default(),
             scheduler: SchedulerOptions::default(),
+            descheduler: None,
             deployment_revisions: false,
             previews: Previews::default(),
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
@@ -181,6 +186,9 @@ pub async fn run(
         "revisions" revisions revisions::reconcile::reconcile;
     }
     tasks.spawn(cluster::monitor::run(context.clone(), cancel.clone()));
+    if let Some(settings) = context.config.descheduler {
+        tasks.spawn(descheduler::reconcile::run(context.clone(), settings, cancel.clone()));
+    }
 
     cancel.cancelled().await;
     while tasks.join_next().await.is_some() {}

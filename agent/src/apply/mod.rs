@@ -11,6 +11,7 @@ pub(crate) mod kinds;
 pub(crate) mod plan;
 pub(crate) mod report;
 mod skew;
+pub(crate) mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,7 @@ use barred::{Barred, Question};
 use kinds::Kinds;
 use plan::{Applied, Step, Wanted};
 use report::{Fate, Round};
+use waiting::Waiting;
 
 /// The field manager of everything that an agent applies.
 pub(crate) const FIELD_MANAGER: &str = "flotilla-agent";
@@ -52,6 +54,8 @@ pub(crate) struct Applier {
     pub(crate) applied: Mutex<HashMap<(Arc<str>, usize), Applied>>,
     /// What the member did not take.
     pub(crate) barred: Mutex<Barred>,
+    /// Pods that find no node.
+    pub(crate) waiting: Arc<Waiting>,
     /// Works by the kinds of their manifests.
     pub(crate) kinds: Mutex<Kinds>,
     /// Member resources that are followed.
@@ -120,13 +124,14 @@ impl Applier {
             fates: &fates,
             left_out: self.left_out(work_name, manifests.len()),
         };
-        let status = report::status(
+        let mut status = report::status(
             &self.interpreter,
             entry.meta().generation,
             &round,
             &work["status"],
             self.clock.now(),
         );
+        self.waiting.report(&mut status);
         self.metrics.synced(again.is_none(), started.elapsed());
         self.write_status(&entry, &work, status).await?;
         Ok(again.map_or(queue::Action::Done, queue::Action::After))

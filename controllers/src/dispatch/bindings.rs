@@ -122,6 +122,9 @@ impl Dispatcher {
         let entry = &change.entry;
         self.lag.seen(metrics, change, initial);
         index.work_seen(entry, change.deleted);
+        if self.context.config.descheduler.is_some() {
+            index.set_unschedulable(entry.key(), !change.deleted && reports_unschedulable(entry));
+        }
         if change.deleted {
             self.context.webhooks.forget(entry);
         }
@@ -156,6 +159,12 @@ impl Dispatcher {
     }
 }
 
+/// Whether a member speaks of pods that find no node. The text may stand elsewhere in a manifest: whoever reads the report sees.
+fn reports_unschedulable(work: &Entry) -> bool {
+    let field = b"\"unschedulable\":";
+    work.json().windows(field.len()).any(|window| window == field)
+}
+
 /// The quota that a Work is a part of.
 fn quota_of(work: &Entry) -> Option<Key> {
     let labels = &work.meta().labels;
@@ -164,7 +173,7 @@ fn quota_of(work: &Entry) -> Option<Key> {
 }
 
 /// The binding that a Work belongs to.
-fn binding_of(work: &Entry) -> Option<Key> {
+pub(crate) fn binding_of(work: &Entry) -> Option<Key> {
     let annotations = &work.meta().annotations;
     if let (Some(namespace), Some(name)) = (
         annotations.get(names::BINDING_NAMESPACE),

@@ -7,6 +7,8 @@ mod bindings;
 mod clusters;
 mod templates;
 
+pub(crate) use bindings::binding_of;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -220,6 +220,24 @@ impl Index {
         self.read().works.get(binding_id)
     }
 
+    /// Whether pods of a Work find no node.
+    pub(crate) fn set_unschedulable(&self, work: &Key, unschedulable: bool) {
+        if !unschedulable && !self.read().unschedulable.contains(work) {
+            return;
+        }
+        let mut inner = self.write();
+        if unschedulable {
+            inner.unschedulable.insert(work.clone());
+        } else {
+            inner.unschedulable.remove(work);
+        }
+    }
+
+    /// Works in whose reports pods find no node.
+    pub(crate) fn unschedulable(&self) -> Vec<Key> {
+        self.read().unschedulable.iter().cloned().collect()
+    }
+
     /// The record of a Deployment's template was seen.
     pub(crate) fn record_seen(&self, entry: &Entry, deleted: bool) {
         let owners = entry.meta().owner_references.iter();

@@ -70,6 +70,8 @@ struct Inner {
     rendered: HashMap<Key, i64>,
     /// Works by the permanent id of their binding.
     works: Postings,
+    /// Works in whose reports pods find no node.
+    unschedulable: HashSet<Key>,
     /// ReplicaSets by the uid of the Deployment that they record.
     records: Postings,
     /// Clusters by name, with what the scheduler reads of them.
