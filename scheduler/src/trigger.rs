@@ -25,7 +25,7 @@ pub struct View<'a> {
     pub current: &'a [TargetCluster],
     /// `status.schedulerObservingAffinityName`.
     pub observed_affinity: &'a str,
-    /// `spec.rescheduleTriggeredAt` lies after `status.lastScheduledTime`.
+    /// `spec.rescheduleTriggeredAt` does not lie before `status.lastScheduledTime`.
     pub reschedule_triggered: bool,
     /// One of `current` is a cluster that is being deleted or is gone.
     pub target_terminating: bool,

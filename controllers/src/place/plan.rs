@@ -3,6 +3,7 @@
 //! Start with [`Binding`], what placement reads of a binding, and [`cluster_view`], what it reads of a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::placement::{Placement, Taint, TargetCluster};
 use jiff::Timestamp;
@@ -103,9 +104,10 @@ impl Binding {
     }
 
     /// A rebalancing was asked for that has not been done.
+    /// Times are told to the second: a request in the second of the last placement may have come after it, and counts.
     fn is_rebalanced(&self) -> bool {
         let asked = self.spec.reschedule_triggered_at;
-        asked.is_some_and(|at| self.status.last_scheduled_time.is_none_or(|last| last < at))
+        asked.is_some_and(|at| self.status.last_scheduled_time.is_none_or(|last| last <= at))
     }
 
     /// Whether it must be placed now, and why.
@@ -373,6 +375,9 @@ pub fn condition(decision: &Decision) -> Condition {
     }
 }
 
+/// What times of an object differ by at least.
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
 /// The status of a binding after placing. `moved` says that the binding was written because of it.
 pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, now: Timestamp) -> Value {
     let mut want = have.clone();
@@ -381,7 +386,10 @@ pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, n
         let observed = have["status"]["schedulerObservedGeneration"].as_i64();
         // Looking again at what stands is no news: its time stays.
         if moved || observed != Some(generation) || have["status"]["lastScheduledTime"].is_null() {
-            want["status"]["lastScheduledTime"] = seconds(now).into();
+            // A request for a placement that this one answers lies before it.
+            let asked = have["spec"]["rescheduleTriggeredAt"].as_str().unwrap_or_default();
+            let answered = asked.parse::<Timestamp>().map(|asked| asked + ONE_SECOND);
+            want["status"]["lastScheduledTime"] = seconds(answered.map_or(now, |answered| now.max(answered))).into();
         }
         want["status"]["schedulerObservedGeneration"] = generation.into();
         if !decision.affinity.is_empty() {

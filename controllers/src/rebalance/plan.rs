@@ -1,5 +1,6 @@
-//! What has become of each workload that a rebalancer lists. Pure.
+//! What has become of each workload that a rebalancer lists, and when its placement is asked for. Pure.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A workload by name. Ordered as the status lists them.
@@ -70,6 +71,13 @@ pub fn observed(spec: &[Workload], status: &[Observed]) -> Vec<Observed> {
     items.extend(gone.cloned());
     items.sort_by(|left, right| left.workload.cmp(&right.workload));
     items
+}
+
+/// When a binding is to say that it was asked for a placement afresh; `None` when it says enough already. `placed` is when it was last
+/// placed: a rebalancer that is older, because a workload was added to it later, means a placement after that all the same.
+pub fn request(asked: Timestamp, known: Option<Timestamp>, placed: Option<Timestamp>) -> Option<Timestamp> {
+    let time = placed.map_or(asked, |placed| asked.max(placed));
+    known.is_none_or(|known| known < time).then_some(time)
 }
 
 #[cfg(test)]

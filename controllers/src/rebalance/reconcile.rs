@@ -42,6 +42,13 @@ struct Status {
 #[serde(default)]
 struct Binding {
     spec: BindingSpec,
+    status: BindingStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BindingStatus {
+    last_scheduled_time: Option<Timestamp>,
 }
 
 #[derive(Default, Deserialize)]
@@ -120,15 +127,11 @@ async fn ask(context: &Context, workload: &Workload, asked_at: Timestamp) -> Res
     let binding: Binding = entry
         .typed()
         .map_err(|error| Error::Unreadable(entry.key().clone(), error))?;
-    // A newer request has been made already.
-    if binding
-        .spec
-        .reschedule_triggered_at
-        .is_some_and(|known| asked_at <= known)
-    {
+    let (known, placed) = (binding.spec.reschedule_triggered_at, binding.status.last_scheduled_time);
+    let Some(time) = plan::request(asked_at, known, placed) else {
         return Ok(true);
-    }
-    let patch = json!({"spec": {"rescheduleTriggeredAt": seconds(asked_at)}});
+    };
+    let patch = json!({"spec": {"rescheduleTriggeredAt": seconds(time)}});
     match context.patch(MANAGER, resource, &entry, None, patch, true).await {
         Ok(_) => Ok(true),
         Err(status) if status.code == 404 => Ok(false),

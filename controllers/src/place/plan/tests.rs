@@ -126,3 +126,24 @@ fn section_3_1_groups_that_are_passed_over_are_told() {
     check("third", false, &[]);
     check("third", true, &["first", "second"]);
 }
+
+#[test]
+fn section_3_12_a_request_in_the_second_of_a_placement_counts_once() {
+    let second = |second| Timestamp::from_second(second).unwrap();
+    let mut value = binding(json!({}), 2);
+    let mut check = |last: i64, asked: i64, fresh: bool, after: i64| {
+        value["status"]["lastScheduledTime"] = seconds(second(last)).into();
+        value["spec"]["rescheduleTriggeredAt"] = seconds(second(asked)).into();
+        let view = serde_json::from_value::<Binding>(value.clone()).unwrap().view();
+        assert_eq!(view.fresh, fresh, "asked at {asked}, placed at {last}");
+        let decision = scheduler::place(&snapshot(), &view);
+        let placed = status(&value, 1, &decision, true, second(100));
+        assert_eq!(placed["status"]["lastScheduledTime"], seconds(second(after)));
+        assert!(!serde_json::from_value::<Binding>(placed).unwrap().view().fresh);
+    };
+    check(90, 99, true, 100);
+    check(90, 100, true, 101);
+    check(100, 100, true, 101);
+    check(101, 100, false, 101);
+    check(100, 90, false, 100);
+}

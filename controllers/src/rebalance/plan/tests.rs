@@ -55,3 +55,22 @@ fn items_are_written_as_go_writes_them() {
     let read: Vec<Observed> = serde_json::from_str(&text).unwrap();
     assert_eq!(read[0].result, Outcome::Open);
 }
+
+#[test]
+fn section_3_12_a_request_lies_behind_the_last_placement() {
+    let second = |second| Timestamp::from_second(second).unwrap();
+    let check = |asked: i64, known: Option<i64>, placed: Option<i64>, expected: Option<i64>| {
+        let answer = request(second(asked), known.map(second), placed.map(second));
+        assert_eq!(
+            answer,
+            expected.map(second),
+            "asked {asked}, known {known:?}, placed {placed:?}"
+        );
+    };
+    check(5, None, None, Some(5));
+    check(5, None, Some(4), Some(5));
+    check(5, None, Some(9), Some(9));
+    check(5, Some(5), Some(4), None);
+    check(5, Some(7), Some(4), None);
+    check(5, Some(5), Some(6), Some(6));
+}
