@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use controllers::{Features, Plugins, SkippedApis};
+use interpreter::Operation;
 use regex::Regex;
 
 use crate::diagnostics::server::Bind;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Say what objects would do to placements and members if they were applied or deleted; nothing is changed.
     Plan(PlanArgs),
+    /// Try out scripts that say what a kind means, or say who answers about a kind; reads files and asks no hub.
+    Interpret(InterpretArgs),
     /// Print a kubeconfig for an agent, made with the hub's own keys.
     Kubeconfig(KubeconfigArgs),
     /// Print the version.
@@ -245,6 +248,49 @@ pub(crate) struct PlanArgs {
     /// A context of the kubeconfig.
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct InterpretArgs {
+    /// Customizations (`ResourceInterpreterCustomization`): a file, a directory, or `-` for standard input.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) filename: Vec<String>,
+    /// Look into directories of directories.
+    #[arg(long, short = 'R')]
+    pub(crate) recursive: bool,
+    /// Only say whether the scripts can be used; also what happens without a question.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Say who answers each question about this kind.
+    #[arg(long, value_name = "APIVERSION/KIND", conflicts_with_all = ["check", "operation"])]
+    pub(crate) rules: Option<String>,
+    /// The question: InterpretReplica, InterpretComponent, ReviseReplica, Retain, AggregateStatus, InterpretStatus, InterpretHealth or
+    /// InterpretDependency.
+    #[arg(long, value_name = "OPERATION", value_parser = operation)]
+    pub(crate) operation: Option<Operation>,
+    /// The object as the hub has it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) desired_file: Option<PathBuf>,
+    /// The object as a member has it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) observed_file: Option<PathBuf>,
+    /// What members report: a list of what a binding has under `status.aggregatedStatus`, or such a binding.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) status_file: Option<PathBuf>,
+    /// The replicas for ReviseReplica.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) desired_replica: Option<i64>,
+    /// Print the answer in this form; YAML when left out.
+    #[arg(long, short, value_name = "FORM")]
+    pub(crate) output: Option<Form>,
+}
+
+fn operation(name: &str) -> Result<Operation, String> {
+    Operation::parse(name).ok_or_else(|| {
+        let known: Vec<&str> = Operation::ALL.into_iter().map(Operation::as_str).collect();
+        format!("expected one of {}", known.join(", "))
+    })
 }
 
 /// Forms of an answer for programs.

@@ -9,6 +9,7 @@ mod demo;
 mod diagnostics;
 mod explain;
 mod hub;
+mod interpret;
 mod kubeconfig;
 mod lifecycle;
 mod plan;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             Command::Demo(args) => demo::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Plan(args) => plan::run(args).await,
+            Command::Interpret(args) => interpret::run(&args),
             Command::Kubeconfig(args) => kubeconfig::run(&args),
             Command::Version => lifecycle::print(&diagnostics::build::line()),
             Command::Completion { shell } => {

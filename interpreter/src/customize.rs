@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crds::validate::script;
 use serde_json::Value;
 
+use crate::Operation;
 use crate::error::InterpretError;
 use crate::lua::Script;
 
@@ -42,6 +43,11 @@ pub(crate) struct Custom {
 }
 
 impl Custom {
+    /// Name of the customization.
+    pub(crate) fn name(&self) -> &str {
+        &self.customization
+    }
+
     /// As [`Script::call`]; a failure names the customization.
     pub(crate) fn call(
         &self,
@@ -111,6 +117,18 @@ impl Rules {
             _ => return None,
         })
     }
+}
+
+/// What is wrong with each script of a customization, and what is not: those that cannot be read, that fail before they are
+/// asked anything, and that lack the function of their operation.
+pub fn check_customization(customization: &Value) -> Vec<(Operation, Result<(), InterpretError>)> {
+    let checked = crds::validate::SCRIPTS.iter().filter_map(|(field, operation)| {
+        let text = script(customization, field)?;
+        let operation = Operation::parse(operation)?;
+        let outcome = Script::read(text).and_then(|script| script.defines(operation.function()));
+        Some((operation, outcome))
+    });
+    checked.collect()
 }
 
 /// Reads a script, and says what is wrong with it.

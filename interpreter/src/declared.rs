@@ -13,9 +13,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{Replicas, dependencies, requests};
+use crate::{Operation, Replicas, dependencies, requests};
 use path::{copy, find, first};
 use status::{Aggregate, Check};
 
@@ -50,6 +50,9 @@ files![
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct Rule {
+    /// The file that it stands in.
+    #[serde(skip)]
+    file: &'static str,
     /// The kinds, as `apiVersion/Kind`.
     kinds: Vec<String>,
     /// Where its replicas are.
@@ -58,6 +61,8 @@ pub(crate) struct Rule {
     divisible: bool,
     /// Its parts, when it has several.
     parts: Vec<Part>,
+    /// Its replicas are those of its parts together, and each needs what the neediest part needs.
+    sum_parts: bool,
     /// It is healthy when all of these hold.
     healthy: Vec<Check>,
     /// The fields of the status that travel; all when there are none.
@@ -101,6 +106,13 @@ struct Part {
     /// The field of the replicas in a part; one when there is none.
     #[serde(default)]
     replicas: String,
+    /// Where the part does not say, as many as are needed for what stands at the first path, each having what stands at the second,
+    /// which is given step by step: settings may have dots in their names.
+    #[serde(default)]
+    spread: Option<(String, Vec<String>)>,
+    /// A pod template of the whole object that says on which nodes its parts may run.
+    #[serde(default)]
+    pod: String,
     /// The field of the pod template in a part.
     #[serde(default)]
     template: String,
@@ -127,9 +139,12 @@ struct Need {
 
 static RULES: LazyLock<HashMap<String, &'static Rule>> = LazyLock::new(|| {
     let mut rules = HashMap::new();
-    for (_, text, _) in FILES {
+    for (file, text, _) in FILES {
         // A test reads every file; one that cannot be read says nothing.
-        let parsed: Vec<Rule> = serde_json::from_str(text).unwrap_or_default();
+        let mut parsed: Vec<Rule> = serde_json::from_str(text).unwrap_or_default();
+        for rule in &mut parsed {
+            rule.file = file;
+        }
         for rule in &*parsed.leak() {
             rules.extend(rule.kinds.iter().map(|kind| (kind.clone(), rule)));
         }
@@ -148,8 +163,30 @@ pub(crate) fn of(object: &Value) -> Option<&'static Rule> {
 }
 
 impl Rule {
+    /// The file that it stands in.
+    pub(crate) fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// Whether there is a rule for this question.
+    pub(crate) fn answers(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::InterpretReplica => self.replicas.is_some() || self.sum_parts,
+            Operation::InterpretComponent => !self.parts.is_empty(),
+            Operation::ReviseReplica => self.replicas.is_some() && self.divisible,
+            Operation::Retain => !self.keep.is_empty(),
+            Operation::AggregateStatus => self.aggregates(),
+            Operation::InterpretStatus => !self.reflect.is_empty() || self.generations,
+            Operation::InterpretHealth => !self.healthy.is_empty(),
+            Operation::InterpretDependency => !self.pods.is_empty() || !self.needs.is_empty(),
+        }
+    }
+
     /// `InterpretReplica`.
     pub(crate) fn replicas(&self, object: &Value) -> Option<Replicas> {
+        if self.sum_parts {
+            return Some(self.sum(object));
+        }
         let rule = self.replicas.as_ref()?;
         let count = first(object, &rule.at).and_then(Value::as_i64).unwrap_or(rule.absent);
         let requirements = (!rule.template.is_empty())
@@ -157,6 +194,31 @@ impl Rule {
             .flatten()
             .and_then(requests::requirements);
         Some(Replicas { count, requirements })
+    }
+
+    /// All parts as if they were replicas of one.
+    fn sum(&self, object: &Value) -> Replicas {
+        let parts = self.components(object).unwrap_or_default();
+        let mut requirements = Map::new();
+        let mut most = requests::Amounts::new();
+        for part in &parts {
+            let needed = &part["replicaRequirements"];
+            for (name, amount) in requests::amounts(&needed["resourceRequest"]) {
+                let known = most.entry(name).or_default();
+                *known = amount.max(*known);
+            }
+            for (field, value) in needed.as_object().into_iter().flatten() {
+                requirements.entry(field.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        if !most.is_empty() {
+            requirements.insert("resourceRequest".to_owned(), requests::render(&most));
+        }
+        let counts = parts.iter().filter_map(|part| part["replicas"].as_i64());
+        Replicas {
+            count: counts.fold(0, i64::saturating_add),
+            requirements: (!requirements.is_empty()).then_some(Value::Object(requirements)),
+        }
     }
 
     /// `ReviseReplica`.
@@ -220,8 +282,9 @@ impl Part {
             } else {
                 first(part, &self.replicas)
             };
-            let mut described = json!({"name": name, "replicas": count.and_then(Value::as_i64).unwrap_or(1)});
-            if let Some(requirements) = self.requirements(part) {
+            let count = count.and_then(whole).or_else(|| self.spread(object)).unwrap_or(1);
+            let mut described = json!({"name": name, "replicas": count});
+            if let Some(requirements) = self.requirements(object, part) {
                 described["replicaRequirements"] = requirements;
             }
             described
@@ -229,7 +292,16 @@ impl Part {
         find(object, &self.at).into_iter().map(describe).collect()
     }
 
-    fn requirements(&self, part: &Value) -> Option<Value> {
+    /// How many it takes, where another number and a setting say so.
+    fn spread(&self, object: &Value) -> Option<i64> {
+        let (all, each) = self.spread.as_ref()?;
+        let all = whole(first(object, all)?)?;
+        let each = each.iter().try_fold(object, |at, step| at.get(step)).and_then(whole)?;
+        // Rounded up.
+        (0 < each && 0 <= all).then(|| all / each + i64::from(all % each != 0))
+    }
+
+    fn requirements(&self, object: &Value, part: &Value) -> Option<Value> {
         if !self.template.is_empty() {
             return requests::requirements(first(part, &self.template)?);
         }
@@ -238,8 +310,23 @@ impl Part {
             .into_iter()
             .filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory"))
             .collect();
-        (!counted.is_empty()).then(|| json!({"resourceRequest": requests::render(&counted)}))
+        let shared = (!self.pod.is_empty()).then(|| first(object, &self.pod)).flatten();
+        let mut requirements = match shared.and_then(requests::requirements) {
+            Some(Value::Object(requirements)) => requirements,
+            _ => Map::new(),
+        };
+        // What the pod's containers ask for is not what the part does.
+        requirements.remove("resourceRequest");
+        if !counted.is_empty() {
+            requirements.insert("resourceRequest".to_owned(), requests::render(&counted));
+        }
+        (!requirements.is_empty()).then_some(Value::Object(requirements))
     }
+}
+
+/// A whole number; settings may have it as text.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 impl Need {

@@ -55,6 +55,19 @@ pub(crate) fn of_ingress(object: &Value) -> Vec<Value> {
     references(object, needs)
 }
 
+/// The Service that stands for an imported one, and the slices behind it.
+pub(crate) fn of_service_import(object: &Value) -> Vec<Value> {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let (namespace, derived) = (text("namespace"), format!("derived-{}", text("name")));
+    vec![
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "namespace": namespace,
+            "labelSelector": {"matchLabels": {"kubernetes.io/service-name": derived}},
+        }),
+        json!({"apiVersion": "v1", "kind": "Service", "namespace": namespace, "name": derived}),
+    ]
+}
+
 fn references(object: &Value, needs: Needs) -> Vec<Value> {
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let reference = |(kind, name)| {

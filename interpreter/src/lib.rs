@@ -16,6 +16,7 @@ mod error;
 mod lua;
 mod operation;
 pub mod prune;
+mod rehearse;
 pub mod requests;
 mod rules;
 
@@ -28,9 +29,10 @@ use serde_json::{Value, json};
 
 use builtin::BuiltIn;
 use customize::{Custom, Customizations};
-pub use customize::{Target, check_script};
+pub use customize::{Target, check_customization, check_script};
 pub use error::InterpretError;
-pub use operation::Operation;
+pub use operation::{Layer, Operation};
+pub use rehearse::{Rehearsal, RehearsalError};
 
 /// Answers questions about objects of any kind. Clones share the customizations.
 #[derive(Debug, Clone, Default)]

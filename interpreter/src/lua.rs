@@ -84,21 +84,36 @@ impl Script {
             })
     }
 
+    /// Whether the script has a function of this name; it is run for that, without being asked anything.
+    pub(crate) fn defines(&self, function: &'static str) -> Result<(), InterpretError> {
+        let loaded = machine().and_then(|lua| self.load(&lua, function).map(|_| ()));
+        loaded.map_err(|error| InterpretError::Script {
+            function,
+            message: message(&error),
+        })
+    }
+
+    /// Runs what is outside of functions, which makes them, and finds one.
+    fn load(&self, lua: &Lua, function: &str) -> mlua::Result<Function> {
+        Meter::install(lua)?.start(lua);
+        // Luau trusts what its compiler wrote, and nobody else wrote this.
+        lua.load(self.code.as_slice())
+            .set_name("=script")
+            .set_mode(ChunkMode::Binary)
+            .exec()?;
+        match lua.globals().get::<LuaValue>(function)? {
+            LuaValue::Function(found) => Ok(found),
+            _ => Err(mlua::Error::RuntimeError(format!("not found function {function}"))),
+        }
+    }
+
     fn run(&self, function: &str, arguments: &[Value], references: &[&[&Value]]) -> mlua::Result<Vec<Value>> {
         let lua = machine()?;
         let mut given = MultiValue::new();
         for argument in arguments {
             given.push_back(convert::to_lua(&lua, argument)?);
         }
-        Meter::install(&lua)?.start(&lua);
-        // Luau trusts what its compiler wrote, and nobody else wrote this.
-        lua.load(self.code.as_slice())
-            .set_name("=script")
-            .set_mode(ChunkMode::Binary)
-            .exec()?;
-        let LuaValue::Function(called) = lua.globals().get::<LuaValue>(function)? else {
-            return Err(mlua::Error::RuntimeError(format!("not found function {function}")));
-        };
+        let called = self.load(&lua, function)?;
         let answered: MultiValue = called.call(given.into_lua_multi(&lua)?)?;
         let mut answered = answered.into_iter();
         let mut budget = convert::Budget::default();

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::Interpreter;
+use crate::customize::{Custom, Rules};
+use crate::{Interpreter, declared, rules};
 
 /// A question about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,19 +77,85 @@ impl fmt::Display for Operation {
     }
 }
 
+/// Who answers a question about a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layer {
+    /// Scripts of users, by the names of their customizations; several only for dependencies.
+    Customizations(Vec<String>),
+    /// A rule that ships as data, in this file of `interpreter/rules`.
+    Data(&'static str),
+    /// A rule that is built in.
+    BuiltIn,
+    /// The common conventions of generations and conditions.
+    Conventions,
+    /// The whole status travels.
+    Whole,
+    /// It counts as healthy wherever it is.
+    Healthy,
+    /// Nobody: the kind has no such thing.
+    Nobody,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Customizations(names) => write!(formatter, "ResourceInterpreterCustomization {}", names.join(", ")),
+            Self::Data(file) => write!(formatter, "rules that ship ({file})"),
+            Self::BuiltIn => formatter.write_str("built in"),
+            Self::Conventions => formatter.write_str("common conventions of status"),
+            Self::Whole => formatter.write_str("the whole status"),
+            Self::Healthy => formatter.write_str("always healthy"),
+            Self::Nobody => formatter.write_str("-"),
+        }
+    }
+}
+
 impl Interpreter {
     /// Whether a script of a user answers this question about an object: then nobody else is asked.
     pub fn customizes(&self, object: &Value, operation: Operation) -> bool {
         let customized = self.customizations();
-        customized.of(object).is_some_and(|rules| match operation {
-            Operation::InterpretReplica => rules.replicas.is_some(),
-            Operation::InterpretComponent => rules.components.is_some(),
-            Operation::ReviseReplica => rules.revise.is_some(),
-            Operation::Retain => rules.retain.is_some(),
-            Operation::AggregateStatus => rules.aggregate.is_some(),
-            Operation::InterpretStatus => rules.reflect.is_some(),
-            Operation::InterpretHealth => rules.health.is_some(),
-            Operation::InterpretDependency => !rules.dependencies.is_empty(),
-        })
+        customized
+            .of(object)
+            .is_some_and(|rules| !scripts(rules, operation).is_empty())
     }
+
+    /// Who answers this question about an object's kind. Webhooks are not known here: they come after customizations.
+    pub fn layer(&self, object: &Value, operation: Operation) -> Layer {
+        let customized = self.customizations();
+        let scripts = customized
+            .of(object)
+            .map(|rules| scripts(rules, operation))
+            .unwrap_or_default();
+        if !scripts.is_empty() {
+            return Layer::Customizations(scripts.into_iter().map(|script| script.name().to_owned()).collect());
+        }
+        let data = declared::of(object);
+        let native = rules::of(object).filter(|_| data.is_none());
+        if let Some(rule) = data.filter(|rule| rule.answers(operation)) {
+            return Layer::Data(rule.file());
+        }
+        if native.is_some_and(|rule| rule.answers(operation)) {
+            return Layer::BuiltIn;
+        }
+        match operation {
+            Operation::InterpretStatus => Layer::Whole,
+            Operation::InterpretHealth if native.is_some() => Layer::Healthy,
+            Operation::InterpretHealth => Layer::Conventions,
+            _ => Layer::Nobody,
+        }
+    }
+}
+
+fn scripts(rules: &Rules, operation: Operation) -> Vec<&Custom> {
+    let one = match operation {
+        Operation::InterpretReplica => &rules.replicas,
+        Operation::InterpretComponent => &rules.components,
+        Operation::ReviseReplica => &rules.revise,
+        Operation::Retain => &rules.retain,
+        Operation::AggregateStatus => &rules.aggregate,
+        Operation::InterpretStatus => &rules.reflect,
+        Operation::InterpretHealth => &rules.health,
+        Operation::InterpretDependency => return rules.dependencies.iter().collect(),
+    };
+    one.iter().collect()
 }

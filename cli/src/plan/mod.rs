@@ -3,7 +3,7 @@
 //! Reads the objects, asks the hub by a `PlacementPreview`, prints its answer. Who decides is the hub; nothing is changed.
 
 mod print;
-mod read;
+pub(crate) mod read;
 
 use anyhow::{Context, Result, bail};
 use controllers::preview::answer::Outlook;

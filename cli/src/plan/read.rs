@@ -10,7 +10,7 @@ use serde_json::Value;
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// All objects of a file, of a directory, or of standard input (`-`).
-pub(super) fn objects(name: &str, recursive: bool) -> Result<Vec<Value>> {
+pub(crate) fn objects(name: &str, recursive: bool) -> Result<Vec<Value>> {
     if name == "-" {
         let mut text = String::new();
         std::io::stdin()
@@ -28,6 +28,15 @@ pub(super) fn objects(name: &str, recursive: bool) -> Result<Vec<Value>> {
         bail!("{name}: there are no objects");
     }
     Ok(found)
+}
+
+/// The files behind a name, in order; standard input is itself.
+pub(crate) fn files_of(name: &str, recursive: bool) -> Result<Vec<String>> {
+    if name == "-" {
+        return Ok(vec![name.to_owned()]);
+    }
+    let found = files(Path::new(name), recursive)?;
+    Ok(found.into_iter().map(|file| file.display().to_string()).collect())
 }
 
 /// The files behind a name, in order.
@@ -83,7 +92,8 @@ fn is_list(kind: &Value) -> bool {
     kind.as_str().is_some_and(|kind| kind.ends_with("List"))
 }
 
-fn split(text: &str) -> Vec<String> {
+/// The documents of a text.
+pub(crate) fn split(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
     for line in text.lines() {
         let marks = line

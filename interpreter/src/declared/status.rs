@@ -30,6 +30,8 @@ pub(super) enum Check {
     Is(String, Vec<String>),
     /// The field has none of these texts.
     IsNot(String, Vec<String>),
+    /// All of these hold.
+    All(Vec<Check>),
     /// One of these holds.
     Any(Vec<Check>),
     /// The field is there, and not empty.
@@ -58,6 +60,7 @@ impl Check {
             Self::AtLeast(more, less) => count(object, less) <= count(object, more),
             Self::Is(path, texts) => texts.iter().any(|wanted| wanted == text(path)),
             Self::IsNot(path, texts) => !texts.iter().any(|unwanted| unwanted == text(path)),
+            Self::All(checks) => checks.iter().all(|check| check.holds(object)),
             Self::Any(checks) => checks.iter().any(|check| check.holds(object)),
             Self::There(path) => first(object, path).is_some_and(|value| match value {
                 Value::Array(items) => !items.is_empty(),

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::builtin::BuiltIn;
-use crate::{ClusterStatus, Health};
+use crate::rules::tests::answered;
+use crate::{ClusterStatus, Health, Interpreter, Layer};
 
 /// Every file can be read, and no kind is described twice.
 #[test]
@@ -74,4 +75,57 @@ fn check(file: &str, case: &Value) {
         );
     }
     assert_ne!(asked, 0, "{file}: a case asks nothing: {case}");
+}
+
+/// The kinds of the specification, with what they have rules for (letters as in section 4.2). A kind may have more.
+#[test]
+fn section_4_4_every_row() {
+    for (api_version, kind, expected) in [
+        ("apps.kruise.io/v1alpha1", "AdvancedCronJob", "AD"),
+        ("apps.kruise.io/v1alpha1", "BroadcastJob", "RVKSAHD"),
+        ("apps.kruise.io/v1alpha1", "CloneSet", "RVSAHD"),
+        ("apps.kruise.io/v1alpha1", "DaemonSet", "SAHD"),
+        // It has replicas there, always none, and keeps nothing.
+        ("apps.kruise.io/v1alpha1", "SidecarSet", "SAHD"),
+        ("apps.kruise.io/v1alpha1", "UnitedDeployment", "RVSAHD"),
+        ("apps.kruise.io/v1beta1", "StatefulSet", "RVSAHD"),
+        ("argoproj.io/v1alpha1", "Workflow", "RVKHD"),
+        ("batch.volcano.sh/v1alpha1", "Job", "SAHC"),
+        ("flink.apache.org/v1beta1", "FlinkDeployment", "RSAHC"),
+        ("helm.toolkit.fluxcd.io/v2beta1", "HelmRelease", "KSAHD"),
+        ("kubeflow.org/v1", "Notebook", "RSAH"),
+        ("kubeflow.org/v1", "PyTorchJob", "AHDC"),
+        ("kubeflow.org/v1", "TFJob", "AHDC"),
+        ("kubeflow.org/v2beta1", "MPIJob", "SAHC"),
+        ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "KSAHD"),
+        ("kyverno.io/v1", "ClusterPolicy", "SAH"),
+        ("kyverno.io/v1", "Policy", "SAH"),
+        ("ray.io/v1", "RayCluster", "AHC"),
+        ("ray.io/v1", "RayJob", "AHDC"),
+        // Nobody divides it: its worker groups are of several kinds.
+        ("ray.io/v1", "RayService", "RAHD"),
+        ("source.toolkit.fluxcd.io/v1", "GitRepository", "KSAHD"),
+        ("source.toolkit.fluxcd.io/v1beta2", "Bucket", "KSAHD"),
+        ("source.toolkit.fluxcd.io/v1beta2", "HelmChart", "KSAHD"),
+        ("source.toolkit.fluxcd.io/v1beta2", "HelmRepository", "KSAHD"),
+        ("source.toolkit.fluxcd.io/v1beta2", "OCIRepository", "KSAHD"),
+        ("sparkoperator.k8s.io/v1beta2", "SparkApplication", "SAHC"),
+        // Those of neighbours.
+        ("serving.knative.dev/v1", "Service", "SAHD"),
+        ("keda.sh/v1alpha1", "ScaledObject", "SAHD"),
+        ("gateway.networking.k8s.io/v1", "Gateway", "H"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute", "H"),
+        ("argoproj.io/v1alpha1", "Application", "H"),
+        ("argoproj.io/v1alpha1", "Rollout", "RVAHD"),
+        ("kubevirt.io/v1", "VirtualMachine", "KSAHD"),
+        ("cluster.x-k8s.io/v1beta2", "Cluster", "H"),
+        ("openfaas.com/v1", "Function", "HD"),
+        ("serving.kserve.io/v1beta1", "InferenceService", "AH"),
+    ] {
+        let found = answered(&Interpreter::default(), api_version, kind, |layer| {
+            matches!(layer, Layer::Data(_))
+        });
+        let missing: String = expected.chars().filter(|letter| !found.contains(*letter)).collect();
+        assert_eq!(missing, "", "{api_version} {kind} has {found}");
+    }
 }

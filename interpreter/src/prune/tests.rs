@@ -12,6 +12,10 @@ fn check(mut object: Value, expected: &Value) {
 }
 
 #[track_caller]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "tables of cases read better without references"
+)]
 fn check_unchanged(object: Value) {
     check(object.clone(), &object);
 }

@@ -56,6 +56,11 @@ pub(super) const INGRESS: Rule = Rule {
     ..GENERAL
 };
 
+pub(super) const SERVICE_IMPORT: Rule = Rule {
+    dependencies: Some(dependencies::of_service_import),
+    ..GENERAL
+};
+
 pub(super) const PERSISTENT_VOLUME: Rule = Rule {
     retain: Some(|desired, observed| keep(desired, observed, &["spec"], &["claimRef"])),
     aggregate: Some(|template, items| {

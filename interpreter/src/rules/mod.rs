@@ -4,12 +4,12 @@ mod batch;
 mod core;
 mod rollout;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod workload;
 
 use serde_json::{Map, Value};
 
-use crate::{ClusterStatus, Replicas};
+use crate::{ClusterStatus, Operation, Replicas};
 
 /// A status from the template and those of the clusters.
 type Aggregate = fn(&Value, &[ClusterStatus]) -> Option<Value>;
@@ -25,6 +25,22 @@ pub(crate) struct Rule {
     pub(crate) aggregate: Option<Aggregate>,
     pub(crate) healthy: Option<fn(&Value) -> bool>,
     pub(crate) dependencies: Option<fn(&Value) -> Vec<Value>>,
+}
+
+impl Rule {
+    /// Whether the kind has a rule for this question.
+    pub(crate) fn answers(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::InterpretReplica => self.replicas.is_some(),
+            Operation::InterpretComponent => false,
+            Operation::ReviseReplica => self.replica_field.is_some(),
+            Operation::Retain => self.retain.is_some(),
+            Operation::AggregateStatus => self.aggregate.is_some(),
+            Operation::InterpretStatus => self.reflect.is_some(),
+            Operation::InterpretHealth => self.healthy.is_some(),
+            Operation::InterpretDependency => self.dependencies.is_some(),
+        }
+    }
 }
 
 /// Nothing special: each row says only what differs.
@@ -53,6 +69,7 @@ static TABLE: &[Row] = &[
     ),
     ("batch/v1", "CronJob", batch::CRON_JOB),
     ("batch/v1", "Job", batch::JOB),
+    ("multicluster.x-k8s.io/v1alpha1", "ServiceImport", core::SERVICE_IMPORT),
     ("networking.k8s.io/v1", "Ingress", core::INGRESS),
     ("policy/v1", "PodDisruptionBudget", core::POD_DISRUPTION_BUDGET),
     ("v1", "PersistentVolume", core::PERSISTENT_VOLUME),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::builtin::BuiltIn;
-use crate::{ClusterStatus, Health};
+use crate::{ClusterStatus, Health, Interpreter, Layer, Operation};
 
 /// The aggregated status of a template of this kind; a report of null has not come yet.
 fn aggregate(api_version: &str, kind: &str, reports: &[Value]) -> Value {
@@ -290,4 +290,66 @@ fn what_a_replica_needs() {
         &json!({"nodeClaim": {"hardNodeAffinity": terms, "nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}]},
             "priorityClassName": "high"}),
     );
+}
+
+/// Who answers, one letter per question: R replicas, V revised, K kept, S status, A aggregated, H health, D dependencies, C components.
+pub(crate) fn answered(interpreter: &Interpreter, api_version: &str, kind: &str, by: fn(&Layer) -> bool) -> String {
+    let object = json!({"apiVersion": api_version, "kind": kind});
+    let letters = [
+        ('R', Operation::InterpretReplica),
+        ('V', Operation::ReviseReplica),
+        ('K', Operation::Retain),
+        ('S', Operation::InterpretStatus),
+        ('A', Operation::AggregateStatus),
+        ('H', Operation::InterpretHealth),
+        ('D', Operation::InterpretDependency),
+        ('C', Operation::InterpretComponent),
+    ];
+    let answered = letters
+        .iter()
+        .filter(|(_, operation)| by(&interpreter.layer(&object, *operation)));
+    answered.map(|(letter, _)| *letter).collect()
+}
+
+#[test]
+fn section_4_2_every_row() {
+    for (api_version, kind, expected) in [
+        ("apps/v1", "Deployment", "RVKSAHD"),
+        ("apps/v1", "ReplicaSet", "RVSAHD"),
+        ("apps/v1", "StatefulSet", "RVSAHD"),
+        ("apps/v1", "DaemonSet", "SAHD"),
+        ("batch/v1", "Job", "RVKSAD"),
+        ("batch/v1", "CronJob", "AD"),
+        ("v1", "Pod", "RKAHD"),
+        ("v1", "Service", "KSAH"),
+        ("networking.k8s.io/v1", "Ingress", "AHD"),
+        ("v1", "PersistentVolume", "KA"),
+        ("v1", "PersistentVolumeClaim", "KAH"),
+        ("policy/v1", "PodDisruptionBudget", "SAH"),
+        ("autoscaling/v2", "HorizontalPodAutoscaler", "SA"),
+        ("v1", "ServiceAccount", "K"),
+        ("v1", "Secret", "K"),
+        ("multicluster.x-k8s.io/v1alpha1", "ServiceImport", "D"),
+        ("v1", "ConfigMap", ""),
+        ("apps/v1beta1", "Deployment", ""),
+    ] {
+        let found = answered(&Interpreter::default(), api_version, kind, |layer| {
+            *layer == Layer::BuiltIn
+        });
+        assert_eq!(found, expected, "{api_version} {kind}");
+    }
+}
+
+#[test]
+fn section_4_2_service_import() {
+    let object = json!({"apiVersion": "multicluster.x-k8s.io/v1alpha1", "kind": "ServiceImport",
+        "metadata": {"name": "web", "namespace": "shop"}, "status": {"clusters": [{"cluster": "eu"}]}});
+    let expected = json!([
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "namespace": "shop",
+            "labelSelector": {"matchLabels": {"kubernetes.io/service-name": "derived-web"}}},
+        {"apiVersion": "v1", "kind": "Service", "namespace": "shop", "name": "derived-web"},
+    ]);
+    assert_eq!(Value::from(BuiltIn::dependencies(&object)), expected);
+    assert_eq!(BuiltIn::reflect_status(&object), Some(object["status"].clone()));
+    assert!(!BuiltIn::aggregates(&object));
 }
