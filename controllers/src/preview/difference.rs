@@ -14,6 +14,9 @@ const AROUND: usize = 3;
 /// Manifests beyond this are not compared line by line.
 const LONGEST: usize = 256 << 10;
 
+/// The annotation in which kubectl keeps what it applied last.
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Labels that the federation writes for itself.
 const LABELS: [&str; 6] = [
     names::POLICY_ID,
@@ -38,7 +41,7 @@ const ANNOTATIONS: [&str; 13] = [
     names::TEMPLATE_UID,
     names::MANAGED_LABELS,
     names::MANAGED_ANNOTATIONS,
-    "kubectl.kubernetes.io/last-applied-configuration",
+    LAST_APPLIED,
 ];
 
 /// Replicas that change place: who has fewer gives to who has more, in the order of names.

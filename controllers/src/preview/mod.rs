@@ -169,19 +169,18 @@ async fn tell(course: &Course<'_>, reads: &Reads<'_>, outlook: &mut Outlook) {
         // Comparing is most of the work: others get their turn between.
         tokio::task::yield_now().await;
         let (mut workload, changes) = workload(course, binding, case).await;
-        let asked = course.world.deltas.contains_key(&case.template);
-        let news = workload.matched.is_some()
+        let changes_something = workload.matched.is_some()
             || workload.before != workload.after
             || !changes.is_empty()
-            || (!workload.message.is_empty() && (asked || case.decision.is_some()))
             || !settings(case).is_empty()
-            || case.after.is_none() && case.before.is_some();
-        if !news {
+            || (case.after.is_none() && case.before.is_some());
+        let asked = course.world.deltas.contains_key(&case.template);
+        if !changes_something && (workload.message.is_empty() || !asked && case.decision.is_none()) {
             continue;
         }
-        outlook.changed += 1;
+        outlook.changed += usize::from(changes_something);
         if !reads(&case.resource, &case.template) {
-            outlook.hidden += 1;
+            outlook.hidden += usize::from(changes_something);
             continue;
         }
         let between = workload
@@ -193,7 +192,7 @@ async fn tell(course: &Course<'_>, reads: &Reads<'_>, outlook: &mut Outlook) {
         let size = serde_json::to_vec(&workload).map_or(usize::MAX, |json| json.len());
         if bytes < size {
             bytes = 0;
-            outlook.left_out += 1;
+            outlook.left_out += usize::from(changes_something);
             continue;
         }
         bytes -= size;

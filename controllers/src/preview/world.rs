@@ -1,6 +1,6 @@
 //! The hub as it would be after the changes: what is stored, with the changed objects laid over it. It writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crds::features::Gate;
@@ -11,8 +11,9 @@ use scheduler::{ClusterView, Snapshot};
 use schema::entry::{Draft, Entry, EntryError, GroupResource, Key};
 use serde_json::Value;
 
+use super::difference::LAST_APPLIED;
 use crate::context::Context;
-use crate::detect::plan::{Policy, Template, content_changed};
+use crate::detect::plan::{Policy, Template};
 use crate::kinds;
 use crate::names;
 use crate::overrides;
@@ -32,13 +33,27 @@ impl Delta {
     pub(super) fn is_idle(&self) -> bool {
         match (&self.before, &self.after) {
             (None, None) => true,
-            (Some(before), Some(after)) => {
-                let status = |entry: &Entry| entry.value()["status"].take();
-                !content_changed(before, after) && status(before) == status(after)
-            }
+            (Some(before), Some(after)) => content(before) == content(after),
             _ => false,
         }
     }
+}
+
+/// An object without what every write changes, and without kubectl's own note of what it applied last.
+fn content(entry: &Entry) -> Value {
+    let mut value = entry.value();
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["generation", "managedFields", "resourceVersion"] {
+            metadata.remove(field);
+        }
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(LAST_APPLIED);
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
+    }
+    value
 }
 
 /// Both states of something parsed.
@@ -52,6 +67,8 @@ pub(super) struct World<'a> {
     pub(super) overrides: BTreeMap<Key, Pair<Override>>,
     pub(super) clusters: BTreeMap<String, Pair<ClusterView>>,
     pub(super) snapshot: Arc<Snapshot>,
+    /// Clusters that would be gone.
+    pub(super) gone: BTreeSet<String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -69,6 +86,7 @@ impl<'a> World<'a> {
             overrides: BTreeMap::new(),
             clusters: BTreeMap::new(),
             snapshot: context.index.snapshot(),
+            gone: BTreeSet::new(),
             notes: Vec::new(),
         };
         for change in changes {
@@ -84,11 +102,10 @@ impl<'a> World<'a> {
             };
             world.deltas.insert(change.key, delta);
         }
-        let idle = |delta: &Delta| delta.is_idle();
         let changed: Vec<(Key, Option<Arc<Entry>>, Option<Arc<Entry>>)> = world
             .deltas
             .iter()
-            .filter(|(_, delta)| !idle(delta))
+            .filter(|(_, delta)| !delta.is_idle())
             .map(|(key, delta)| (key.clone(), delta.before.clone(), delta.after.clone()))
             .collect();
         for (key, before, after) in changed {
@@ -116,10 +133,11 @@ impl<'a> World<'a> {
     /// A cluster as the scheduler would read it. One that is not there yet counts as one that has joined.
     fn view(&mut self, entry: &Entry, fresh: bool) -> Arc<ClusterView> {
         let mut view = cluster_view(entry);
-        if fresh {
-            let joining = [names::TAINT_NOT_READY, names::TAINT_UNREACHABLE];
-            view.taints.retain(|taint| !joining.contains(&taint.key.as_str()));
+        if !fresh {
+            return Arc::new(view);
         }
+        let joining = [names::TAINT_NOT_READY, names::TAINT_UNREACHABLE];
+        view.taints.retain(|taint| !joining.contains(&taint.key.as_str()));
         if view.enablements.is_empty() {
             let mut all = Enablements::new();
             for known in self.snapshot.clusters() {
@@ -133,7 +151,7 @@ impl<'a> World<'a> {
         }
         if view.capacity.is_none() {
             self.notes.push(format!(
-                "cluster {} says nothing of its room (status.resourceSummary): as far as placement asks for room, it counts as a cluster that has not reported",
+                "cluster {} says nothing of its room (status.resourceSummary): where placement asks for room, it counts as one that has not reported",
                 view.name
             ));
         }
@@ -147,6 +165,11 @@ impl<'a> World<'a> {
         let kept = self.snapshot.clusters().iter();
         let kept = kept.filter(|view| !self.clusters.contains_key(&view.name)).cloned();
         let laid = self.clusters.values().filter_map(|(_, after)| after.clone());
+        let gone = self
+            .clusters
+            .iter()
+            .filter(|(_, (before, after))| before.is_some() && after.is_none());
+        self.gone = gone.map(|(name, _)| name.clone()).collect();
         let snapshot = Snapshot::new(kept.chain(laid)).with_options(self.snapshot.options());
         self.snapshot = Arc::new(snapshot);
     }

@@ -36,7 +36,7 @@ fn shares(clusters: &Value) -> String {
 fn bare(mut manifest: Value) -> Value {
     for field in ["labels", "annotations"] {
         if let Some(map) = manifest["metadata"][field].as_object_mut() {
-            map.retain(|key, _| !key.contains("karmada.io"));
+            map.retain(|key, _| !key.contains("karmada.io") || key.ends_with("/conflict-resolution"));
         }
     }
     manifest
@@ -319,6 +319,63 @@ async fn policies_that_take_over_dependencies_and_new_clusters() {
     asia["status"] = federation.now(&cluster("eu")).unwrap()["status"].clone();
     let status = check(federation, "a cluster joins", &[asia], &[]).await;
     assert_eq!(shares(&status["workloads"][0]["after"]), "ap:2 asia:2 eu:2 us:2");
+}
+
+/// Numbers that look like chance and are the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_changes_is_foretold() {
+    let federation = three_members().await;
+    let mut chance = Chance(7);
+    federation.apply(deployment("hello", 4)).await;
+    federation
+        .apply(static_weights(&[("ap", 1), ("eu", 1), ("us", 1)]))
+        .await;
+    for step in 0..10 {
+        let names = ["ap", "eu", "us"];
+        let weight = |chance: &mut Chance| i64::try_from(chance.below(4)).unwrap() + 1;
+        let mut changes = Vec::new();
+        if chance.below(2) == 0 {
+            let weights: Vec<(&str, i64)> = names.iter().map(|name| (*name, weight(&mut chance))).collect();
+            let mut changed = static_weights(&weights);
+            let left_out = usize::try_from(chance.below(4)).unwrap();
+            let kept: Vec<&str> = names
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != left_out)
+                .map(|(_, name)| *name)
+                .collect();
+            changed["spec"]["placement"]["clusterAffinity"]["clusterNames"] = json!(kept);
+            changed["spec"]["conflictResolution"] = if chance.below(2) == 0 { "Abort" } else { "Overwrite" }.into();
+            changes.push(changed);
+        }
+        if chance.below(2) == 0 {
+            changes.push(deployment("hello", weight(&mut chance) * 3));
+        }
+        if chance.below(3) == 0 {
+            changes.push(override_policy(&format!("{step}")));
+        }
+        if chance.below(3) == 0 {
+            let mut tainted = cluster(names[usize::try_from(chance.below(3)).unwrap()]);
+            tainted["spec"]["region"] = format!("r{step}").into();
+            tainted["spec"]["taints"] = json!([{"key": "k", "effect": "NoSchedule"}]);
+            changes.push(tainted);
+        }
+        if !changes.is_empty() {
+            check(&federation, &format!("step {step}: {changes:?}"), &changes, &[]).await;
+        }
+    }
 }
 
 fn refused(outcome: Result<Value, Status>) -> (u16, String) {

@@ -1,7 +1,5 @@
 //! Where the scheduler would put a binding, as far as quotas allow it and clusters are there.
 
-use std::collections::BTreeSet;
-
 use crds::features::Gate;
 use crds::placement::TargetCluster;
 use scheduler::Decision;
@@ -72,25 +70,19 @@ impl Course<'_> {
 
     /// A cluster that is gone holds nothing, even if nobody finds another place.
     fn take_off(&mut self, key: &Key) -> Result<(), EntryError> {
-        let gone: BTreeSet<String> = self
-            .world
-            .clusters
-            .iter()
-            .filter(|(_, (before, after))| before.is_some() && after.is_none())
-            .map(|(name, _)| name.clone())
-            .collect();
-        if gone.is_empty() {
+        if self.world.gone.is_empty() {
             return Ok(());
         }
         let Some(entry) = self.binding(key) else { return Ok(()) };
+        let current = entry.typed::<plan::Binding>().map(|binding| binding.view().current);
+        let holds = |target: &TargetCluster| self.world.gone.contains(&target.name);
+        if !current.unwrap_or_default().iter().any(holds) {
+            return Ok(());
+        }
         let mut want = entry.value();
-        let Some(clusters) = want["spec"]["clusters"].as_array_mut() else {
-            return Ok(());
-        };
-        let before = clusters.len();
-        clusters.retain(|target| !target["name"].as_str().is_some_and(|name| gone.contains(name)));
-        if clusters.len() == before {
-            return Ok(());
+        if let Some(clusters) = want["spec"]["clusters"].as_array_mut() {
+            let gone = &self.world.gone;
+            clusters.retain(|target| !target["name"].as_str().is_some_and(|name| gone.contains(name)));
         }
         if let Some(case) = self.case(key) {
             case.after = Some(seal(key, want, entry.revision())?);
