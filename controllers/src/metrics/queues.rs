@@ -103,16 +103,24 @@ impl Queues {
         named.push((name, queue.clone()));
         named.sort_unstable_by_key(|(name, _)| *name);
         let label = NameLabel { name };
-        let round = |result| RoundLabel {
-            controller: name,
-            result,
+        // One statement each: what is got holds the family's lock, and making another would wait for it for ever.
+        let waited = self.waited.get_or_create(&label).clone();
+        let worked = self.worked.get_or_create(&label).clone();
+        let retries = self.retries.get_or_create(&label).clone();
+        let rounds = |result| {
+            let label = RoundLabel {
+                controller: name,
+                result,
+            };
+            self.rounds.get_or_create(&label).clone()
         };
+        let (succeeded, failed) = (rounds("success"), rounds("error"));
         QueueMetrics {
-            waited: self.waited.get_or_create(&label).clone(),
-            worked: self.worked.get_or_create(&label).clone(),
-            retries: self.retries.get_or_create(&label).clone(),
-            succeeded: self.rounds.get_or_create(&round("success")).clone(),
-            failed: self.rounds.get_or_create(&round("error")).clone(),
+            waited,
+            worked,
+            retries,
+            succeeded,
+            failed,
         }
     }
 }
