@@ -61,32 +61,32 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Status> {
         validation: options.validation,
         namespaces: &namespaces,
     };
-    let mut changes: Vec<Changed> = Vec::with_capacity(objects.len() + removed.len());
+    let mut all: Vec<Changed> = Vec::with_capacity(objects.len() + removed.len());
     for (list, items) in [("objects", objects), ("remove", removed)] {
         for (index, item) in items.iter().enumerate() {
             let path = format!("spec.{list}[{index}]");
-            let changed = if list == "objects" {
+            let outcome = if list == "objects" {
                 asked.applied(&path, item).await
             } else {
                 asked.deleted(&path, item).await
             };
-            let changed = changed.map_err(|status| located(&path, status))?;
-            if changes.iter().any(|known| known.key == changed.key) {
-                let name = changed.key.to_string();
+            let one = outcome.map_err(|status| located(&path, status))?;
+            if all.iter().any(|known| known.key == one.key) {
+                let name = one.key.to_string();
                 return Err(invalid(
                     &preview,
                     call,
                     &error(&path, FieldErrorKind::Duplicate, json!(name), ""),
                 ));
             }
-            changes.push(changed);
+            all.push(one);
         }
     }
     let reads = |resource: &Resource, key: &Key| {
         let attributes = reading(resource, key);
         call.api.authorizers.authorize(&call.request.user, &attributes)
     };
-    let status = previewer.preview(changes, &reads).await?;
+    let status = previewer.preview(all, &reads).await?;
     preview["status"] = status;
     Ok(call.answer(201, AnswerBody::Object(call.def.clone(), preview)))
 }
@@ -300,33 +300,33 @@ impl Asked<'_, '_> {
 /// applies it. Only what stands in the annotation of the last apply: admission may have added more in kubectl's name.
 fn adopt(live: &Value, manager: &str) -> Value {
     let mut adopted = live.clone();
-    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
-    let last: Option<Value> = last.and_then(|last| serde_json::from_str(last).ok());
-    let list = adopted
+    let note = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let note: Option<Value> = note.and_then(|note| serde_json::from_str(note).ok());
+    let owners = adopted
         .pointer_mut("/metadata/managedFields")
         .and_then(Value::as_array_mut);
-    let (Some(last), Some(list)) = (last.filter(|_| manager == MANAGER), list) else {
+    let (Some(note), Some(owners)) = (note.filter(|_| manager == MANAGER), owners) else {
         return adopted;
     };
     let is = |entry: &Value, manager: &str, operation: &str| {
         entry["manager"] == manager && entry["operation"] == operation && entry.get("subresource").is_none()
     };
-    let Some(at) = list.iter().position(|entry| is(entry, CLIENT_SIDE, "Update")) else {
+    let Some(at) = owners.iter().position(|entry| is(entry, CLIENT_SIDE, "Update")) else {
         return adopted;
     };
-    let applied = said(&list[at]["fieldsV1"], &last);
-    let mut own = list[at].clone();
-    subtract(&mut list[at]["fieldsV1"], &applied);
-    if list[at]["fieldsV1"].as_object().is_none_or(Map::is_empty) {
-        list.remove(at);
+    let applied = said(&owners[at]["fieldsV1"], &note);
+    let mut own = owners[at].clone();
+    subtract(&mut owners[at]["fieldsV1"], &applied);
+    if owners[at]["fieldsV1"].as_object().is_none_or(Map::is_empty) {
+        owners.remove(at);
     }
-    if let Some(known) = list.iter_mut().find(|entry| is(entry, manager, "Apply")) {
+    if let Some(known) = owners.iter_mut().find(|entry| is(entry, manager, "Apply")) {
         unite(&mut known["fieldsV1"], applied);
     } else {
         own["manager"] = json!(manager);
         own["operation"] = json!("Apply");
         own["fieldsV1"] = applied;
-        list.insert(0, own);
+        owners.insert(0, own);
     }
     adopted
 }

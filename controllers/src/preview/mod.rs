@@ -207,15 +207,12 @@ async fn tell(course: &Course<'_>, reads: &Reads<'_>, outlook: &mut Outlook) {
             } else {
                 difference::unified(&title, change.before.as_ref(), change.after.as_ref())
             };
-            match text.filter(|text| text.len() <= bound) {
-                Some(text) => {
-                    diffs -= text.len();
-                    manifest.diff = text;
-                }
-                None => {
-                    outlook.diffs_left_out += 1;
-                    "the difference is left out for its size".clone_into(&mut manifest.message);
-                }
+            if let Some(text) = text.filter(|text| text.len() <= bound) {
+                diffs -= text.len();
+                manifest.diff = text;
+            } else {
+                outlook.diffs_left_out += 1;
+                "the difference is left out for its size".clone_into(&mut manifest.message);
             }
         }
         outlook.workloads.push(workload);

@@ -102,32 +102,32 @@ impl<'a> World<'a> {
             };
             world.deltas.insert(change.key, delta);
         }
-        let changed: Vec<(Key, Option<Arc<Entry>>, Option<Arc<Entry>>)> = world
-            .deltas
-            .iter()
-            .filter(|(_, delta)| !delta.is_idle())
-            .map(|(key, delta)| (key.clone(), delta.before.clone(), delta.after.clone()))
-            .collect();
-        for (key, before, after) in changed {
-            let (before, after) = (before.as_deref(), after.as_deref());
-            let resource = &key.resource;
-            if *resource == kinds::POLICY.group_resource || *resource == kinds::CLUSTER_POLICY.group_resource {
-                let read = |entry: Option<&Entry>| entry.and_then(Policy::parse).map(Arc::new);
-                world.policies.insert(key, (read(before), read(after)));
-            } else if *resource == kinds::OVERRIDE.group_resource || *resource == kinds::CLUSTER_OVERRIDE.group_resource
-            {
-                let read = |entry: Option<&Entry>| entry.and_then(Override::parse).map(Arc::new);
-                world.overrides.insert(key, (read(before), read(after)));
-            } else if *resource == kinds::CLUSTER.group_resource {
-                let pair = (
-                    context.index.view(&key.name),
-                    after.map(|after| world.view(after, before.is_none())),
-                );
-                world.clusters.insert(key.name.to_string(), pair);
-            }
+        let keys: Vec<Key> = world.deltas.keys().cloned().collect();
+        for key in keys {
+            world.lay(key);
         }
         world.lay_clusters();
         Ok(world)
+    }
+
+    /// Lays a policy, an override policy or a cluster over those that are indexed.
+    fn lay(&mut self, key: Key) {
+        let Some(delta) = self.deltas.get(&key).filter(|delta| !delta.is_idle()) else {
+            return;
+        };
+        let (before, after) = (delta.before.clone(), delta.after.clone());
+        let resource = &key.resource;
+        if *resource == kinds::POLICY.group_resource || *resource == kinds::CLUSTER_POLICY.group_resource {
+            let read = |entry: Option<Arc<Entry>>| entry.and_then(|entry| Policy::parse(&entry)).map(Arc::new);
+            self.policies.insert(key, (read(before), read(after)));
+        } else if *resource == kinds::OVERRIDE.group_resource || *resource == kinds::CLUSTER_OVERRIDE.group_resource {
+            let read = |entry: Option<Arc<Entry>>| entry.and_then(|entry| Override::parse(&entry)).map(Arc::new);
+            self.overrides.insert(key, (read(before), read(after)));
+        } else if *resource == kinds::CLUSTER.group_resource {
+            let view = after.map(|after| self.view(&after, before.is_none()));
+            let pair = (self.context.index.view(&key.name), view);
+            self.clusters.insert(key.name.to_string(), pair);
+        }
     }
 
     /// A cluster as the scheduler would read it. One that is not there yet counts as one that has joined.

@@ -22,6 +22,7 @@ mod members;
 mod metrics;
 mod overrides;
 mod placement;
+mod plan;
 mod policies;
 mod scene;
 mod support;

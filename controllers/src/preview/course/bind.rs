@@ -69,7 +69,7 @@ impl Course<'_> {
             Owner::Stale(_) => return Ok(()),
             Owner::Nobody => {
                 case.policies.1.clear();
-                if !self.release(&mut case, &entry, asked)? {
+                if !Self::release(&mut case, &entry, asked)? {
                     return Ok(());
                 }
             }
@@ -223,13 +223,13 @@ impl Course<'_> {
     }
 
     /// No policy takes a template: answers whether there is anything to tell.
-    fn release(&self, case: &mut Case, template: &Entry, asked: bool) -> Result<bool, EntryError> {
+    fn release(case: &mut Case, template: &Entry, asked: bool) -> Result<bool, EntryError> {
         let Some(binding) = case.before.clone() else {
             // Namespaces travel by themselves.
             if case.resource.group_resource == kinds::NAMESPACE.group_resource {
                 return Ok(false);
             }
-            case.message = "no policy selects the template".to_owned();
+            "no policy selects the template".clone_into(&mut case.message);
             return Ok(asked);
         };
         let mut want = binding.value();
@@ -239,12 +239,12 @@ impl Course<'_> {
         }
         if case.policies.0.is_empty() {
             case.frozen = true;
-            case.message =
-                "no policy selects the template: it stays where it is, and changes are not followed".to_owned();
+            "no policy selects the template: it stays where it is, and changes are not followed"
+                .clone_into(&mut case.message);
             return Ok(asked);
         }
         case.matched = Some(Match::Unmatched);
-        case.message = "no policy selects the template: it stays where it is".to_owned();
+        "no policy selects the template: it stays where it is".clone_into(&mut case.message);
         if let Some(patch) = plan::claim_patch(binding.meta(), None) {
             json_patch::merge(&mut want, &patch);
             case.after = Some(seal(binding.key(), want, binding.revision() + 1)?);

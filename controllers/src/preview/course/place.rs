@@ -36,10 +36,10 @@ impl Course<'_> {
             }
         } else if let Some(case) = self.cases.get_mut(key).filter(|case| case.message.is_empty()) {
             if entry.value()["spec"]["suspension"]["scheduling"] == true {
-                case.message = "scheduling is suspended (spec.suspension.scheduling)".to_owned();
+                "scheduling is suspended (spec.suspension.scheduling)".clone_into(&mut case.message);
             } else if !ours && case.matched != Some(Match::Unmatched) && entry.value()["spec"]["placement"].is_object()
             {
-                case.message = "another scheduler places it (spec.schedulerName)".to_owned();
+                "another scheduler places it (spec.schedulerName)".clone_into(&mut case.message);
             }
         }
         self.take_off(key)
