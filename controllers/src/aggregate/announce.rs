@@ -93,7 +93,10 @@ pub(crate) fn look(context: &Context, change: &Change) {
         };
         let tell = |outcome, message| context.tell("execution-controller", &resource, &template, outcome, message);
         for (reason, doubt) in &doubts {
-            tell(Outcome::warning(reason), format!("Cluster {cluster}: {}", doubt.message));
+            tell(
+                Outcome::warning(reason),
+                format!("Cluster {cluster}: {}", doubt.message),
+            );
         }
         match applied.map(|now| (now.status.as_str(), &now.message)) {
             Some(("True", _)) => tell(

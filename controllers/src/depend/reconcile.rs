@@ -110,7 +110,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         return Ok(Action::Done);
     };
     let asked = interpret::dependencies(&context, &template.value()).await;
-    let stood = binding.status.conditions.iter().any(|known| known.kind == DEPENDENCIES.condition);
+    let stood = binding
+        .status
+        .conditions
+        .iter()
+        .any(|known| known.kind == DEPENDENCIES.condition);
     if asked.is_err() || stood {
         let failure = asked.as_ref().err();
         unanswered::note(&context, &DEPENDENCIES, entry.key(), (&resource, &template), failure).await?;

@@ -129,9 +129,20 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Err(Error::Interpreter(error)) => Some(Some(error)),
         Err(_) => None,
     };
-    let stood = binding.status.conditions.iter().any(|known| known.kind == REVISION.condition);
+    let stood = binding
+        .status
+        .conditions
+        .iter()
+        .any(|known| known.kind == REVISION.condition);
     if let Some(failure) = revised.filter(|failure| failure.is_some() || stood) {
-        unanswered::note(&context, &REVISION, entry.key(), (&template_resource, &template), failure).await?;
+        unanswered::note(
+            &context,
+            &REVISION,
+            entry.key(),
+            (&template_resource, &template),
+            failure,
+        )
+        .await?;
     }
     let source = source(&entry);
     let subject = if resource.namespaced {
@@ -159,7 +170,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Err(error) if error.is_passing() => return Err(error),
         Err(error) => {
             let text = format!("Failed to sync work of {subject}: {error}");
-            let outcome = if error.is_lasting() { Ok(Action::Done) } else { Err(error) };
+            let outcome = if error.is_lasting() {
+                Ok(Action::Done)
+            } else {
+                Err(error)
+            };
             (outcome, (Outcome::warning("SyncWorkFailed"), text))
         }
     };

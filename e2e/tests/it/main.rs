@@ -26,5 +26,6 @@ mod plan;
 mod policies;
 mod scene;
 mod support;
+mod taking_over;
 mod tidy;
 mod tutorial;
