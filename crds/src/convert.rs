@@ -257,7 +257,7 @@ mod tests {
     }
 
     /// A map with some of these fields.
-    fn some_of(fields: Value) -> impl Strategy<Value = Value> {
+    fn some_of(fields: &Value) -> impl Strategy<Value = Value> + use<> {
         let fields = fields.as_object().cloned().unwrap_or_default();
         prop::collection::vec(any::<bool>(), fields.len()).prop_map(move |chosen| {
             let kept = fields.clone().into_iter().zip(chosen).filter(|(_, kept)| *kept);
@@ -267,7 +267,7 @@ mod tests {
 
     /// Up to three items of these fields, each with a name of its own.
     fn items(key: &'static str, fields: &Value) -> impl Strategy<Value = Value> + use<> {
-        let named = prop::collection::vec(some_of(fields.clone()), 0..4);
+        let named = prop::collection::vec(some_of(fields), 0..4);
         named.prop_map(move |mut items| {
             for (index, item) in items.iter_mut().enumerate() {
                 item[key] = json!(format!("m{index}"));
@@ -278,7 +278,7 @@ mod tests {
 
     fn metadata() -> impl Strategy<Value = Value> {
         let annotated = json!({"annotations": {"a": "b"}, "labels": {"c": "d"}, "namespace": "default"});
-        some_of(annotated).prop_map(|mut metadata| {
+        some_of(&annotated).prop_map(|mut metadata| {
             metadata["name"] = json!("b");
             metadata
         })
@@ -287,13 +287,13 @@ mod tests {
     /// A binding in the new version, with any of its fields.
     fn new_binding() -> impl Strategy<Value = Value> {
         let spec = some_of(
-            json!({"replicas": 3, "propagateDeps": true, "placement": {"clusterAffinity": {}}, "schedulerName": "s",
+            &json!({"replicas": 3, "propagateDeps": true, "placement": {"clusterAffinity": {}}, "schedulerName": "s",
             "requiredBy": [{"name": "x", "clusters": [{"name": "m1"}]}], "components": [{"name": "c", "replicas": 1}]}),
         );
         let needs = prop::option::of(some_of(
-            json!({"resourceRequest": {"cpu": "1"}, "namespace": "default", "nodeClaim": {"nodeSelector": {"a": "b"}}}),
+            &json!({"resourceRequest": {"cpu": "1"}, "namespace": "default", "nodeClaim": {"nodeSelector": {"a": "b"}}}),
         ));
-        let resource = some_of(json!({"uid": "u", "namespace": "default", "resourceVersion": "7"}));
+        let resource = some_of(&json!({"uid": "u", "namespace": "default", "resourceVersion": "7"}));
         let clusters = prop::option::of(items(
             "name",
             &json!({"replicas": 2, "components": [{"name": "c", "replicas": 1}]}),
@@ -303,7 +303,7 @@ mod tests {
             &json!({"applied": true, "health": "Healthy", "status": {"x": 1}, "appliedMessage": "m"}),
         );
         let status = prop::option::of((
-            some_of(json!({"lastScheduledTime": "t", "conditions": [{"type": "Scheduled"}],
+            some_of(&json!({"lastScheduledTime": "t", "conditions": [{"type": "Scheduled"}],
             "schedulerObservedGeneration": 2})),
             shown,
         ));
@@ -333,7 +333,7 @@ mod tests {
     /// A binding in the old version, as old clients write it.
     fn old_binding() -> impl Strategy<Value = Value> {
         let resource = some_of(
-            json!({"replicas": 2, "resourcePerReplicas": {"cpu": "1"}, "namespace": "default", "resourceVersion": "7"}),
+            &json!({"replicas": 2, "resourcePerReplicas": {"cpu": "1"}, "namespace": "default", "resourceVersion": "7"}),
         );
         let clusters = prop::option::of(items("name", &json!({"replicas": 2})));
         let shown = prop::option::of(items(

@@ -10,9 +10,8 @@ use crate::namespaces;
 pub fn unreachable_selectors(object: &Value, skipped: impl Fn(&str) -> bool) -> Vec<String> {
     let mut told = Vec::new();
     for (index, selector) in list(&object["spec"], "resourceSelectors").iter().enumerate() {
-        let is_namespace = text(selector, "kind") == "Namespace" && text(selector, "apiVersion") == "v1";
-        let field = if is_namespace { "name" } else { "namespace" };
-        let namespace = text(selector, field);
+        // Namespaces themselves may go where they are sent, whatever their name.
+        let namespace = text(selector, "namespace");
         if namespace.is_empty() {
             continue;
         }
@@ -24,7 +23,7 @@ pub fn unreachable_selectors(object: &Value, skipped: impl Fn(&str) -> bool) -> 
             continue;
         };
         told.push(format!(
-            "spec.resourceSelectors[{index}].{field}: nothing is propagated from {namespace}: {why}"
+            "spec.resourceSelectors[{index}].namespace: nothing is propagated from {namespace}: {why}"
         ));
     }
     told

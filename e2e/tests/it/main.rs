@@ -29,3 +29,4 @@ mod support;
 mod taking_over;
 mod tidy;
 mod tutorial;
+mod validation;

@@ -226,6 +226,22 @@ fn a_bad_override_stops_its_cluster(federation: &Federation) {
     let expected = "eu: override policy(default/broken): spec.overrideRules[0].overriders.plaintext: ";
     assert!(message.starts_with(expected), "{message}");
     wait_condition(federation, "FullyApplied", "False");
+    // What is wrong may also be what comes out: it is said of the rule, in the words of the member's API server.
+    let spoilt = BAD.replace(
+        "{path: /spec/none/deep, operator: replace, value: 1}",
+        "{path: /spec/replicas, operator: replace, value: -1}",
+    );
+    hub.run_with(&["apply", "-f", "-"], &spoilt).ok();
+    let expected = "eu: override policy(default/broken): spec.overrideRules[0].overriders: the object would be invalid: \
+        spec.replicas: Invalid value: -1: must be greater than or equal to 0";
+    until("the condition names the field of the object", || {
+        let told = condition(federation, "OverridesApplied");
+        if told["message"] == expected {
+            Ok(())
+        } else {
+            Err(told.to_string())
+        }
+    });
     hub.run(&["set", "image", "deployment/web", "main=docker.io/library/pause:3.11"])
         .ok();
     wait(federation, "us", &WEB, "at the new version", |found| {

@@ -43,7 +43,7 @@ fn row(definition: &Value) -> String {
     let parts = last["subresources"].as_object();
     let parts = parts.map_or("-".to_owned(), |map| map.keys().cloned().collect::<Vec<_>>().join(","));
     let columns = last["additionalPrinterColumns"].as_array().cloned().unwrap_or_default();
-    let mut row = format!(
+    let mut row: String = format!(
         "{} {} {} {} {} {} {} {parts} |",
         text(&spec["names"]["kind"]),
         text(&spec["group"]),
@@ -54,15 +54,11 @@ fn row(definition: &Value) -> String {
         words(&spec["names"]["categories"]),
     );
     for column in &columns {
-        let priority = column["priority"]
-            .as_i64()
-            .map_or(String::new(), |number| format!(":{number}"));
-        row += &format!(
-            " {}:{}={}{priority}",
-            text(&column["name"]),
-            text(&column["type"]),
-            text(&column["jsonPath"])
-        );
+        let (name, kind, path) = (&column["name"], &column["type"], &column["jsonPath"]);
+        row.extend([" ", &text(name), ":", &text(kind), "=", &text(path)]);
+        if let Some(priority) = column["priority"].as_i64() {
+            row.extend([":", &priority.to_string()]);
+        }
     }
     row
 }

@@ -10,7 +10,7 @@ use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use super::server::{Reply, Webhook, parameters};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, plain, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, only, patched, plain, webhook};
 use crate::api::{Api, Config};
 use crate::bootstrap::system_user;
 use crate::local::LocalHub;
@@ -22,7 +22,7 @@ async fn a_webhook_that_does_not_answer_is_given_up() {
         let hook = Webhook::start(|_| Reply::Never).await;
         let server = plain().await;
         let more = json!({"timeoutSeconds": 1});
-        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        only(&server, path, &hook, &more).await;
         let expected = format!(
             "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": failed to call webhook: \
              Post \"{}\": context deadline exceeded",
@@ -73,7 +73,7 @@ async fn who_is_not_there_cannot_be_called() {
     ];
     for (client, problem) in rows {
         let more = json!({"clientConfig": client});
-        configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        only(&server, VALIDATING, &hook, &more).await;
         let expected = format!(
             "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": failed to call webhook: {problem}"
         );
@@ -81,7 +81,7 @@ async fn who_is_not_there_cannot_be_called() {
         server.ok(&format!("DELETE {VALIDATING}/c"), ()).await;
     }
     let more = json!({"clientConfig": {"url": hook.url("/x"), "caBundle": "aGVsbG8="}});
-    configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+    only(&server, VALIDATING, &hook, &more).await;
     let expected = "500 InternalError: Internal error occurred: failed calling webhook \"x.example.com\": could not get REST client: \
                     unable to load root certificates: unable to parse bytes as PEM block";
     server.check(&format!("POST {MAPS}"), map("m"), expected).await;
@@ -106,7 +106,7 @@ async fn a_service_with_an_external_name_leads_out_of_the_hub() {
         "caBundle": hook.ca_bundle(),
     });
     let more = json!({"clientConfig": client});
-    configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+    only(&server, VALIDATING, &hook, &more).await;
     server.check(&format!("POST {MAPS}"), map("m"), "201").await;
     assert_eq!(hook.paths(), ["/a/b?timeout=5s"]);
 }
@@ -122,13 +122,7 @@ async fn connections_are_kept_in_both_protocols() {
             Box::pin(async move { Reply::allow(&review) })
         })
         .await;
-        configure(
-            &server,
-            VALIDATING,
-            "c",
-            vec![webhook("x.example.com", &hook, &Value::Null)],
-        )
-        .await;
+        only(&server, VALIDATING, &hook, &Value::Null).await;
         for name in ["a", "b", "c"] {
             server.check(&format!("POST {MAPS}"), map(name), "201").await;
         }
@@ -171,7 +165,7 @@ async fn a_webhook_may_call_back() {
     })
     .await;
     for (path, name) in [(MUTATING, "m"), (VALIDATING, "v")] {
-        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &Value::Null)]).await;
+        only(&server, path, &hook, &Value::Null).await;
         server.check(&format!("POST {MAPS}"), map(name), "201").await;
         server.ok(&format!("GET {MAPS}/{name}-noted"), ()).await;
         server.ok(&format!("DELETE {path}/c"), ()).await;
@@ -189,13 +183,7 @@ async fn a_webhook_may_call_back() {
         })
     })
     .await;
-    configure(
-        &server,
-        VALIDATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &Value::Null)],
-    )
-    .await;
+    only(&server, VALIDATING, &hook, &Value::Null).await;
     let changed = server.ok(&format!("PATCH {MAPS}/m"), json!({"data": {"b": "2"}})).await;
     assert_eq!(changed["data"], json!({"a": "1", "b": "2", "c": "3"}));
 }
@@ -243,7 +231,7 @@ async fn a_broken_webhook_does_not_keep_a_hub_from_starting() {
     let any = json!([{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}]);
     let more = json!({"rules": any});
     for path in [MUTATING, VALIDATING] {
-        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        only(&server, path, &hook, &more).await;
     }
     let api = &server.api;
     let again = Api::open(
@@ -308,13 +296,7 @@ async fn refusals_are_counted_with_their_reason() {
         },
     )
     .await;
-    configure(
-        &server,
-        MUTATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &Value::Null)],
-    )
-    .await;
+    only(&server, MUTATING, &hook, &Value::Null).await;
     for (name, error, code) in [
         ("denied", "no_error", 422),
         ("failed", "calling_webhook_error", 503),
@@ -338,13 +320,7 @@ async fn refusals_are_counted_with_their_reason() {
 async fn configurations_are_followed_whoever_stores_them() {
     let server = plain().await;
     let hook = Webhook::start(|review| Reply::answer(review, &json!({"allowed": false}))).await;
-    configure(
-        &server,
-        VALIDATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &Value::Null)],
-    )
-    .await;
+    only(&server, VALIDATING, &hook, &Value::Null).await;
     // Another server over the same store, which nobody tells of the change.
     let other = Api::open(
         Config::default(),
@@ -380,13 +356,7 @@ async fn a_certificate_of_the_bundle_is_believed_as_it_is() {
             Box::pin(async move { Reply::allow(&review) })
         })
         .await;
-        configure(
-            &server,
-            VALIDATING,
-            "c",
-            vec![webhook("x.example.com", &hook, &Value::Null)],
-        )
-        .await;
+        only(&server, VALIDATING, &hook, &Value::Null).await;
         let expected = if problem.is_empty() {
             "201".to_owned()
         } else {

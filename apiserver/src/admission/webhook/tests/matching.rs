@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, map, plain, webhook};
+use super::{MAPS, MUTATING, VALIDATING, map, only, plain};
 use crate::verbs::tests::Server;
 
 /// Operations, groups, versions, resources, and a scope.
@@ -46,7 +46,7 @@ async fn rules_say_what_a_webhook_is_asked_about() {
             let server = plain().await;
             let hook = Webhook::allowing().await;
             let more = json!({"rules": rule});
-            configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+            only(&server, path, &hook, &more).await;
             do_everything(&server).await;
             assert_eq!(asked(&hook), expected, "{rule}");
         }
@@ -86,7 +86,7 @@ async fn selectors_look_at_labels_of_both_states_and_of_the_namespace() {
         let hook = Webhook::allowing().await;
         let mut more = more;
         more["rules"] = rule(&["*"], &["*"], &["*"], &["*"], "*");
-        configure(&server, VALIDATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        only(&server, VALIDATING, &hook, &more).await;
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"team": "red"}}});
         server.ok("POST /api/v1/namespaces", namespace).await;
@@ -175,7 +175,7 @@ async fn equivalent_versions_are_seen_as_the_rules_name_them() {
     .await;
     for (policy, asks) in [("Exact", false), ("Equivalent", true)] {
         let more = json!({"matchPolicy": policy, "rules": rule(&["*"], &["example.com"], &["v1"], &["things"], "*")});
-        configure(&server, MUTATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        only(&server, MUTATING, &hook, &more).await;
         let thing =
             json!({"apiVersion": "example.com/v2", "kind": "Thing", "metadata": {"name": policy.to_lowercase()}});
         let made = server
@@ -203,13 +203,7 @@ async fn equivalent_versions_are_seen_as_the_rules_name_them() {
 async fn a_review_says_who_does_what() {
     let server = plain().await;
     let hook = Webhook::allowing().await;
-    configure(
-        &server,
-        VALIDATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &Value::Null)],
-    )
-    .await;
+    only(&server, VALIDATING, &hook, &Value::Null).await;
     server
         .ok(&format!("POST {MAPS}?fieldManager=me&fieldValidation=Strict"), map("m"))
         .await;
@@ -262,7 +256,7 @@ async fn configurations_are_not_subject_to_themselves() {
     let hook = Webhook::start(|review| Reply::answer(review, &json!({"allowed": false}))).await;
     let more = json!({"rules": rule(&["*"], &["*"], &["*"], &["*/*"], "*")});
     for path in [VALIDATING, MUTATING] {
-        configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+        only(&server, path, &hook, &more).await;
     }
     let label = json!({"metadata": {"labels": {"a": "b"}}});
     server.ok(&format!("PATCH {VALIDATING}/c"), label).await;
@@ -277,13 +271,7 @@ async fn configurations_are_not_subject_to_themselves() {
 async fn nobody_is_asked_about_what_goes_nowhere() {
     let server = plain().await;
     let hook = Webhook::allowing().await;
-    configure(
-        &server,
-        MUTATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &Value::Null)],
-    )
-    .await;
+    only(&server, MUTATING, &hook, &Value::Null).await;
     server
         .check(
             "POST /api/v1/namespaces/nowhere/configmaps",
@@ -313,7 +301,7 @@ async fn conditions_spare_a_webhook_the_call() {
             .collect();
         for path in [MUTATING, VALIDATING] {
             let more = json!({"matchConditions": conditions, "failurePolicy": policy});
-            configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+            only(&server, path, &hook, &more).await;
             let result = server.send(&format!("POST {MAPS}?dryRun=All"), map("m")).await;
             let asks = hook.asked().len() == 1;
             server.ok(&format!("DELETE {path}/c"), ()).await;

@@ -55,6 +55,11 @@ async fn configure(server: &Server, path: &str, name: &str, webhooks: Vec<Value>
     server.ok(&format!("POST {path}"), configuration).await;
 }
 
+/// Stores a configuration `c` of one webhook, `x.example.com`.
+async fn only(server: &Server, path: &str, hook: &Webhook, more: &Value) {
+    configure(server, path, "c", vec![webhook("x.example.com", hook, more)]).await;
+}
+
 fn map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}})
 }

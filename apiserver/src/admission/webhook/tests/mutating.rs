@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::server::{Reply, Webhook};
-use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, patched, plain, webhook};
+use super::{MAPS, MUTATING, VALIDATING, configure, hub, map, only, patched, plain, webhook};
 
 /// A webhook that appends its letter to `data.a`, until the text is this long.
 async fn appending(letter: &'static str, longest: usize) -> Webhook {
@@ -87,7 +87,7 @@ async fn what_a_webhook_writes_gets_defaults_and_is_validated() {
     .await;
     let rule = json!([{"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["*"], "resources": ["*"]}]);
     let more = json!({"rules": rule});
-    configure(&server, MUTATING, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+    only(&server, MUTATING, &hook, &more).await;
     let deployment = |name: &str| {
         json!({
             "apiVersion": "apps/v1",
@@ -178,13 +178,7 @@ async fn custom_objects_are_pruned_and_defaulted_again() {
     .await;
     let rule =
         json!([{"operations": ["*"], "apiGroups": ["example.com"], "apiVersions": ["*"], "resources": ["things"]}]);
-    configure(
-        &server,
-        MUTATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &json!({"rules": rule}))],
-    )
-    .await;
+    only(&server, MUTATING, &hook, &json!({"rules": rule})).await;
     let path = "/apis/example.com/v1/namespaces/default/things";
     let thing = |name: &str| json!({"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": name}});
     let made = server.ok(&format!("POST {path}"), thing("abc")).await;
@@ -234,7 +228,7 @@ async fn dry_runs_are_only_for_webhooks_that_can_tell() {
     for path in [MUTATING, VALIDATING] {
         for (side_effects, expected) in [("None", "201"), ("NoneOnDryRun", "201")] {
             let more = json!({"sideEffects": side_effects});
-            configure(&server, path, "c", vec![webhook("x.example.com", &hook, &more)]).await;
+            only(&server, path, &hook, &more).await;
             server
                 .check(&format!("POST {MAPS}?dryRun=All"), map("m"), expected)
                 .await;
@@ -258,13 +252,7 @@ async fn apply_and_patch_go_through_webhooks() {
         )
     })
     .await;
-    configure(
-        &server,
-        MUTATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &Value::Null)],
-    )
-    .await;
+    only(&server, MUTATING, &hook, &Value::Null).await;
     let config = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}}"#;
     let line = format!("@apply PATCH {MAPS}/m?fieldManager=me");
     let made = server.ok(&line, config).await;
@@ -310,13 +298,7 @@ async fn federation_kinds_have_their_defaults_before_webhooks_and_after() {
     })
     .await;
     let rule = json!([{"operations": ["CREATE"], "apiGroups": ["policy.karmada.io"], "apiVersions": ["*"], "resources": ["*"]}]);
-    configure(
-        &server,
-        MUTATING,
-        "c",
-        vec![webhook("x.example.com", &hook, &json!({"rules": rule}))],
-    )
-    .await;
+    only(&server, MUTATING, &hook, &json!({"rules": rule})).await;
     let policies = "POST /apis/policy.karmada.io/v1alpha1/namespaces/default/propagationpolicies";
     let policy = |name: &str| {
         json!({
