@@ -162,7 +162,7 @@ impl RealMember {
 
         let mut manager = Command::new(assets.join("kube-controller-manager"));
         manager.arg("--kubeconfig").arg(&kubeconfig).args([
-            "--controllers=deployment,replicaset,job,statefulset,daemonset,namespace,garbagecollector,endpoint",
+            "--controllers=deployment,replicaset,job,statefulset,daemonset,namespace,garbagecollector,endpoint,pvc-protection",
             "--leader-elect=false",
             "--port=0",
             "--secure-port=0",

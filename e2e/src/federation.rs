@@ -144,6 +144,11 @@ impl Federation {
         });
     }
 
+    /// Whether the members are real control planes of [`crate::assets::RELEASE`].
+    pub fn has_real_members(&self) -> bool {
+        matches!(self.members, Members::Real { .. })
+    }
+
     /// kubectl for the hub.
     pub fn hub(&self) -> Kubectl {
         Kubectl::new(&self.hub_kubeconfig(), self.directory.path())
