@@ -154,7 +154,8 @@ impl RealMember {
                 .arg(&signing)
                 .arg("--token-auth-file")
                 .arg(&tokens)
-                .args(["--disable-admission-plugins", "ServiceAccount"]);
+                // Nobody takes the taint of a new node away here when the node is ready.
+                .args(["--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition"]);
             server
         })?;
         let kubeconfig = folder.join(format!("{name}.kubeconfig"));
