@@ -86,8 +86,9 @@ pub fn customizations() -> Resource {
 }
 
 /// The member's resources that are followed whole, whoever owns their objects: capacity is summed from them.
-pub fn capacity_resources() -> [Resource; 2] {
-    Heart::capacity_resources()
+pub fn capacity_resources() -> [Resource; 3] {
+    let [nodes, pods] = Heart::capacity_resources();
+    [nodes, pods, Heart::quota_resource()]
 }
 
 /// What an agent works with.
@@ -165,6 +166,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         tasks.clone(),
         stop.clone(),
     ));
+    tasks.spawn(keep_following(member.clone(), vec![Heart::quota_resource()], stop.clone()));
     tasks.spawn(follow_pods(member, applier.clone(), queue.clone(), stop.clone()));
 
     let scripts = customizations();

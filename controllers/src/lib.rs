@@ -206,7 +206,9 @@ fn start<F, R>(
     F: Fn(Arc<Context>, Key, Instant) -> R + Send + 'static,
     R: Future<Output = Result<queue::Action, Error>> + Send + 'static,
 {
-    let (shared, workers) = (context.clone(), context.config.workers);
+    // What is placed one after the other sees what the one before has taken.
+    let alone = name == "place" && context.config.features.on(Gate::SchedulingOvercommitProtection);
+    let (shared, workers) = (context.clone(), if alone { 1 } else { context.config.workers });
     let metrics = context.metrics.queue(name, queue);
     let reconcile = move |key, since: Instant| {
         let (metrics, began) = (metrics.clone(), Instant::now());

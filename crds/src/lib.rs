@@ -14,6 +14,7 @@ pub mod names;
 pub mod namespaces;
 pub mod placement;
 pub mod quantity;
+pub mod quota;
 pub mod reasons;
 pub mod taints;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub(crate) mod capacity;
 pub(crate) mod plan;
+mod quotas;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -263,7 +264,11 @@ impl Heart {
                 .collect()
         };
         let (nodes, pods) = (values("nodes"), values("pods"));
-        let capacity = capacity::sum(nodes.iter(), pods.iter(), models);
+        let mut capacity = capacity::sum(nodes.iter(), pods.iter(), models);
+        let quotas = quotas::quotas(values("resourcequotas").iter());
+        if !quotas.is_empty() {
+            capacity.resources["quotas"] = quotas.into();
+        }
         Some(Facts {
             version,
             resources,
@@ -278,6 +283,11 @@ impl Heart {
             resource("", "v1", "nodes", "Node", false),
             resource("", "v1", "pods", "Pod", true),
         ]
+    }
+
+    /// The member objects that may bound what it has room for.
+    pub(crate) fn quota_resource() -> Resource {
+        resource("", "v1", "resourcequotas", "ResourceQuota", true)
     }
 }
 

@@ -10,6 +10,7 @@ mod certificates;
 mod federation;
 mod lifecycle;
 mod limits;
+pub(crate) mod quota;
 #[cfg(test)]
 mod tests;
 pub(crate) mod webhook;

@@ -82,6 +82,7 @@ impl Write<'_, '_> {
             let attempt = self.prepare_create(attempt, managed)?;
             self.validate(None, &attempt).await?;
             let key = call.key_of(meta_text(&attempt, "name"));
+            let charges = admission::quota::charge(call, self.subresource, None, &attempt)?;
             let (attempt, lease) = strategy::reserve(call, attempt, None)?;
             if self.options.dry_run {
                 return match call.api.store.get(&key) {
@@ -96,10 +97,14 @@ impl Write<'_, '_> {
                 precondition: Precondition::Absent,
                 write,
             };
-            match self.commit(op).await {
+            match self.commit(op, charges).await {
                 Ok(outcome) => {
                     lease.keep();
                     return Ok((Some(outcome.entry().clone()), Value::Null));
+                }
+                Err(Lost::Race) if left == 0 && call.api.store.get(&key).is_none() => {
+                    // Another writer was faster with what is stored beside it.
+                    return Err(call.conflict(MODIFIED));
                 }
                 Err(Lost::Race) if left == 0 => return Err(self.already_exists(&key)),
                 Err(Lost::Race) => {}
@@ -137,6 +142,7 @@ impl Write<'_, '_> {
             let (object, managed) = self.mutate(Some(&old), object, managed).await?;
             let object = self.prepare_update(&current, &old, object, managed)?;
             self.validate(Some(&old), &object).await?;
+            let charges = admission::quota::charge(call, self.subresource, Some(&old), &object)?;
             let (object, lease) = strategy::reserve(call, object, Some(&old))?;
             if self.options.dry_run {
                 return Ok(self.answer(200, None, object));
@@ -152,7 +158,7 @@ impl Write<'_, '_> {
                 precondition: Precondition::Revision(current.revision()),
                 write,
             };
-            match self.commit(op).await {
+            match self.commit(op, charges).await {
                 Ok(outcome) => {
                     lease.keep();
                     if ends {
@@ -385,8 +391,8 @@ impl Write<'_, '_> {
         })
     }
 
-    async fn commit(&self, op: Op) -> Result<Outcome, Lost> {
-        commit(self.call, op).await
+    async fn commit(&self, op: Op, beside: Vec<Op>) -> Result<Outcome, Lost> {
+        commit_with(self.call, op, beside).await
     }
 
     fn already_exists(&self, key: &Key) -> Status {
@@ -411,9 +417,14 @@ pub(crate) enum Lost {
 
 /// Stores one change, and what it means for what is served.
 pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
+    commit_with(call, op, Vec::new()).await
+}
+
+/// The same, with what must be stored in the same transaction. What belongs to a batch brings its company itself.
+async fn commit_with(call: &Call<'_>, op: Op, beside: Vec<Op>) -> Result<Outcome, Lost> {
     let outcome = match call.batch {
         Some(batch) => batch.commit(&call.api.store, op).await,
-        None => match call.api.store.commit(vec![op]).await {
+        None => match call.api.store.commit(std::iter::once(op).chain(beside).collect()).await {
             Ok(outcomes) => outcomes.into_iter().next().ok_or_else(no_answer),
             Err(error) => Err(Lost::from(error)),
         },

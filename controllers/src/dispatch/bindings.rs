@@ -9,6 +9,7 @@ use schema::entry::{Entry, Key};
 
 use super::Dispatcher;
 use crate::aggregate::announce;
+use crate::aggregate::plan::{WorkView, is_current};
 use crate::context::Context;
 use crate::detect::reconcile::Trigger;
 use crate::index::binding_id;
@@ -30,6 +31,7 @@ impl Dispatcher {
             self.recount(entry);
             queues.set_roomless(&key, false);
             index.concerns.set(&key, None, 0);
+            index.assumed.forget(&key);
             self.order(entry, true);
             // Deleted by hand, or the way is free for a new template of the same name.
             if let Some(template) = self.owner(entry) {
@@ -117,12 +119,16 @@ impl Dispatcher {
 
     pub(super) fn work(&self, change: &Change, initial: bool) {
         let Context {
-            index, queues, metrics, ..
+            index,
+            queues,
+            metrics,
+            config,
+            ..
         } = &*self.context;
         let entry = &change.entry;
         self.lag.seen(metrics, change, initial);
         index.work_seen(entry, change.deleted);
-        if self.context.config.descheduler.is_some() {
+        if config.descheduler.is_some() {
             index.set_unschedulable(entry.key(), !change.deleted && reports_unschedulable(entry));
         }
         if change.deleted {
@@ -137,6 +143,10 @@ impl Dispatcher {
             queues.render.add(binding);
         }
         if let Some(binding) = binding_of(entry) {
+            if config.features.on(Gate::SchedulingOvercommitProtection) && is_healthy(entry) {
+                let cluster = names::cluster_of(entry.namespace()).unwrap_or_default();
+                index.assumed.arrived(&binding, cluster);
+            }
             if change.deleted {
                 queues.render.add(binding.clone());
             }
@@ -157,6 +167,13 @@ impl Dispatcher {
             queues.namespaces.add(kinds::key(&kinds::NAMESPACE, "", &owner.name));
         }
     }
+}
+
+/// Whether a member has the object of a Work as it is now, and it does what it should.
+fn is_healthy(work: &Entry) -> bool {
+    let view: WorkView = work.typed().unwrap_or_default();
+    let first = view.status.manifest_statuses.first();
+    is_current(work, &view) && first.is_some_and(|status| status.health == "Healthy")
 }
 
 /// Whether a member speaks of pods that find no node. The text may stand elsewhere in a manifest: whoever reads the report sees.

@@ -19,6 +19,7 @@ use schema::entry::{Entry, GroupResource, Key};
 use crate::depend::order::Graph;
 use crate::detect::plan::Policy;
 use crate::overrides::index::Overrides;
+use crate::place::assumed::Assumed;
 use crate::place::concern::Concerns;
 use crate::place::groups::Groups;
 
@@ -34,6 +35,8 @@ pub(crate) struct Index {
     pub(crate) groups: Groups,
     /// Bindings by the clusters that matter to them.
     pub(crate) concerns: Concerns,
+    /// Replicas that were placed and of which no report tells yet.
+    pub(crate) assumed: Assumed,
     /// Override policies by what they select.
     pub(crate) overrides: Overrides,
     options: Options,

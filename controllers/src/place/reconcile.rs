@@ -68,6 +68,13 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if grouped {
         view.neighbours = groups.neighbours(&key, memberships);
     }
+    let protects = context.config.features.on(Gate::SchedulingOvercommitProtection);
+    let assumed = &context.index.assumed;
+    let snapshot = if protects {
+        assumed.beside(&snapshot, &key, context.clock.now())
+    } else {
+        snapshot
+    };
     let decision = scheduler::place(&snapshot, &view);
     if concerns.set(&key, binding.scope(&decision), seen) {
         // A cluster has changed meanwhile.
@@ -104,6 +111,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     if grouped && moved {
         groups.seen(&current, false);
+    }
+    if protects && moved {
+        assumed.placed(&key, &view, &decision.targets, context.clock.now());
     }
     let waits = decision.error.as_ref().map(ScheduleError::class) == Some(ErrorClass::AwaitRoom);
     context.queues.set_roomless(&key, waits);

@@ -7,6 +7,7 @@
 mod clusters;
 mod customizations;
 mod dependencies;
+mod descheduling;
 mod events;
 mod governance;
 mod harness;
@@ -18,4 +19,5 @@ mod preview;
 mod propagation;
 mod refusals;
 mod requeue;
+mod rooms;
 mod webhook;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Federation, cluster, deployment};
 use crate::propagation::three_members;
 
-fn policy(placement: Value) -> Value {
+pub(crate) fn policy(placement: Value) -> Value {
     json!({
         "apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": "p", "namespace": "default"},
         "spec": {"resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}], "placement": placement},
@@ -28,14 +28,14 @@ pub(crate) async fn room(federation: &Federation, name: &str, pods: i64) {
         .await;
 }
 
-async fn spreads(federation: &Federation, expected: &str) {
+pub(crate) async fn spreads(federation: &Federation, expected: &str) {
     let what = format!("hello runs in {expected:?}");
     federation
         .until(&what, || federation.spread("Deployment", "hello") == expected)
         .await;
 }
 
-fn binding() -> Value {
+pub(crate) fn binding() -> Value {
     json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding",
         "metadata": {"name": "hello-deployment", "namespace": "default"}})
 }

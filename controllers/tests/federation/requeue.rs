@@ -1,8 +1,9 @@
 //! Who is placed anew when clusters change (§3.1), and in which order what waits is placed (§3.2).
 
+use controllers::Features;
 use serde_json::{Value, json};
 
-use crate::harness::{cluster, deployment};
+use crate::harness::{Federation, cluster, deployment};
 use crate::placement::{divided, room};
 use crate::propagation::three_members;
 
@@ -129,7 +130,15 @@ async fn section_3_1_a_cluster_concerns_only_those_that_it_can_move() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn section_3_2_what_waits_for_room_is_placed_by_priority() {
-    let federation = three_members().await;
+    // With protection they are placed one after the other, and what one has taken is taken.
+    let federation = Federation::start_with(|config| {
+        config.features = Features::parse("SchedulingOvercommitProtection=true").unwrap();
+    })
+    .await;
+    for name in ["ap", "eu", "us"] {
+        // What is on its way stays so: nobody answers.
+        federation.join(name).await.stop();
+    }
     for name in ["ap", "eu", "us"] {
         room(&federation, name, 0).await;
     }
@@ -164,11 +173,45 @@ async fn section_3_2_what_waits_for_room_is_placed_by_priority() {
                 .all(|name| reason(name) == "Unschedulable")
         })
         .await;
-    // A report of room brings them back without anybody's change; what is there is divided among those that come.
-    room(&federation, "eu", 3).await;
+    // A report of room brings them back without anybody's change: the important one first, though it came last.
+    room(&federation, "eu", 4).await;
     federation
         .until("the important one runs", || {
             federation.spread("Deployment", "high-0") == "eu:3"
         })
         .await;
+    federation.settle().await;
+    for index in 0..3 {
+        assert_eq!(federation.spread("Deployment", &format!("low-{index}")), "");
+        assert_eq!(reason(&format!("low-{index}")), "Unschedulable");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_2_room_is_given_away_once() {
+    let federation = Federation::start_with(|config| {
+        config.features = Features::parse("SchedulingOvercommitProtection=true").unwrap();
+    })
+    .await;
+    for name in ["ap", "eu"] {
+        federation.join(name).await.stop();
+        room(&federation, name, 0).await;
+    }
+    federation
+        .apply(policy("some", json!({"replicaScheduling": divided("Aggregated")})))
+        .await;
+    for index in 0..4 {
+        federation.apply(member_of("some", index)).await;
+    }
+    federation.settle().await;
+    // Room for two of them, and no further report: two wait.
+    room(&federation, "ap", 7).await;
+    let placed = || {
+        (0..4)
+            .filter(|index| !federation.spread("Deployment", &format!("some-{index}")).is_empty())
+            .count()
+    };
+    federation.until("two are placed", || placed() == 2).await;
+    federation.settle().await;
+    assert_eq!(placed(), 2);
 }
