@@ -3,6 +3,7 @@
 use crds::placement::{ClusterAffinity, ClusterAffinityTerm, Expression, StaticClusterWeight};
 
 use crate::view::ClusterView;
+use crate::walk::Walk;
 
 /// Whether an affinity names a cluster: excluded names first, then labels, fields and names, all of which must hold. An empty
 /// affinity names every cluster. For many clusters prepare a [`Matcher`].
@@ -14,18 +15,14 @@ pub fn matches(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
 #[derive(Debug)]
 pub struct Matcher<'a> {
     affinity: &'a ClusterAffinity,
-    names: Vec<&'a str>,
-    exclude: Vec<&'a str>,
+    names: Walk<'a, ()>,
+    exclude: Walk<'a, ()>,
 }
 
 impl<'a> Matcher<'a> {
     /// Prepares an affinity.
     pub fn new(affinity: &'a ClusterAffinity) -> Self {
-        let sorted = |names: &'a [String]| {
-            let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-            names.sort_unstable();
-            names
-        };
+        let sorted = |names: &'a [String]| Walk::new(names.iter().map(|name| (name.as_str(), ())));
         Self {
             affinity,
             names: sorted(&affinity.cluster_names),
@@ -36,8 +33,8 @@ impl<'a> Matcher<'a> {
     /// Whether it names this cluster.
     pub fn matches(&self, cluster: &ClusterView) -> bool {
         let name = cluster.name.as_str();
-        self.exclude.binary_search(&name).is_err()
-            && (self.names.is_empty() || self.names.binary_search(&name).is_ok())
+        !self.exclude.contains(name)
+            && (self.names.is_empty() || self.names.contains(name))
             && selects(self.affinity, cluster)
     }
 }
@@ -106,10 +103,8 @@ impl<'a> Tiers<'a> {
 /// The weights of a policy. Rules that list names are found by name, so that a list as long as the clusters costs no more than the clusters.
 #[derive(Debug)]
 pub(crate) struct Weights<'a> {
-    /// (cluster name, rule), sorted.
-    named: Vec<(&'a str, usize)>,
-    /// Where the cluster that was asked about last stands among them: clusters mostly come in the order of their names.
-    at: usize,
+    /// Rules by the names that they list.
+    named: Walk<'a, usize>,
     /// Rules without names.
     general: Vec<usize>,
     rules: &'a [StaticClusterWeight],
@@ -124,26 +119,17 @@ impl<'a> Weights<'a> {
             }
             named.extend(rule.target_cluster.cluster_names.iter().map(|name| (name.as_str(), at)));
         }
-        named.sort_unstable();
         Self {
-            named,
-            at: 0,
+            named: Walk::new(named),
             general,
             rules,
         }
     }
 
     /// The largest weight of the rules that name a cluster; 0 without any.
-    pub(crate) fn of(&mut self, cluster: &ClusterView) -> i64 {
-        let name = cluster.name.as_str();
-        if 0 < self.at && name <= self.named[self.at - 1].0 {
-            self.at = self.named.partition_point(|(own, _)| *own < name);
-        }
-        let passed = self.named[self.at..].iter().take_while(|(own, _)| *own < name);
-        self.at += passed.count();
-        let from = self.at;
-        let own = self.named[from..].iter().take_while(|(own, _)| *own == name);
-        let candidates = own.map(|(_, at)| *at).chain(self.general.iter().copied());
+    pub(crate) fn of(&self, cluster: &ClusterView) -> i64 {
+        let own = self.named.of(&cluster.name).copied();
+        let candidates = own.chain(self.general.iter().copied());
         candidates
             .map(|at| &self.rules[at])
             .filter(|rule| {

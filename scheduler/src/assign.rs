@@ -83,7 +83,7 @@ impl Division<'_> {
         let rules = scheduling
             .and_then(|scheduling| scheduling.weight_preference.as_ref())
             .map_or(&[][..], |preference| &preference.static_weight_list);
-        let mut weights = Weights::new(rules);
+        let weights = Weights::new(rules);
         let mut parties: Vec<(usize, i64)> = Vec::with_capacity(self.candidates.len());
         for (index, candidate) in self.candidates.iter().enumerate() {
             parties.push((index, weights.of(candidate.cluster)));

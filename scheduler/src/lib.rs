@@ -20,11 +20,10 @@ mod select;
 mod strategy;
 pub mod trigger;
 pub mod view;
+mod walk;
 
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeMap;
 
 use crds::placement::{ClusterAffinity, ClusterAffinityTerm, TargetCluster, TargetComponent};
 
@@ -39,7 +38,8 @@ pub use view::{BindingView, Capacity, ClusterView, Snapshot};
 use affinity::Tiers;
 use explain::{Notes, Tried};
 use filter::Filters;
-use select::Candidate;
+use select::{Candidate, Selection};
+use walk::Walk;
 
 /// The best that a plugin gives.
 const FULL_SCORE: i64 = 100;
@@ -112,7 +112,7 @@ struct Run<'a> {
     snapshot: &'a Snapshot,
     binding: &'a BindingView,
     filters: Filters<'a>,
-    current: BTreeMap<&'a str, i32>,
+    current: Walk<'a, i32>,
 }
 
 impl<'a> Run<'a> {
@@ -121,11 +121,12 @@ impl<'a> Run<'a> {
             snapshot,
             binding,
             filters: Filters::new(binding, snapshot.options().plugins),
-            current: binding
-                .current
-                .iter()
-                .map(|target| (target.name.as_str(), target.replicas))
-                .collect(),
+            current: Walk::new(
+                binding
+                    .current
+                    .iter()
+                    .map(|target| (target.name.as_str(), target.replicas)),
+            ),
         }
     }
 
@@ -162,11 +163,18 @@ impl<'a> Run<'a> {
             let rejected = notes.rejected.iter().map(|(why, clusters)| (why, clusters.len()));
             return Err(ScheduleError::no_fit(rejected));
         }
-        let selection = match select::select(candidates.clone(), binding, strategy) {
-            Ok(selection) => selection,
-            Err(error) => {
-                notes.candidates = candidates;
-                return Err(ScheduleError::Spread(error));
+        let selection = if strategy::spreads(&binding.placement) {
+            match select::select(candidates.clone(), binding, strategy) {
+                Ok(selection) => selection,
+                Err(error) => {
+                    notes.candidates = candidates;
+                    return Err(ScheduleError::Spread(error));
+                }
+            }
+        } else {
+            Selection {
+                chosen: candidates,
+                ..Selection::default()
             }
         };
         for (candidate, why) in selection.left {
@@ -205,7 +213,7 @@ impl<'a> Run<'a> {
         };
         let mut candidates = Vec::new();
         for cluster in self.snapshot.clusters() {
-            let current = self.current.get(cluster.name.as_str()).copied();
+            let current = self.current.of(&cluster.name).next_back().copied();
             let tier = match self.filters.pass(cluster, tiers, current.is_some()) {
                 Ok(tier) => tier,
                 Err(rejection) => {

@@ -2,8 +2,10 @@
 //!
 //! A name's last number counts. Brackets are in no cluster's name, so that a run is never mistaken for one.
 
+use std::collections::BTreeMap;
+
 /// A name around its last number.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone, Copy)]
+#[derive(Debug)]
 struct Parts<'a> {
     before: &'a str,
     after: &'a str,
@@ -31,32 +33,30 @@ pub fn fold(list: Vec<&str>) -> Vec<String> {
         return list;
     }
     let mut folded = Vec::new();
-    let mut numbered = Vec::with_capacity(list.len());
+    // Few clusters are named by a pattern of their own; numbers are sorted faster than names, and mostly come in order.
+    let mut patterns: BTreeMap<(&str, &str, usize), Vec<(u64, &str)>> = BTreeMap::new();
     for name in list {
         match parts(name) {
-            Some(parts) => numbered.push((parts, name)),
+            Some(parts) => {
+                let numbers = patterns.entry((parts.before, parts.after, parts.digits)).or_default();
+                numbers.push((parts.number, name));
+            }
             None => folded.push(name.to_owned()),
         }
     }
-    numbered.sort_unstable();
-    let continues = |a: &(Parts<'_>, &str), b: &(Parts<'_>, &str)| {
-        (a.0.before, a.0.after, a.0.digits) == (b.0.before, b.0.after, b.0.digits)
-            && a.0.number.checked_add(1) == Some(b.0.number)
-    };
-    for run in numbered.chunk_by(continues) {
-        match run {
-            [(first, _), .., (end, _)] if 2 < run.len() => folded.push(format!(
-                "{}[{:0width$}-{:0width$}]{}",
-                first.before,
-                first.number,
-                end.number,
-                first.after,
-                width = first.digits
-            )),
-            few => folded.extend(few.iter().map(|(_, name)| (*name).to_owned())),
+    for ((before, after, width), mut numbers) in patterns {
+        numbers.sort_unstable_by_key(|(number, _)| *number);
+        for run in numbers.chunk_by(|(a, _), (b, _)| a.checked_add(1) == Some(*b)) {
+            match run {
+                [(first, _), .., (last, _)] if 2 < run.len() => {
+                    folded.push(format!("{before}[{first:0width$}-{last:0width$}]{after}"));
+                }
+                few => folded.extend(few.iter().map(|(_, name)| (*name).to_owned())),
+            }
         }
     }
-    folded.sort_unstable();
+    // One run of sorted names for each pattern: a sort that finds runs has little to do.
+    folded.sort();
     folded
 }
 

@@ -62,12 +62,6 @@ pub(crate) fn select<'a>(
     strategy: Strategy,
 ) -> Result<Selection<'a>, SpreadError> {
     let placement = &binding.placement;
-    if !strategy::spreads(placement) {
-        return Ok(Selection {
-            chosen: candidates,
-            ..Selection::default()
-        });
-    }
     sort(&mut candidates);
     let clusters = strategy::cluster_constraint(placement);
     let needed = if strategy::counts_sets(binding) {

@@ -231,10 +231,13 @@ fn a_second_look_confirms_the_first_until_a_cluster_changes() {
     let duplicated = || json!({"replicaScheduling": {"replicaSchedulingType": "Duplicated"}});
     let first = place(&snapshot(all()), &binding(3, duplicated(), ""));
     let again = place(&snapshot(all()), &binding(3, duplicated(), "ap=3 eu=3 us=3"));
-    assert_ne!(again.explanation, first.explanation, "what each cluster had before is new");
+    assert_ne!(
+        again.explanation, first.explanation,
+        "what each cluster had before is new"
+    );
     assert!(again.explanation.confirms(&first.explanation));
     let mut fewer = all();
-    fewer[2].enablements = Arc::default();
+    fewer[2].deleting = true;
     let other = place(&snapshot(fewer), &binding(3, duplicated(), "ap=3 eu=3 us=3"));
     assert!(!other.explanation.confirms(&first.explanation));
 }
