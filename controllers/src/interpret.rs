@@ -20,10 +20,13 @@ pub(crate) fn customize(context: &Context) -> Vec<Kind> {
     context.interpreter.customize(&all)
 }
 
-/// Takes the interpreter webhooks over as they are now.
-pub(crate) fn ask_webhooks(context: &Context) {
+/// Takes the interpreter webhooks over as they are now; answers with the kinds, of those that are bound, about which somebody else
+/// is asked.
+pub(crate) fn ask_webhooks(context: &Context) -> Vec<Kind> {
     let all = context.hub.list(&kinds::INTERPRETER_WEBHOOKS.group_resource, None);
-    context.webhooks.configure(&all);
+    let mut bound = context.index.bound_kinds();
+    bound.retain(context.webhooks.configure(&all));
+    bound
 }
 
 /// Who answers a question about an object, where that is a webhook.

@@ -201,7 +201,9 @@ impl Dispatcher {
             return;
         }
         if *resource == kinds::INTERPRETER_WEBHOOKS.group_resource {
-            interpret::ask_webhooks(&self.context);
+            for kind in interpret::ask_webhooks(&self.context) {
+                self.reinterpret(&kind);
+            }
             return;
         }
         if *resource == kinds::CUSTOMIZATION.group_resource {

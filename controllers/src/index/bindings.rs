@@ -100,6 +100,12 @@ impl Index {
         depends
     }
 
+    /// The kinds of all templates that are bound.
+    pub(crate) fn bound_kinds(&self) -> Vec<Target> {
+        let inner = self.read();
+        inner.bindings_of_kind.keys().cloned().collect()
+    }
+
     /// Bindings whose templates are of a kind.
     pub(crate) fn bindings_of_kind(&self, kind: &Target) -> Vec<Key> {
         let inner = self.read();

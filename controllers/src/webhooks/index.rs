@@ -35,7 +35,7 @@ struct Webhook {
     interpreter_context_versions: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Rule {
     operations: Vec<String>,
@@ -55,7 +55,7 @@ impl Rule {
 }
 
 /// One webhook.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Terms {
     /// `<configuration>/<webhook>`.
     pub(super) uid: String,

@@ -24,12 +24,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use interpreter::{InterpretError, Interpreter, Operation};
+use interpreter::{InterpretError, Interpreter, Operation, Target as Kind};
 use runtime::hub::Hub;
 use runtime::webhook::{CallError, Client, Services, SystemRoots, Target, TargetError};
 use schema::clock::Random;
 use schema::entry::Entry;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use gate::Gate;
 use index::{Index, Terms};
@@ -78,8 +78,8 @@ impl Webhooks {
         }
     }
 
-    /// Takes over the configurations as they are now.
-    pub(crate) fn configure(&self, configurations: &[Arc<Entry>]) {
+    /// Takes over the configurations as they are now; answers with who tells of a kind whether somebody else is asked about it.
+    pub(crate) fn configure(&self, configurations: &[Arc<Entry>]) -> impl Fn(&Kind) -> bool {
         let index = Index::new(configurations);
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *lines);
@@ -92,7 +92,18 @@ impl Webhooks {
         }
         drop(lines);
         let index = (!index.is_empty()).then(|| Arc::new(index));
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+        let now = index.clone();
+        let before = std::mem::replace(
+            &mut *self.index.write().unwrap_or_else(PoisonError::into_inner),
+            index,
+        );
+        move |kind: &Kind| {
+            let object = json!({"apiVersion": kind.api_version, "kind": kind.kind});
+            let asked = |index: Option<&Arc<Index>>, operation| index?.find(operation, &object);
+            Operation::ALL
+                .into_iter()
+                .any(|operation| asked(before.as_ref(), operation) != asked(now.as_ref(), operation))
+        }
     }
 
     fn connect(&self, target: &Target) -> Line {
@@ -140,7 +151,6 @@ impl Hook {
     }
 
     /// `InterpretComponent`.
-    #[allow(dead_code, reason = "asked where components are placed")]
     pub(crate) async fn components(&self, object: &Value) -> Result<Option<Vec<Value>>, InterpretError> {
         let answer = self.ask(&Question::about(object)).await?;
         answer.components().map_err(|text| self.nonsense(&text))
