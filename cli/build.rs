@@ -27,7 +27,10 @@ fn main() {
     }
     println!("cargo:rustc-env=FLOTILLA_GIT_COMMIT={}", commit.unwrap_or_default());
     println!("cargo:rustc-env=FLOTILLA_GIT_TREE_STATE={}", state.unwrap_or_default());
-    println!("cargo:rustc-env=FLOTILLA_BUILD_DATE={}", date.unwrap_or_else(|| NO_DATE.to_owned()));
+    println!(
+        "cargo:rustc-env=FLOTILLA_BUILD_DATE={}",
+        date.unwrap_or_else(|| NO_DATE.to_owned())
+    );
 }
 
 /// Builds anew when another commit is checked out or a source has changed.
@@ -37,7 +40,16 @@ fn watch() {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    for folder in ["agent", "apiserver", "cli", "controllers", "crds", "interpreter", "scheduler", "e2e/simulator"] {
+    for folder in [
+        "agent",
+        "apiserver",
+        "cli",
+        "controllers",
+        "crds",
+        "interpreter",
+        "scheduler",
+        "e2e/simulator",
+    ] {
         println!("cargo:rerun-if-changed=../{folder}");
     }
     println!("cargo:rerun-if-changed=../Cargo.lock");

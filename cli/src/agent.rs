@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent::cluster::Probe;
 use agent::{Agent, Config};
@@ -20,9 +19,6 @@ use crate::diagnostics;
 use crate::diagnostics::server::{self, Bind, Pages};
 use crate::kubeconfig::is_cluster_name;
 use crate::lifecycle;
-
-/// How long a change between Ready and not Ready must hold (Karmada's `--cluster-failure-threshold`).
-const THRESHOLD: Duration = Duration::from_secs(30);
 
 /// Runs an agent until it is told to stop.
 pub(crate) async fn run(args: AgentArgs) -> Result<()> {
@@ -75,10 +71,10 @@ pub(crate) async fn run(args: AgentArgs) -> Result<()> {
     });
     let config = Config {
         cluster_name: args.cluster.as_str().into(),
-        api_endpoint,
+        api_endpoint: args.cluster_api_endpoint.clone().unwrap_or(api_endpoint),
         status_period: args.cluster_status_update_frequency,
         lease_duration: args.cluster_lease_duration,
-        threshold: THRESHOLD,
+        threshold: args.cluster_failure_threshold,
     };
     let metrics = agent::Metrics::new(&args.cluster);
     serve_diagnostics(&args, &metrics, synced.clone(), &stop).await?;

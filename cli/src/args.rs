@@ -66,6 +66,9 @@ pub(crate) struct HubArgs {
     /// How long an agent may be silent before its cluster is Unknown, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "40", value_parser = seconds)]
     pub(crate) cluster_monitor_grace_period: Duration,
+    /// How long an agent may take to report for the first time, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) cluster_startup_grace_period: Duration,
     /// How often clusters are looked at, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub(crate) cluster_monitor_period: Duration,
@@ -107,10 +110,10 @@ pub(crate) struct HubArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct AgentArgs {
     /// Name of the member cluster.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, alias = "cluster-name", value_name = "NAME")]
     pub(crate) cluster: String,
     /// Kubeconfig of the hub, with this agent's own certificate.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "karmada-kubeconfig", value_name = "FILE")]
     pub(crate) hub_kubeconfig: PathBuf,
     /// Kubeconfig of the member.
     #[arg(long, value_name = "FILE")]
@@ -121,6 +124,12 @@ pub(crate) struct AgentArgs {
     /// Duration of the agent's lease on the hub, in seconds; it is renewed four times as often.
     #[arg(long, value_name = "SECONDS", default_value = "40", value_parser = seconds)]
     pub(crate) cluster_lease_duration: Duration,
+    /// How long a change between Ready and not Ready must hold before it is reported, in seconds.
+    #[arg(long, alias = "cluster-success-threshold", value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) cluster_failure_threshold: Duration,
+    /// Address of the member's API server as others are told; the member kubeconfig's when left out.
+    #[arg(long, value_name = "URL")]
+    pub(crate) cluster_api_endpoint: Option<String>,
     /// Serve /metrics, /livez and /readyz here, over plain HTTP; `:PORT` is every interface. Nothing is served unless asked.
     #[arg(long, value_name = "ADDR:PORT", default_value = "0", hide_default_value = true)]
     pub(crate) metrics_bind_address: Bind,
@@ -208,9 +217,11 @@ pub(crate) struct ExplainArgs {
 /// Exit codes: 0 when the hub has answered, whether anything would change or not; 1 when it refused or cannot be asked; 2 for a command
 /// line that makes no sense; with --exit-code 5 when a workload would change.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  flotilla plan -f policy.yaml\n  flotilla plan -f deploy/ -R -n shop\n  \
+#[command(
+    after_long_help = "Examples:\n  flotilla plan -f policy.yaml\n  flotilla plan -f deploy/ -R -n shop\n  \
     kustomize build . | flotilla plan -f - -o json\n  flotilla plan --remove-cluster us\n  flotilla plan --add-cluster ap2.yaml --no-diff\n\n\
-    Exit codes: 0 the hub has answered, 1 it refused or cannot be asked, 2 usage, 5 (with --exit-code) a workload would change.")]
+    Exit codes: 0 the hub has answered, 1 it refused or cannot be asked, 2 usage, 5 (with --exit-code) a workload would change."
+)]
 pub(crate) struct PlanArgs {
     /// Objects that would be applied: a file, a directory, or `-` for standard input.
     #[arg(long, short, value_name = "FILE")]
@@ -307,10 +318,24 @@ fn namespace_pattern(text: &str) -> Result<Regex, String> {
     patterns.pop().ok_or_else(|| "expected a regular expression".to_owned())
 }
 
+/// A number of seconds, or a duration as Karmada's flags take it: `90s`, `1m30s`, `500ms`.
 fn seconds(text: &str) -> Result<Duration, String> {
-    match text.trim_end_matches('s').parse::<f64>() {
-        Ok(seconds) if 0.0 < seconds && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("expected a number of seconds between 0 and 86400".to_owned()),
+    const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let total = text.parse().ok().or_else(|| {
+        let (mut rest, mut total) = (text, 0.0);
+        while !rest.is_empty() {
+            let (number, after) = rest.split_at(rest.find(|c: char| c.is_ascii_lowercase())?);
+            let end = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());
+            let (unit, after) = after.split_at(end);
+            let (_, factor) = UNITS.iter().find(|(known, _)| *known == unit)?;
+            total += number.parse::<f64>().ok().filter(|number| 0.0 <= *number)? * factor;
+            rest = after;
+        }
+        Some(total)
+    });
+    match total {
+        Some(seconds) if 0.0 < seconds && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("expected a duration between 0 and 24h, in seconds or like 1m30s".to_owned()),
     }
 }
 
@@ -329,10 +354,28 @@ mod tests {
     }
 
     #[test]
+    fn section_9_3_flags_of_karmadas_agent_carry_over() {
+        let line = "flotilla agent --cluster-name eu --karmada-kubeconfig h --member-kubeconfig m --metrics-bind-address :8080 \
+            --health-probe-bind-address 0 --cluster-status-update-frequency 10s --cluster-lease-duration 1m";
+        let Ok(Command::Agent(args)) = Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command) else {
+            panic!("{line}");
+        };
+        assert_eq!(args.cluster, "eu");
+        assert_eq!(args.metrics_bind_address.0.unwrap().port(), 8080);
+        assert_eq!(args.health_probe_bind_address, Bind(None));
+        assert_eq!(args.cluster_lease_duration, Duration::from_mins(1));
+    }
+
+    #[test]
     fn periods_are_checked() {
         assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
         assert_eq!(seconds("0.5s"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "0", "-1", "x", "1e9"] {
+        assert_eq!(seconds("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(seconds("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(seconds("1h"), Ok(Duration::from_hours(1)));
+        for wrong in [
+            "", "0", "-1", "x", "1e9", "s", "5d", "1m30", "25h", "1m-30s", "NaN", "inf",
+        ] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Runs a hub until it is told to stop.
 pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let stop = lifecycle::stop_token(args.until_stdin_closes)?;
+    for (gate, why) in args.feature_gates.turned_in_vain() {
+        tracing::warn!("--feature-gates: {gate} has no effect: {why}");
+    }
     let path = args.data_dir.map_or_else(|| data_dir::default_path(""), Ok)?;
     let directory = DataDir::open(&path)?;
     let backend = Backend::Sqlite {
@@ -76,6 +79,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let controllers = controllers::Config {
         cluster_monitor_period: args.cluster_monitor_period,
         cluster_monitor_grace_period: args.cluster_monitor_grace_period,
+        cluster_startup_grace_period: args.cluster_startup_grace_period,
         deployment_revisions: args.deployment_revisions,
         previews,
         features: args.feature_gates,

@@ -100,6 +100,23 @@ const GATES: [(Gate, &str, bool, Stage); 17] = [
     (Gate::ContextualLogging, "ContextualLogging", true, Stage::Beta),
 ];
 
+/// Gates that nothing reads, and why.
+const IDLE: [(Gate, &str); 7] = [
+    (Gate::Failover, "nothing is evicted yet"),
+    (Gate::GracefulEviction, "nothing is evicted yet"),
+    (Gate::MultiClusterService, "nothing acts on multi-cluster services yet"),
+    (Gate::ControllerPriorityQueue, "every queue knows priorities"),
+    (Gate::LoggingAlphaOptions, "--log says what is logged"),
+    (Gate::LoggingBetaOptions, "--log says what is logged"),
+    (Gate::ContextualLogging, "every log line has its context"),
+];
+
+/// Why a gate of this name has no effect here; `None` for those that have one.
+pub fn idle(name: &str) -> Option<&'static str> {
+    let (gate, ..) = GATES.iter().find(|(_, known, _, _)| *known == name)?;
+    IDLE.iter().find(|(idle, _)| idle == gate).map(|(_, why)| *why)
+}
+
 /// Which gates are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Features(u32);
@@ -177,6 +194,12 @@ impl Features {
         self.0 & bit(gate) != 0
     }
 
+    /// Gates that were turned and have no effect, each with the reason.
+    pub fn turned_in_vain(self) -> Vec<(&'static str, &'static str)> {
+        let turned = GATES.into_iter().filter(|(gate, _, on, _)| self.on(*gate) != *on);
+        turned.filter_map(|(_, name, _, _)| Some((name, idle(name)?))).collect()
+    }
+
     /// The same with a gate turned.
     #[must_use]
     pub fn with(mut self, gate: Gate, on: bool) -> Self {
@@ -234,6 +257,20 @@ mod tests {
         check("AllBeta=false", Gate::PropagateDeps, false);
         check("PropagateDeps=true,AllBeta=0", Gate::PropagateDeps, true);
         check(" Failover = T , ", Gate::Failover, true);
+    }
+
+    #[test]
+    fn section_9_1_what_has_no_effect_says_so() {
+        let vain = |text: &str| Features::parse(text).unwrap().turned_in_vain();
+        assert_eq!(vain(""), []);
+        assert_eq!(vain("PropagateDeps=false,Failover=false"), []);
+        assert_eq!(vain("Failover=true"), [("Failover", "nothing is evicted yet")]);
+        assert_eq!(vain("GracefulEviction=false").len(), 1);
+        assert!(
+            vain("AllAlpha=true")
+                .iter()
+                .any(|(name, _)| *name == "MultiClusterService")
+        );
     }
 
     #[test]

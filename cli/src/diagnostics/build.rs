@@ -34,11 +34,7 @@ pub(super) fn register(registry: &mut Registry) {
         platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     };
     family.get_or_create(&labels).set(1);
-    registry.register(
-        "karmada_build_info",
-        "What was built; the value is always 1",
-        family,
-    );
+    registry.register("karmada_build_info", "What was built; the value is always 1", family);
 }
 
 /// One line for people: the version, and the commit when it is known.

@@ -27,8 +27,16 @@ impl Collector for Process {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let (stat, status) = (read("/proc/self/stat"), read("/proc/self/status"));
         let started = started(&stat, &read("/proc/stat"));
-        gauge("process_resident_memory_bytes", "Memory in use", bytes(&status, "VmRSS:"))?;
-        gauge("process_virtual_memory_bytes", "Memory addressed", bytes(&status, "VmSize:"))?;
+        gauge(
+            "process_resident_memory_bytes",
+            "Memory in use",
+            bytes(&status, "VmRSS:"),
+        )?;
+        gauge(
+            "process_virtual_memory_bytes",
+            "Memory addressed",
+            bytes(&status, "VmSize:"),
+        )?;
         gauge("process_open_fds", "Open files", open_files())?;
         gauge("process_max_fds", "Files that may be open", max_files())?;
         gauge("process_threads", "Threads", field(&status, "Threads:"))?;

@@ -125,7 +125,11 @@ impl Pages {
                 _ => (404, PLAIN, "not found\n".to_owned()),
             }
         };
-        let body = if *method == Method::HEAD { Bytes::new() } else { text.into() };
+        let body = if *method == Method::HEAD {
+            Bytes::new()
+        } else {
+            text.into()
+        };
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
         let kind = http::HeaderValue::from_static(kind);
@@ -141,7 +145,10 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_kubernetes_reads_them() {
-        let read = |text: &str| text.parse().map(|Bind(address)| address.map(|address| address.to_string()));
+        let read = |text: &str| {
+            text.parse()
+                .map(|Bind(address)| address.map(|address| address.to_string()))
+        };
         assert_eq!(read("127.0.0.1:8080"), Ok(Some("127.0.0.1:8080".to_owned())));
         assert_eq!(read(":8080"), Ok(Some("0.0.0.0:8080".to_owned())));
         assert_eq!(read("[::1]:0"), Ok(Some("[::1]:0".to_owned())));

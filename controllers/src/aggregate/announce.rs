@@ -2,10 +2,12 @@
 
 use crds::reasons;
 use runtime::hub::Change;
+use schema::entry::Entry;
 use serde::Deserialize;
 
 use super::plan::{WorkCondition, WorkView};
 use crate::context::{Context, Outcome};
+use crate::kinds;
 use crate::names;
 
 #[derive(Deserialize)]
@@ -53,6 +55,31 @@ fn is_news(before: Option<&WorkCondition>, now: &WorkCondition) -> bool {
     })
 }
 
+/// Tells the readers of the Work itself that its member did not take it, and that it is held back or let go. That all went well is told
+/// on the template only.
+fn tell_work(context: &Context, work: &Entry, before: &WorkView, now: &WorkView) {
+    let tell = |outcome, condition: &WorkCondition| {
+        context.tell(
+            "execution-controller",
+            &kinds::WORK,
+            work,
+            outcome,
+            condition.message.clone(),
+        );
+    };
+    let refused = now.condition("Applied").filter(|applied| applied.status == "False");
+    if let Some(applied) = refused.filter(|applied| is_news(before.condition("Applied"), applied)) {
+        tell(Outcome::warning("SyncFailed"), applied);
+    }
+    let held = |view: &WorkView| {
+        view.condition("Dispatching")
+            .is_some_and(|condition| condition.status == "False")
+    };
+    if let Some(dispatching) = now.condition("Dispatching").filter(|_| held(now) != held(before)) {
+        tell(Outcome::normal("WorkDispatching"), dispatching);
+    }
+}
+
 /// Looks at a change of a Work. The first sight of a Work (the start of this process) is no news.
 pub(crate) fn look(context: &Context, change: &Change) {
     let Some(previous) = change.previous.as_ref().filter(|_| !change.deleted) else {
@@ -66,6 +93,7 @@ pub(crate) fn look(context: &Context, change: &Change) {
         now.condition(kind)
             .filter(|condition| is_news(before.condition(kind), condition))
     };
+    tell_work(context, &change.entry, &before, &now);
     let applied = news("Applied");
     // The same doubt about another generation is no news.
     let doubts: Vec<(&'static str, &WorkCondition)> = DOUBTS

@@ -96,6 +96,76 @@ async fn section_9_5_dependencies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_9_5_works_are_told_of_failures_and_suspension() {
+    let federation = Federation::start().await;
+    let agent = federation.join("eu").await;
+    let web = deployment("web", 1);
+    federation.apply(policy(&["eu"], json!({}))).await;
+    federation.apply(web.clone()).await;
+    let work = work_of(&federation, "web", "eu").await;
+    told(
+        &federation,
+        &web,
+        "SyncSucceed",
+        "Successfully applied resource(default/web) to cluster eu",
+    )
+    .await;
+    agent.stop();
+    assert!(
+        !federation.told(&work, "SyncSucceed", ""),
+        "what the template is told is not told twice"
+    );
+    let conditions = |all: Value| json!({"status": {"conditions": all}});
+    let condition = |kind: &str, status: &str, message: &str| json!({"type": kind, "status": status, "reason": "R", "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let refused = "Failed to apply all manifests (0/1): no";
+    federation
+        .merge_status(&work, conditions(json!([condition("Applied", "False", refused)])))
+        .await;
+    told(&federation, &work, "SyncFailed", refused).await;
+    told(&federation, &web, "SyncFailed", refused).await;
+    for (status, message) in [
+        ("False", "Work dispatching is in a suspended state."),
+        ("True", "Work is being dispatched to member clusters."),
+    ] {
+        federation
+            .merge_status(&work, conditions(json!([condition("Dispatching", status, message)])))
+            .await;
+        told(&federation, &work, "WorkDispatching", message).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_9_5_scripts_that_fail() {
+    let federation = three_members().await;
+    let customize = |field: &str, script: &str| {
+        json!({
+            "apiVersion": "config.karmada.io/v1alpha1", "kind": "ResourceInterpreterCustomization", "metadata": {"name": "mine"},
+            "spec": {"target": {"apiVersion": "apps/v1", "kind": "Deployment"}, "customizations": {field: {"luaScript": script}}},
+        })
+    };
+    federation
+        .apply(customize(
+            "replicaResource",
+            "function GetReplicas(obj) error('no replicas today') end",
+        ))
+        .await;
+    federation.apply(policy(&["eu"], json!({"propagateDeps": true}))).await;
+    let web = deployment("web", 1);
+    federation.apply(web.clone()).await;
+    told(&federation, &web, "GetReplicasFailed", "no replicas today").await;
+    told(&federation, &web, "ApplyPolicyFailed", "no replicas today").await;
+    federation.delete(&customize("replicaResource", "")).await;
+    federation
+        .apply(customize(
+            "dependencyInterpretation",
+            "function GetDependencies(obj) error('no dependencies today') end",
+        ))
+        .await;
+    federation.apply(deployment("web", 2)).await;
+    told(&federation, &web, "GetDependenciesFailed", "no dependencies today").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn section_9_5_what_flaps_fills_nothing() {
     let federation = Federation::start().await;
     let (clock, cancel) = (Arc::new(SystemClock) as Arc<dyn Clock>, CancellationToken::new());

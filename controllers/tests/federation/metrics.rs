@@ -35,7 +35,11 @@ async fn section_9_4_every_stage_has_a_lag_and_every_queue_its_numbers() {
         .await;
     federation.apply(deployment("web", 1)).await;
     for stage in stages {
-        counts(&federation, &format!("flotilla_stage_lag_seconds_count{{stage=\"{stage}\"}}")).await;
+        counts(
+            &federation,
+            &format!("flotilla_stage_lag_seconds_count{{stage=\"{stage}\"}}"),
+        )
+        .await;
     }
     for queue in ["template", "place", "render", "aggregate"] {
         for series in [
@@ -47,5 +51,8 @@ async fn section_9_4_every_stage_has_a_lag_and_every_queue_its_numbers() {
         }
     }
     // A workload that fits nowhere waits for room or for a change, and shows while it does.
-    assert_eq!(federation.counted("scheduler_pending_bindings{queue=\"unschedulable\"}"), 0);
+    assert_eq!(
+        federation.counted("scheduler_pending_bindings{queue=\"unschedulable\"}"),
+        0
+    );
 }

@@ -35,7 +35,12 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
     ("cluster_memory_allocated_bytes", "gauge", "member_cluster", Hub),
     ("cluster_cpu_allocated_number", "gauge", "member_cluster", Hub),
     ("cluster_pod_allocated_number", "gauge", "member_cluster", Hub),
-    ("cluster_sync_status_duration_seconds", "histogram", "member_cluster", Agent),
+    (
+        "cluster_sync_status_duration_seconds",
+        "histogram",
+        "member_cluster",
+        Agent,
+    ),
     ("eviction_queue_depth", "", "", Nobody(NO_EVICTION)),
     ("eviction_processing_latency_seconds", "", "", Nobody(NO_EVICTION)),
     ("eviction_kind_total", "", "", Nobody(NO_EVICTION)),
@@ -47,30 +52,100 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
     ("work_sync_workload_duration_seconds", "histogram", "result", Agent),
     ("policy_preemption_total", "counter", "-", Hub),
     ("cronfederatedhpa_process_duration_seconds", "", "", Nobody(NO_SCALING)),
-    ("cronfederatedhpa_rule_process_duration_seconds", "", "", Nobody(NO_SCALING)),
+    (
+        "cronfederatedhpa_rule_process_duration_seconds",
+        "",
+        "",
+        Nobody(NO_SCALING),
+    ),
     ("federatedhpa_process_duration_seconds", "", "", Nobody(NO_SCALING)),
     ("federatedhpa_pull_metrics_duration_seconds", "", "", Nobody(NO_SCALING)),
     // Counters in Karmada; their names do not end as `OpenMetrics` wants it of a counter.
-    ("create_resource_to_cluster", "unknown", "apiversion,kind,member_cluster,recreate,result", Agent),
-    ("update_resource_to_cluster", "unknown", "apiversion,kind,member_cluster,operationResult,result", Agent),
-    ("delete_resource_from_cluster", "unknown", "apiversion,kind,member_cluster,result", Agent),
+    (
+        "create_resource_to_cluster",
+        "unknown",
+        "apiversion,kind,member_cluster,recreate,result",
+        Agent,
+    ),
+    (
+        "update_resource_to_cluster",
+        "unknown",
+        "apiversion,kind,member_cluster,operationResult,result",
+        Agent,
+    ),
+    (
+        "delete_resource_from_cluster",
+        "unknown",
+        "apiversion,kind,member_cluster,result",
+        Agent,
+    ),
     ("pool_get_operation_total", "", "", Nobody(NO_POOLS)),
     ("pool_put_operation_total", "", "", Nobody(NO_POOLS)),
-    ("karmada_build_info", "gauge", "build_date,compiler,git_commit,git_tree_state,git_version,platform", Both),
-    ("karmada_scheduler_schedule_attempts_total", "counter", "result,schedule_type", Hub),
-    ("karmada_scheduler_e2e_scheduling_duration_seconds", "histogram", "result,schedule_type", Hub),
-    ("karmada_scheduler_scheduling_algorithm_duration_seconds", "histogram", "schedule_step", Hub),
-    ("karmada_scheduler_queue_incoming_bindings_total", "counter", "event", Hub),
-    ("karmada_scheduler_framework_extension_point_duration_seconds", "", "", Nobody(PURE)),
-    ("karmada_scheduler_plugin_execution_duration_seconds", "", "", Nobody(PURE)),
+    (
+        "karmada_build_info",
+        "gauge",
+        "build_date,compiler,git_commit,git_tree_state,git_version,platform",
+        Both,
+    ),
+    (
+        "karmada_scheduler_schedule_attempts_total",
+        "counter",
+        "result,schedule_type",
+        Hub,
+    ),
+    (
+        "karmada_scheduler_e2e_scheduling_duration_seconds",
+        "histogram",
+        "result,schedule_type",
+        Hub,
+    ),
+    (
+        "karmada_scheduler_scheduling_algorithm_duration_seconds",
+        "histogram",
+        "schedule_step",
+        Hub,
+    ),
+    (
+        "karmada_scheduler_queue_incoming_bindings_total",
+        "counter",
+        "event",
+        Hub,
+    ),
+    (
+        "karmada_scheduler_framework_extension_point_duration_seconds",
+        "",
+        "",
+        Nobody(PURE),
+    ),
+    (
+        "karmada_scheduler_plugin_execution_duration_seconds",
+        "",
+        "",
+        Nobody(PURE),
+    ),
     ("scheduler_pending_bindings", "gauge", "queue", Hub),
-    ("karmada_scheduler_estimator_estimating_request_total", "", "", Nobody(NO_ESTIMATOR)),
-    ("karmada_scheduler_estimator_estimating_algorithm_duration_seconds", "", "", Nobody(NO_ESTIMATOR)),
+    (
+        "karmada_scheduler_estimator_estimating_request_total",
+        "",
+        "",
+        Nobody(NO_ESTIMATOR),
+    ),
+    (
+        "karmada_scheduler_estimator_estimating_algorithm_duration_seconds",
+        "",
+        "",
+        Nobody(NO_ESTIMATOR),
+    ),
     ("workqueue_depth", "gauge", "name", Both),
     ("workqueue_queue_duration_seconds", "histogram", "name", Hub),
     ("workqueue_work_duration_seconds", "histogram", "name", Hub),
     ("workqueue_retries_total", "counter", "name", Hub),
-    ("controller_runtime_reconcile_total", "counter", "controller,result", Hub),
+    (
+        "controller_runtime_reconcile_total",
+        "counter",
+        "controller,result",
+        Hub,
+    ),
     ("apiserver_request_total", "counter", "code,group,resource,verb", Hub),
     ("apiserver_current_inflight_requests", "gauge", "request_kind", Hub),
     ("process_cpu_seconds_total", "counter", "", Both),
@@ -90,16 +165,25 @@ type Scraped = BTreeMap<String, (String, String)>;
 fn scraped(text: &str) -> Scraped {
     assert!(text.trim_end().ends_with("# EOF"), "cut off: {text}");
     let mut families = Scraped::new();
-    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     for (family, kind) in types {
-        let name = if kind == "counter" { format!("{family}_total") } else { family.to_owned() };
+        let name = if kind == "counter" {
+            format!("{family}_total")
+        } else {
+            family.to_owned()
+        };
         let prefixes: Vec<String> = match kind {
             "histogram" => vec![format!("{family}_count")],
             _ => vec![name.clone()],
         };
         let samples = text.lines().filter_map(|line| {
             let end = line.find(['{', ' '])?;
-            prefixes.iter().any(|prefix| *prefix == line[..end]).then(|| labels(line))
+            prefixes
+                .iter()
+                .any(|prefix| *prefix == line[..end])
+                .then(|| labels(line))
         });
         let seen: BTreeSet<String> = samples.collect();
         assert!(seen.len() < 2, "samples of {name} differ in their labels: {seen:?}");
@@ -159,7 +243,11 @@ data: {k: one}
         until(&format!("the member holds {wanted:?}"), || {
             let member = federation.member("eu");
             let found = member.run(&["get", "configmap", "c", "-n", "default", "-o", "jsonpath={.data.k}"]);
-            if found.stdout == wanted { Ok(()) } else { Err(federation.logs()) }
+            if found.stdout == wanted {
+                Ok(())
+            } else {
+                Err(federation.logs())
+            }
         });
     };
     holds("one");
@@ -168,12 +256,18 @@ data: {k: one}
     holds("two");
     hub.run(&["delete", "configmap", "c", "-n", "default"]).ok();
     until("it goes", || {
-        let gone = federation.member("eu").run(&["get", "configmap", "c", "-n", "default"]).code != 0;
+        let gone = federation
+            .member("eu")
+            .run(&["get", "configmap", "c", "-n", "default"])
+            .code
+            != 0;
         if gone { Ok(()) } else { Err(federation.logs()) }
     });
 
     let log = std::fs::read_to_string(federation.path("agent-eu.log")).unwrap();
-    let address = log.lines().find_map(|line| line.split("serving metrics and health address=").nth(1));
+    let address = log
+        .lines()
+        .find_map(|line| line.split("serving metrics and health address=").nth(1));
     let address = address.unwrap_or_else(|| panic!("no address in {log}")).trim();
     for (path, expected) in [("/livez", "200"), ("/readyz", "200"), ("/nothing", "404")] {
         let answer = ask(address, path);
@@ -197,6 +291,10 @@ data: {k: one}
                 }
             }
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong.join("\n"))
+        }
     });
 }

@@ -193,3 +193,26 @@ fn the_architecture_stays_short() {
         "ARCHITECTURE.md has {lines} lines; it holds stable facts only"
     );
 }
+
+#[test]
+fn section_9_1_every_gate_is_read_or_said_to_be_idle() {
+    let features = std::fs::read_to_string(root().join("crds/src/features.rs")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/reference/flags.md")).unwrap();
+    let between = |start: &str, end: &str| {
+        let rest = &features[features.find(start).unwrap() + start.len()..];
+        rest[..rest.find(end).unwrap()].to_owned()
+    };
+    let gates = between("pub enum Gate {", "}");
+    let idle = between("const IDLE", "];");
+    let sources: Vec<String> = rust_files()
+        .iter()
+        .filter(|path| !path.ends_with("crds/src/features.rs") && !path.ends_with("tidy.rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    for gate in gates.split([',', '\n']).map(str::trim).filter(|gate| !gate.is_empty()) {
+        let (name, is_idle) = (format!("Gate::{gate}"), idle.contains(&format!("Gate::{gate},")));
+        let read = sources.iter().any(|source| source.contains(&name));
+        assert_ne!(read, is_idle, "{gate}: read {read}, idle {is_idle}");
+        assert!(page.contains(gate), "{gate} is not in docs/reference/flags.md");
+    }
+}
