@@ -16,6 +16,7 @@ mod differential;
 mod explain;
 mod governance;
 mod hub_faults;
+mod interpreter;
 mod kinds;
 mod lives;
 mod members;
