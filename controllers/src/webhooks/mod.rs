@@ -93,10 +93,7 @@ impl Webhooks {
         drop(lines);
         let index = (!index.is_empty()).then(|| Arc::new(index));
         let now = index.clone();
-        let before = std::mem::replace(
-            &mut *self.index.write().unwrap_or_else(PoisonError::into_inner),
-            index,
-        );
+        let before = std::mem::replace(&mut *self.index.write().unwrap_or_else(PoisonError::into_inner), index);
         move |kind: &Kind| {
             let object = json!({"apiVersion": kind.api_version, "kind": kind.kind});
             let asked = |index: Option<&Arc<Index>>, operation| index?.find(operation, &object);
