@@ -13,6 +13,7 @@ mod governance;
 mod harness;
 mod interpreters;
 mod metrics;
+mod namespaces;
 mod placement;
 mod policies;
 mod preview;
