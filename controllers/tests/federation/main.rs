@@ -7,7 +7,6 @@
 mod clusters;
 mod customizations;
 mod dependencies;
-mod descheduling;
 mod events;
 mod governance;
 mod harness;
