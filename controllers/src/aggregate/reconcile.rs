@@ -76,7 +76,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         && let Some(template) = template(&context, &binding.spec.resource)
     {
         let template = (&template.0, &*template.1);
-        unanswered::note(&context, &AGGREGATION, entry.key(), template, outcome).await?;
+        unanswered::note(&context, &AGGREGATION, entry.key(), template, outcome.err()).await?;
     }
     let reflected = match reflected {
         Err(error) if error.is_lasting() => false,
@@ -102,10 +102,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
 }
 
 /// What came of the question for the sum, where that must be told. `stood`: it had no answer the last time.
-fn answer(reflected: &Result<bool, Error>, stood: bool) -> Option<Option<&InterpretError>> {
+fn answer(reflected: &Result<bool, Error>, stood: bool) -> Option<Result<(), &InterpretError>> {
     match reflected {
-        Err(Error::Interpreter(error)) => Some(Some(error)),
-        Ok(_) if stood => Some(None),
+        Err(Error::Interpreter(error)) => Some(Err(error)),
+        Ok(_) if stood => Some(Ok(())),
         _ => None,
     }
 }
