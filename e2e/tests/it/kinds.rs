@@ -334,7 +334,7 @@ spec:
         x-kubernetes-preserve-unknown-fields: true
 ";
 
-/// A cluster-wide policy takes a ClusterRole and a definition; a custom resource follows as soon as members serve its kind.
+/// A cluster-wide policy takes a `ClusterRole` and a definition; a custom resource follows as soon as members serve its kind.
 fn cluster_scoped_templates(scene: &Scene<'_>) {
     let hub = scene.federation.hub();
     let role = ["clusterrole", "stock-reader"];

@@ -17,8 +17,11 @@ pub(crate) struct Scene<'f> {
     pub(crate) namespace: &'f str,
 }
 
+/// What is played in a namespace.
+pub(crate) type Scenario = fn(&Scene<'_>);
+
 /// Runs scenarios beside each other, each in a new namespace of its name.
-pub(crate) fn beside_each_other(federation: &Federation, scenarios: &[(&str, fn(&Scene<'_>))]) {
+pub(crate) fn beside_each_other(federation: &Federation, scenarios: &[(&str, Scenario)]) {
     std::thread::scope(|threads| {
         for &(namespace, play) in scenarios {
             // A failure names its thread.

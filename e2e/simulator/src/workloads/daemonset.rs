@@ -1,4 +1,4 @@
-//! DaemonSets: one pod for each node that its pods may go to. Pure.
+//! `DaemonSet`s: one pod for each node that its pods may go to. Pure.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Plan, REVISION_LABEL, count, counts, is_active, is_ready, name, number, pod_from, template_hash};
 
-/// Decides what a DaemonSet needs, given all nodes and the pods that it controls.
+/// Decides what a `DaemonSet` needs, given all nodes and the pods that it controls.
 pub(crate) fn plan(set: &Value, nodes: &[Value], pods: &[Value]) -> Plan {
     let revision = template_hash(set);
     let wanted: BTreeSet<String> = nodes.iter().filter(|node| fits(set, node)).map(name).collect();
@@ -105,6 +105,7 @@ fn node_of(pod: &Value) -> &str {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "a literal")]
     fn set(image: &str, selector: Value) -> Value {
         json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "log", "namespace": "d", "uid": "u", "generation": 2},
             "spec": {"template": {"metadata": {"labels": {"app": "log"}},

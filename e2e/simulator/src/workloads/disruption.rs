@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets: how many of the pods that they watch are healthy, and how many may go. Pure.
+//! `PodDisruptionBudget`s: how many of the pods that they watch are healthy, and how many may go. Pure.
 
 use schema::selector::LabelSelector;
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ mod tests {
     }
 
     #[track_caller]
+    #[allow(clippy::needless_pass_by_value, reason = "a literal")]
     fn check(limit: Value, desired: i64, allowed: i64) {
         let mut budget = json!({"spec": limit});
         budget["spec"]["selector"] = json!({"matchLabels": {"app": "web"}});

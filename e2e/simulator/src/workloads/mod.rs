@@ -1,5 +1,5 @@
-//! The workload controllers of a simulated member: Deployment → ReplicaSet → Pod; Job, StatefulSet and DaemonSet → Pod; and
-//! the status of a PodDisruptionBudget.
+//! The workload controllers of a simulated member: `Deployment` → `ReplicaSet` → `Pod`; `Job`, `StatefulSet` and `DaemonSet` → `Pod`;
+//! and the status of a `PodDisruptionBudget`.
 //!
 //! Each submodule is a pure function over what exists; [`crate::engine`] reads and writes.
 
@@ -12,7 +12,7 @@ pub(crate) mod statefulset;
 
 use serde_json::{Map, Value, json};
 
-/// The label that tells the pods of one template of a StatefulSet or DaemonSet from those of another.
+/// The label that tells the pods of one template of a `StatefulSet` or `DaemonSet` from those of another.
 pub(crate) const REVISION_LABEL: &str = "controller-revision-hash";
 
 /// What the owner of pods needs now.

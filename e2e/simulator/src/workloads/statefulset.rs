@@ -1,4 +1,4 @@
-//! StatefulSets: pods with numbers, made, updated and taken away in order. Pure.
+//! `StatefulSet`s: pods with numbers, made, updated and taken away in order. Pure.
 //!
 //! Claims for storage are not made, and below a partition no pod is made anew from the earlier template.
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Plan, REVISION_LABEL, count, counts, is_active, is_ready, name, number, pod_from, template_hash};
 
-/// Decides what a StatefulSet needs, given the pods that it controls.
+/// Decides what a `StatefulSet` needs, given the pods that it controls.
 pub(crate) fn plan(set: &Value, pods: &[Value]) -> Plan {
     let spec = &set["spec"];
     let wanted = spec["replicas"].as_i64().unwrap_or(1).max(0);
