@@ -109,7 +109,13 @@ impl Index {
     /// Bindings whose templates are of a kind.
     pub(crate) fn bindings_of_kind(&self, kind: &Target) -> Vec<Key> {
         let inner = self.read();
-        inner.bindings_of_kind.get(kind).into_iter().flatten().cloned().collect()
+        inner
+            .bindings_of_kind
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// Whether a question about a template has no answer; answers whether that is news.
