@@ -48,14 +48,13 @@ impl AgentError {
     /// Exhaustive on purpose: a new variant must choose its class.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Hub(_) | Self::Stopping => ErrorClass::Retry,
+            // The definition of an unknown kind may be on its way.
+            Self::Hub(_) | Self::Stopping | Self::UnknownKind { .. } => ErrorClass::Retry,
             // The member's own validation will say the same thing until the manifest changes; all else may pass.
             Self::Member(status) => match status.code {
                 400 | 422 => ErrorClass::AwaitChange,
                 _ => ErrorClass::Retry,
             },
-            // Its definition may be on its way.
-            Self::UnknownKind { .. } => ErrorClass::Retry,
             Self::Refused(_) | Self::Interpreter(_) => ErrorClass::AwaitChange,
             Self::Nameless => ErrorClass::UserInput,
         }

@@ -166,7 +166,11 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         tasks.clone(),
         stop.clone(),
     ));
-    tasks.spawn(keep_following(member.clone(), vec![Heart::quota_resource()], stop.clone()));
+    tasks.spawn(keep_following(
+        member.clone(),
+        vec![Heart::quota_resource()],
+        stop.clone(),
+    ));
     tasks.spawn(follow_pods(member, applier.clone(), queue.clone(), stop.clone()));
 
     let scripts = customizations();

@@ -118,7 +118,7 @@ impl Hub for LocalHub {
     fn resources(&self) -> Vec<Resource> {
         let registry = self.api.registry.load();
         let mut seen = std::collections::HashSet::new();
-        let all = registry.resources.iter().filter(is_followed);
+        let all = registry.resources.iter().filter(|def| is_followed(def));
         all.filter(|def| seen.insert(def.storage.clone()))
             .map(|def| resource(def))
             .collect()
@@ -131,13 +131,13 @@ impl Hub for LocalHub {
             .resources
             .iter()
             .filter(named)
-            .find(is_followed)
+            .find(|def| is_followed(def))
             .map(|def| resource(def))
     }
 }
 
 /// Whether a resource can be listed and watched.
-fn is_followed(def: &&Arc<ResourceDef>) -> bool {
+fn is_followed(def: &ResourceDef) -> bool {
     let can = |verb: &str| def.verbs.iter().any(|own| own == verb);
     can("list") && can("watch")
 }

@@ -50,6 +50,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct HubArgs {
     /// Where keys and state are kept; made when it does not exist.
     #[arg(long, value_name = "DIR")]
@@ -96,7 +97,7 @@ pub(crate) struct HubArgs {
     /// How long a pod may wait for a node before the descheduler takes it away, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub(crate) unschedulable_threshold: Duration,
-    /// Let a ClusterTaintPolicy set taints with the effect NoExecute.
+    /// Let a `ClusterTaintPolicy` set taints with the effect `NoExecute`.
     #[arg(long)]
     pub(crate) allow_no_execute_taint_policy: bool,
     /// Record the templates of each Deployment in ReplicaSets, for `kubectl rollout history` and `undo` and Helm 3's `--wait`.
@@ -276,8 +277,8 @@ pub(crate) struct InterpretArgs {
     /// Say who answers each question about this kind.
     #[arg(long, value_name = "APIVERSION/KIND", conflicts_with_all = ["check", "operation"])]
     pub(crate) rules: Option<String>,
-    /// The question: InterpretReplica, InterpretComponent, ReviseReplica, Retain, AggregateStatus, InterpretStatus, InterpretHealth or
-    /// InterpretDependency.
+    /// The question: `InterpretReplica`, `InterpretComponent`, `ReviseReplica`, `Retain`, `AggregateStatus`, `InterpretStatus`,
+    /// `InterpretHealth` or `InterpretDependency`.
     #[arg(long, value_name = "OPERATION", value_parser = operation)]
     pub(crate) operation: Option<Operation>,
     /// The object as the hub has it.
@@ -289,7 +290,7 @@ pub(crate) struct InterpretArgs {
     /// What members report: a list of what a binding has under `status.aggregatedStatus`, or such a binding.
     #[arg(long, value_name = "FILE")]
     pub(crate) status_file: Option<PathBuf>,
-    /// The replicas for ReviseReplica.
+    /// The replicas for `ReviseReplica`.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) desired_replica: Option<i64>,
     /// Print the answer in this form; YAML when left out.

@@ -58,7 +58,7 @@ fn measure(snapshot: &Snapshot, binding: &BindingView) -> Duration {
     }
     let elapsed = start.elapsed();
     // What others do on this machine is not ours.
-    let own = used().zip(before).map(|(now, before)| now - before);
+    let own = used().zip(before).map(|(now, before)| now.saturating_sub(before));
     own.unwrap_or(elapsed) / rounds
 }
 

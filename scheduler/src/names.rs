@@ -25,6 +25,9 @@ fn parts(name: &str) -> Option<Parts<'_>> {
     })
 }
 
+/// Numbers that stand at the same place of names that are alike, with the names.
+type Numbers<'a> = Vec<(u64, &'a str)>;
+
 /// Names in order, runs of three and more folded.
 pub fn fold(list: Vec<&str>) -> Vec<String> {
     if list.len() < 3 {
@@ -34,22 +37,22 @@ pub fn fold(list: Vec<&str>) -> Vec<String> {
     }
     let mut folded = Vec::new();
     // Few clusters are named by a pattern of their own; numbers are sorted faster than names, and mostly come in order.
-    let mut patterns: BTreeMap<(&str, &str, usize), Vec<(u64, &str)>> = BTreeMap::new();
+    let mut patterns: BTreeMap<(&str, &str, usize), Numbers<'_>> = BTreeMap::new();
     for name in list {
         match parts(name) {
-            Some(parts) => {
-                let numbers = patterns.entry((parts.before, parts.after, parts.digits)).or_default();
-                numbers.push((parts.number, name));
+            Some(found) => {
+                let numbers = patterns.entry((found.before, found.after, found.digits)).or_default();
+                numbers.push((found.number, name));
             }
             None => folded.push(name.to_owned()),
         }
     }
-    for ((before, after, width), mut numbers) in patterns {
-        numbers.sort_unstable_by_key(|(number, _)| *number);
-        for run in numbers.chunk_by(|(a, _), (b, _)| a.checked_add(1) == Some(*b)) {
+    for ((before, after, width), mut found) in patterns {
+        found.sort_unstable_by_key(|(number, _)| *number);
+        for run in found.chunk_by(|(a, _), (b, _)| a.checked_add(1) == Some(*b)) {
             match run {
-                [(first, _), .., (last, _)] if 2 < run.len() => {
-                    folded.push(format!("{before}[{first:0width$}-{last:0width$}]{after}"));
+                [(from, _), .., (to, _)] if 2 < run.len() => {
+                    folded.push(format!("{before}[{from:0width$}-{to:0width$}]{after}"));
                 }
                 few => folded.extend(few.iter().map(|(_, name)| (*name).to_owned())),
             }

@@ -15,7 +15,7 @@ impl<'a, T> Walk<'a, T> {
     pub(crate) fn new(names: impl IntoIterator<Item = (&'a str, T)>) -> Self {
         let mut all: Vec<(&str, T)> = names.into_iter().collect();
         // Equal names stay in the order in which they came.
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all.sort_by_key(|(name, _)| *name);
         Self { all, at: Cell::new(0) }
     }
 

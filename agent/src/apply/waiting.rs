@@ -34,21 +34,16 @@ impl Waiting {
             unschedulable(pod)
         };
         let mut all = self.lock();
-        let changed = match since {
-            Some(since) => {
-                all.entry(owner.clone())
-                    .or_default()
-                    .insert(pod.name().to_owned(), since)
-                    != Some(since)
+        let changed = if let Some(since) = since {
+            let pods = all.entry(owner.clone()).or_default();
+            pods.insert(pod.name().to_owned(), since) != Some(since)
+        } else {
+            let pods = all.get_mut(&owner)?;
+            let known = pods.remove(pod.name()).is_some();
+            if pods.is_empty() {
+                all.remove(&owner);
             }
-            None => {
-                let pods = all.get_mut(&owner)?;
-                let known = pods.remove(pod.name()).is_some();
-                if pods.is_empty() {
-                    all.remove(&owner);
-                }
-                known
-            }
+            known
         };
         changed.then_some(owner)
     }

@@ -1,4 +1,4 @@
-//! What ResourceQuotas of the member leave, for the hub's scheduler (gate `ResourceQuotaEstimate`). Pure.
+//! What `ResourceQuota`s of the member leave, for the hub's scheduler (gate `ResourceQuotaEstimate`). Pure.
 //!
 //! Only quotas that select by priority class are told, as in Karmada's estimator: the others bound a namespace whoever asks, and the hub
 //! divides by what clusters have. The list is bounded, so that a heartbeat does not grow with namespaces.
@@ -79,6 +79,7 @@ fn resource(name: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "callers write `json!` in place")]
     fn quota(name: &str, spec: Value, hard: Value, used: Value) -> Value {
         json!({"metadata": {"namespace": "n", "name": name}, "spec": spec, "status": {"hard": hard, "used": used}})
     }

@@ -116,6 +116,7 @@ impl World {
 }
 
 /// A Work with one config map of the same name.
+#[allow(clippy::needless_pass_by_value, reason = "callers write `json!` in place")]
 fn work(name: &str, generation: i64, more: Value) -> Value {
     let mut manifest = json!({
         "apiVersion": "v1", "kind": "ConfigMap",

@@ -226,7 +226,11 @@ fn only_status(def: &ResourceDef, old: &Value, object: &mut Value) {
     restore(old, object, &["status", "metadata"]);
     if def.custom.is_some() {
         let metadata = crate::verbs::object::member(object, "metadata");
-        restore_fields(old.get("metadata").and_then(Value::as_object), metadata, &["managedFields"]);
+        restore_fields(
+            old.get("metadata").and_then(Value::as_object),
+            metadata,
+            &["managedFields"],
+        );
     }
 }
 

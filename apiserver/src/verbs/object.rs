@@ -54,7 +54,10 @@ pub(crate) fn set_aside(old: &Value, object: &mut Value) -> Aside {
         None
     };
     let Some(old) = old.as_object() else {
-        return Aside { fields: Map::new(), owners };
+        return Aside {
+            fields: Map::new(),
+            owners,
+        };
     };
     let is_same = |(key, value): (&String, &Value)| {
         !matches!(key.as_str(), "apiVersion" | "kind" | "metadata") && old.get(key) == Some(value)

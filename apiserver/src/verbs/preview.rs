@@ -389,11 +389,13 @@ fn unite(set: &mut Value, more: Value) {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "callers write `json!` in place")]
     fn owner(manager: &str, operation: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields})
     }
 
     #[track_caller]
+    #[allow(clippy::needless_pass_by_value, reason = "callers write `json!` in place")]
     fn check(manager: &str, last: Option<Value>, before: Value, after: Value) {
         let live = |list: &Value| {
             let mut live = json!({"metadata": {"name": "x", "managedFields": list}});

@@ -13,7 +13,8 @@ use storage::{CommitError, Op, Outcome, Precondition};
 
 use super::call::Call;
 use super::object::{
-    finalizers, generation, is_terminating, meta, meta_text, metadata, set_aside, set_finalizers, set_meta, set_type, time,
+    finalizers, generation, is_terminating, meta, meta_text, metadata, set_aside, set_finalizers, set_meta, set_type,
+    time,
 };
 use super::options::WriteOptions;
 use super::{managed, scale, typed};

@@ -109,9 +109,7 @@ async fn serve(stream: TcpStream, pages: Arc<Pages>) -> hyper::Result<()> {
 impl Pages {
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         const PLAIN: &str = "text/plain; charset=utf-8";
-        let (code, kind, text) = if !matches!(*method, Method::GET | Method::HEAD) {
-            (405, PLAIN, "method not allowed\n".to_owned())
-        } else {
+        let (code, kind, text) = if matches!(*method, Method::GET | Method::HEAD) {
             match (path.trim_end_matches('/'), &self.metrics) {
                 ("/livez" | "/healthz", _) => (200, PLAIN, "ok".to_owned()),
                 ("/readyz", _) if *self.ready.borrow() => (200, PLAIN, "ok".to_owned()),
@@ -124,6 +122,8 @@ impl Pages {
                 }
                 _ => (404, PLAIN, "not found\n".to_owned()),
             }
+        } else {
+            (405, PLAIN, "method not allowed\n".to_owned())
         };
         let body = if *method == Method::HEAD {
             Bytes::new()

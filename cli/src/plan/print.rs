@@ -1,5 +1,7 @@
 //! The answer as text: what would become of the objects, then each workload that would change, then a line that sums it up.
 
+use std::fmt::Write;
+
 use controllers::preview::answer::{Fate, Manifest, Match, Outlook, Workload};
 use crds::placement::TargetCluster;
 
@@ -52,7 +54,7 @@ fn workload(workload: &Workload, diffs: bool) -> String {
     };
     let mut policy = format!("  Policy:  {}", none(&workload.policy_after));
     if workload.policy_before != workload.policy_after {
-        policy += &format!(" (now: {})", none(&workload.policy_before));
+        let _ = write!(policy, " (now: {})", none(&workload.policy_before));
     }
     lines.push(policy);
     match workload.matched {
@@ -142,11 +144,15 @@ fn sum(outlook: &Outlook) -> String {
         (outlook.left_out, "are left out for the size of the answer"),
     ] {
         if count != 0 {
-            text += &format!(" {count} of the workloads {why}.");
+            let _ = write!(text, " {count} of the workloads {why}.");
         }
     }
     if outlook.diffs_left_out != 0 {
-        text += &format!(" {} difference(s) are left out for their size.", outlook.diffs_left_out);
+        let _ = write!(
+            text,
+            " {} difference(s) are left out for their size.",
+            outlook.diffs_left_out
+        );
     }
     text
 }

@@ -75,7 +75,10 @@ impl WorkView {
     fn doubts(&self) -> String {
         let doubts = [reasons::STATUS_REFLECTED, reasons::HEALTH_INTERPRETED].into_iter();
         let standing = doubts.filter_map(|kind| self.condition(kind).filter(|doubt| doubt.status == "False"));
-        standing.map(|doubt| doubt.message.as_str()).collect::<Vec<_>>().join("; ")
+        standing
+            .map(|doubt| doubt.message.as_str())
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 }
 

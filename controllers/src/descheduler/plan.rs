@@ -1,6 +1,7 @@
 //! What is left to clusters of a workload that they find no nodes for. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 use crds::placement::{Placement, TargetCluster};
@@ -85,13 +86,16 @@ pub fn is_concerned(entry: &Entry, binding: &Binding) -> bool {
     applied.is_some_and(|placement| Strategy::of(&placement).is_ok_and(Strategy::is_dynamic))
 }
 
+/// Replicas that were taken, by cluster.
+type Taken = Vec<(String, i32)>;
+
 /// The clusters with what is left to them, and what was taken from whom; `None` when nothing is.
 ///
 /// A cluster keeps what is ready. One with more unschedulable pods than replicas is in the midst of a change, and left alone.
 pub fn shrunk(
     clusters: &[TargetCluster],
     reports: &BTreeMap<String, (i32, i32)>,
-) -> Option<(Vec<TargetCluster>, Vec<(String, i32)>)> {
+) -> Option<(Vec<TargetCluster>, Taken)> {
     let mut left = clusters.to_vec();
     let mut taken = Vec::new();
     for target in &mut left {
@@ -114,7 +118,7 @@ pub fn shrunk(
 pub fn news(taken: &[(String, i32)]) -> String {
     let mut text = "Binding has been descheduled".to_owned();
     for (cluster, replicas) in taken {
-        text += &format!(", {replicas} replica(s) in cluster({cluster})");
+        let _ = write!(text, ", {replicas} replica(s) in cluster({cluster})");
     }
     let sum: i32 = taken.iter().map(|(_, replicas)| replicas).sum();
     text + &format!(", {sum} total descheduled replica(s)")

@@ -51,7 +51,11 @@ impl Dispatcher {
                 queues.depend.add(key.clone());
             }
             self.order(entry, false);
-            let event = if previous.is_none() { "BindingAdd" } else { "BindingUpdate" };
+            let event = if previous.is_none() {
+                "BindingAdd"
+            } else {
+                "BindingUpdate"
+            };
             self.context.metrics.queued(event, 1);
             queues.place.add(key.clone());
             queues.render.add(key.clone());

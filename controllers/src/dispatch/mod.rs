@@ -28,8 +28,6 @@ use crate::lag::Lag;
 /// How often the hub is asked what it serves, besides after each change of a custom resource definition.
 const REDISCOVER: Duration = Duration::from_secs(30);
 
-/// What is read of a binding to find the object that it is about.
-
 /// Follows the hub.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {

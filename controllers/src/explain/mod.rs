@@ -210,9 +210,7 @@ fn behind(evidence: &Evidence<'_>, binding: &Value, cluster: &str) -> Option<(St
         return summed_up(evidence, binding, cluster);
     };
     let namespace = names::execution_namespace(cluster);
-    let work = works
-        .iter()
-        .find(|work| work["metadata"]["namespace"] == namespace);
+    let work = works.iter().find(|work| work["metadata"]["namespace"] == namespace);
     let Some(work) = work else {
         return Some((Stage::Rendered, "it has no Work yet".to_owned()));
     };

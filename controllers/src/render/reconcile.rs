@@ -114,36 +114,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     context
         .metrics
         .rendered(outcome.is_ok() && stopped.is_empty(), started.elapsed());
-    let was_stopped = || {
-        binding
-            .status
-            .conditions
-            .iter()
-            .any(|known| known.kind == report::CONDITION)
-    };
-    if !stopped.is_empty() || was_stopped() {
+    let has = |condition: &str| binding.status.conditions.iter().any(|known| known.kind == condition);
+    if !stopped.is_empty() || has(report::CONDITION) {
         report::stopped(&context, &entry, (&template_resource, &template), &stopped).await?;
     }
-    let revised = match &outcome {
-        Ok(_) => Some(None),
-        Err(Error::Interpreter(error)) => Some(Some(error)),
-        Err(_) => None,
-    };
-    let stood = binding
-        .status
-        .conditions
-        .iter()
-        .any(|known| known.kind == REVISION.condition);
-    if let Some(failure) = revised.filter(|failure| failure.is_some() || stood) {
-        unanswered::note(
-            &context,
-            &REVISION,
-            entry.key(),
-            (&template_resource, &template),
-            failure,
-        )
-        .await?;
-    }
+    let stood = has(REVISION.condition);
+    note_revision(&context, entry.key(), (&template_resource, &template), &outcome, stood).await?;
     let source = source(&entry);
     let subject = if resource.namespaced {
         format!("ResourceBinding({}/{})", entry.namespace(), entry.name())
@@ -181,6 +157,26 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     context.tell(source, resource, &entry, news.0, news.1.clone());
     context.tell(source, &template_resource, &template, news.0, news.1);
     outcome
+}
+
+/// Says whether replicas could be revised; `stood` when a binding says something of it already.
+async fn note_revision(
+    context: &Context,
+    binding: &Key,
+    template: (&Resource, &Entry),
+    outcome: &Result<bool, Error>,
+    stood: bool,
+) -> Result<(), Error> {
+    let failure = match outcome {
+        Ok(_) => None,
+        Err(Error::Interpreter(error)) => Some(error),
+        Err(_) => return Ok(()),
+    };
+    if failure.is_none() && !stood {
+        return Ok(());
+    }
+    unanswered::note(context, &REVISION, binding, template, failure).await?;
+    Ok(())
 }
 
 /// Who tells what happened to a binding.

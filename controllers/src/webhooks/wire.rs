@@ -79,6 +79,7 @@ struct Request<'a> {
 }
 
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "the names of the wire")]
 struct Kind<'a> {
     group: &'a str,
     version: &'a str,

@@ -28,6 +28,7 @@ fn binding() -> Value {
 }
 
 /// Everything twice: replicas, what is ready, what the sum is.
+#[allow(clippy::unnecessary_wraps, reason = "the type of all answers")]
 fn doubling(request: &Value) -> Reply {
     let object = &request["object"];
     Ok(match request["operation"].as_str().unwrap() {

@@ -347,8 +347,8 @@ async fn whatever_changes_is_foretold() {
         let weight = |chance: &mut Chance| i64::try_from(chance.below(4)).unwrap() + 1;
         let mut changes = Vec::new();
         if chance.below(2) == 0 {
-            let weights: Vec<(&str, i64)> = names.iter().map(|name| (*name, weight(&mut chance))).collect();
-            let mut changed = static_weights(&weights);
+            let drawn: Vec<(&str, i64)> = names.iter().map(|name| (*name, weight(&mut chance))).collect();
+            let mut other = static_weights(&drawn);
             let left_out = usize::try_from(chance.below(4)).unwrap();
             let kept: Vec<&str> = names
                 .iter()
@@ -356,9 +356,9 @@ async fn whatever_changes_is_foretold() {
                 .filter(|(at, _)| *at != left_out)
                 .map(|(_, name)| *name)
                 .collect();
-            changed["spec"]["placement"]["clusterAffinity"]["clusterNames"] = json!(kept);
-            changed["spec"]["conflictResolution"] = if chance.below(2) == 0 { "Abort" } else { "Overwrite" }.into();
-            changes.push(changed);
+            other["spec"]["placement"]["clusterAffinity"]["clusterNames"] = json!(kept);
+            other["spec"]["conflictResolution"] = if chance.below(2) == 0 { "Abort" } else { "Overwrite" }.into();
+            changes.push(other);
         }
         if chance.below(2) == 0 {
             changes.push(deployment("hello", weight(&mut chance) * 3));
@@ -490,8 +490,8 @@ async fn nobody_is_told_what_they_may_not_read() {
         ..User::default()
     };
     let mut status = Value::Null;
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while status.is_null() && std::time::Instant::now() < limit {
+    let limit = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while status.is_null() && tokio::time::Instant::now() < limit {
         status = federation
             .preview_as(jane.clone(), json!({"objects": [everything]}))
             .await

@@ -14,7 +14,8 @@ fn policy(weights: &[(&str, u32)]) -> String {
     let weights: String = weights
         .iter()
         .map(|(name, weight)| format!("        - {{targetCluster: {{clusterNames: [{name}]}}, weight: {weight}}}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "
 apiVersion: policy.karmada.io/v1alpha1
@@ -289,7 +290,8 @@ spec:
             .trim_start_matches('\n')
             .lines()
             .map(|line| format!(" {line}\n   "))
-            .collect::<String>()
+            .collect::<Vec<_>>()
+            .concat()
             .trim_end()
     );
     let answer = hub.run_with(&["create", "-f", "-", "-o", "json"], &question).ok();

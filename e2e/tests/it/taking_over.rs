@@ -69,7 +69,7 @@ fn a_deployment_is_promoted_without_a_restart(scene: &Scene<'_>) {
 
     let takes = format!("conflictResolution: Overwrite, {IN_EU}");
     scene.apply(&policy("web", "apps/v1 Deployment web", &takes));
-    let taken = scene.until_in("eu", &object, "taken over", |found| {
+    let ours = scene.until_in("eu", &object, "taken over", |found| {
         found["metadata"]["labels"]["karmada.io/managed"] == "true"
     });
     scene.until(&["resourcebinding", "web-deployment"], "applied", |binding| {
@@ -77,10 +77,10 @@ fn a_deployment_is_promoted_without_a_restart(scene: &Scene<'_>) {
     });
     scene.until_ready("web", 2);
     for field in ["/metadata/uid", "/metadata/annotations/team", "/spec"] {
-        assert_eq!(taken.pointer(field), before.pointer(field), "{field}");
+        assert_eq!(ours.pointer(field), before.pointer(field), "{field}");
     }
     let revision = "/metadata/annotations/deployment.kubernetes.io~1revision";
-    assert_eq!(taken.pointer(revision), before.pointer(revision), "no new revision");
+    assert_eq!(ours.pointer(revision), before.pointer(revision), "no new revision");
     assert_eq!(scene.identities("web"), running, "the same ReplicaSet and Pods");
 
     // It is the hub's from now on.

@@ -234,12 +234,16 @@ mod tests {
         check(
             Action::Update(body.clone()),
             Some("status"),
-            &format!(r#"PUT {base}/web/status?fieldManager=agent%20x&fieldValidation=Ignore application/json {{"a":1}}"#),
+            &format!(
+                r#"PUT {base}/web/status?fieldManager=agent%20x&fieldValidation=Ignore application/json {{"a":1}}"#
+            ),
         );
         check(
             Action::Merge(body.clone()),
             None,
-            &format!(r#"PATCH {base}/web?fieldManager=agent%20x&fieldValidation=Ignore application/merge-patch+json {{"a":1}}"#),
+            &format!(
+                r#"PATCH {base}/web?fieldManager=agent%20x&fieldValidation=Ignore application/merge-patch+json {{"a":1}}"#
+            ),
         );
         check(
             Action::Apply {

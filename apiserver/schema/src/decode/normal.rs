@@ -425,4 +425,3 @@ pub(crate) fn empty_value(types: &Types, field: &Field) -> Option<Value> {
 fn is_canonical(time: &str) -> bool {
     time.len() == "2006-01-02T15:04:05Z".len() && time.ends_with('Z') && !time.ends_with("60Z")
 }
-

@@ -141,7 +141,7 @@ fn section_2_10_fully_applied_says_why_not() {
         assert_eq!(format!("{} {}: {}", said.status, said.reason, said.message), expected);
     };
     check(
-        &[eu.clone()],
+        std::slice::from_ref(&eu),
         None,
         "True FullyAppliedSuccess: All works have been successfully applied",
     );

@@ -24,6 +24,10 @@ pub(super) struct Server {
 }
 
 #[derive(Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault of its own that a test turns on"
+)]
 pub(super) struct ServerState {
     pub(super) revision: u64,
     pub(super) objects: BTreeMap<String, Value>,
