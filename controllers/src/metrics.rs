@@ -127,6 +127,10 @@ impl Metrics {
             "Attempts to apply a propagation policy",
             self.apply_policy_attempts.clone(),
         );
+        // It may never happen: a scraper sees the zero.
+        for result in ["success", "error"] {
+            drop(self.preemptions.get_or_create(&ResultLabel { result }));
+        }
         registry.register(
             "policy_preemption",
             "Templates that a policy took from another one",

@@ -50,7 +50,7 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
     ("policy_apply_attempts_total", "counter", "result", Hub),
     ("binding_sync_work_duration_seconds", "histogram", "result", Hub),
     ("work_sync_workload_duration_seconds", "histogram", "result", Agent),
-    ("policy_preemption_total", "counter", "-", Hub),
+    ("policy_preemption_total", "counter", "result", Hub),
     ("cronfederatedhpa_process_duration_seconds", "", "", Nobody(NO_SCALING)),
     (
         "cronfederatedhpa_rule_process_duration_seconds",
@@ -159,7 +159,7 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
     ("flotilla_events_dropped_total", "counter", "", Hub),
 ];
 
-/// A family as it was scraped: its type, and the labels of its samples; `-` without samples.
+/// A family as it was scraped: its type, and the labels of its samples; one without samples is not served.
 type Scraped = BTreeMap<String, (String, String)>;
 
 fn scraped(text: &str) -> Scraped {
@@ -211,7 +211,7 @@ fn labels(line: &str) -> String {
 /// What the server of an agent answers.
 fn ask(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
