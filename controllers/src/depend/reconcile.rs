@@ -43,26 +43,28 @@ struct ConditionName {
     kind: String,
 }
 
+/// What is read of a binding to attach dependencies to it.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Spec {
-    resource: Reference,
-    clusters: Vec<Value>,
-    propagate_deps: bool,
+pub(crate) struct Spec {
+    pub(crate) resource: Reference,
+    pub(crate) clusters: Vec<Value>,
+    pub(crate) propagate_deps: bool,
     conflict_resolution: String,
     preserve_resources_on_deletion: bool,
-    required_by: Vec<Required>,
+    pub(crate) required_by: Vec<Required>,
 }
 
+/// A binding that another one follows.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Required {
-    namespace: String,
-    name: String,
+pub(crate) struct Required {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 impl Spec {
-    fn wish(&self) -> Wish {
+    pub(crate) fn wish(&self) -> Wish {
         Wish {
             overwrite: self.conflict_resolution == "Overwrite",
             preserve: self.preserve_resources_on_deletion,

@@ -12,44 +12,17 @@ use serde_json::{Value, json};
 use super::super::world::seal;
 use super::Course;
 use crate::depend::plan::{self, Dependency, Dependent, Needed, Wish};
+use crate::depend::reconcile::Spec;
 use crate::index::binding_id;
 use crate::interpret;
 use crate::kinds;
 use crate::names;
-use crate::render::plan::Reference;
 
 /// What is read of a binding to attach dependencies to it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Binding {
     spec: Spec,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    resource: Reference,
-    clusters: Vec<Value>,
-    propagate_deps: bool,
-    conflict_resolution: String,
-    preserve_resources_on_deletion: bool,
-    required_by: Vec<Required>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Required {
-    namespace: String,
-    name: String,
-}
-
-impl Spec {
-    fn wish(&self) -> Wish {
-        Wish {
-            overwrite: self.conflict_resolution == "Overwrite",
-            preserve: self.preserve_resources_on_deletion,
-        }
-    }
 }
 
 impl Course<'_> {
