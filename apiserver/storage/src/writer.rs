@@ -26,9 +26,10 @@ const MAX_OPS: usize = 256;
 const MAX_BYTES: usize = 2 << 20;
 /// How many revisions are reserved at a time for heartbeats.
 const RESERVE: u64 = 4096;
-/// While several write at once, no transaction begins sooner than this after the one before: what comes in between shares
-/// its end with others. Who writes alone is not held up.
-const PACE: Duration = Duration::from_millis(4);
+/// While several write at once, no transaction begins sooner after the one before than this for each request that it served
+/// besides the first, up to a bound: what comes in between shares its end with others. Who writes alone is not held up.
+const PACE: Duration = Duration::from_millis(1);
+const MAX_PACES: u32 = 8;
 const FLUSH: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -109,8 +110,8 @@ pub(crate) struct Writer {
     maintained: Vec<oneshot::Sender<()>>,
     /// The last transaction could not be written.
     failing: bool,
-    /// The last transaction served more than one request.
-    crowded: bool,
+    /// How many paces the next transaction keeps from the last one.
+    paces: u32,
     /// When it began.
     begun: Instant,
 }
@@ -145,7 +146,7 @@ impl Writer {
             pruned: 0,
             maintained: Vec::new(),
             failing: false,
-            crowded: false,
+            paces: 0,
             begun: Instant::now(),
         }
     }
@@ -191,7 +192,7 @@ impl Writer {
     async fn serve(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
         let (mut commits, mut replies) = (Vec::new(), Vec::new());
         let (mut count, mut bytes) = (0, 0);
-        let begin = self.crowded.then(|| self.begun + PACE);
+        let begin = (0 < self.paces).then(|| self.begun + PACE * self.paces);
         let mut next = Some(request);
         let other = loop {
             match next {
@@ -208,7 +209,8 @@ impl Writer {
             }
             next = self.next(begin).await;
         };
-        self.crowded = 1 < commits.len();
+        let others = u32::try_from(commits.len()).unwrap_or(MAX_PACES).saturating_sub(1);
+        self.paces = others.min(MAX_PACES);
         self.begun = Instant::now();
         for (answer, reply) in self.commit(commits).await.into_iter().zip(replies) {
             // A caller that went away does not undo its write.
