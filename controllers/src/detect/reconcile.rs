@@ -77,7 +77,19 @@ async fn template(context: &Context, key: &Key, trigger: Trigger) -> Result<bool
         let policy_key = claim.policy();
         return match context.index.policy(&policy_key) {
             // Its own round takes the claims away.
-            Some(policy) if policy.deleting || !policy.selects(&template) => Ok(false),
+            Some(policy) if policy.deleting => Ok(false),
+            // The policy lets go of it when it is changed itself. Until then nothing of the template travels, which its user should hear.
+            Some(policy) if !policy.selects(&template) => {
+                if trigger == Trigger::User {
+                    let message = format!(
+                        "{} does not select the resource any more: it stays as it is until the policy changes",
+                        policy.title()
+                    );
+                    let outcome = Outcome::warning("ApplyPolicyFailed").once();
+                    context.tell(SOURCE, &resource, &entry, outcome, message);
+                }
+                Ok(false)
+            }
             Some(policy) => apply(context, entry.clone(), &resource, &policy, trigger).await,
             None if context.hub.get(&policy_key).is_some() => {
                 Err(Error::Waiting(format!("{policy_key} to be indexed")))

@@ -20,4 +20,5 @@ mod propagation;
 mod refusals;
 mod requeue;
 mod rooms;
+mod selection;
 mod webhook;
