@@ -1,6 +1,6 @@
 //! What every controller shares: the hub, the time, the indexes, the queues and the ways to write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -124,10 +124,24 @@ impl Queues {
         }
     }
 
+    /// Whether a quota keeps anybody in a namespace from where they should be.
+    pub(crate) fn waits_for_quota(&self, namespace: &str) -> bool {
+        let all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
+        all.contains_key(namespace)
+    }
+
     /// Bindings of a namespace that a quota keeps from where they should be.
     pub(crate) fn over_quota(&self, namespace: &str) -> Vec<Key> {
         let all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(namespace).into_iter().flatten().cloned().collect()
+    }
+
+    /// Asks for bindings to be placed that another binding has made way for.
+    pub(crate) fn place_again(&self, metrics: &Metrics, bindings: BTreeSet<Key>) {
+        metrics.queued("BindingUpdate", bindings.len());
+        for key in bindings {
+            self.place.add(key);
+        }
     }
 
     /// Whether a binding waits for room from now on.

@@ -45,6 +45,12 @@ impl Amounts {
         )
     }
 
+    /// Whether any amount is larger than in `other`, or stands there alone: a limit that is gone limits nothing.
+    pub fn exceeds(&self, other: &Self) -> bool {
+        let mut others = other.0.iter();
+        others.any(|(name, amount)| self.0.get(name).is_none_or(|own| amount < own))
+    }
+
     /// As a `ResourceList`. Bytes are written in binary form, everything else in decimal.
     pub fn to_value(&self) -> Value {
         let entries = self

@@ -81,7 +81,11 @@ impl Dispatcher {
     /// What a binding means for its turn to be placed: its priority and its groups.
     fn order(&self, binding: &Entry, deleted: bool) {
         let Context {
-            index, queues, config, ..
+            index,
+            queues,
+            config,
+            metrics,
+            ..
         } = &*self.context;
         if config.features.on(Gate::PriorityBasedScheduling) {
             let typed = binding.typed::<place::plan::Binding>().ok().filter(|_| !deleted);
@@ -89,7 +93,7 @@ impl Dispatcher {
             queues.place.prioritize(binding.key(), priority);
         }
         if config.features.on(Gate::WorkloadAffinity) {
-            index.groups.seen(binding, deleted);
+            queues.place_again(metrics, index.groups.seen(binding, deleted));
         }
     }
 

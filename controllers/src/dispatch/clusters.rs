@@ -24,6 +24,43 @@ struct BoundSpec {
     resource: Reference,
 }
 
+/// What taint policies and remedies go by in a status.
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Judged {
+    status: JudgedStatus,
+}
+
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct JudgedStatus {
+    conditions: Vec<JudgedCondition>,
+    remedy_actions: Vec<String>,
+}
+
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct JudgedCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+/// Whether a change of a cluster means anything to taint policies and remedies. A member tells of its room far more often than of anything else.
+fn is_judged_anew(change: &Change) -> bool {
+    let Some(previous) = change.previous.as_ref().filter(|_| !change.deleted) else {
+        return !change.deleted;
+    };
+    let (before, now) = (previous.meta(), change.entry.meta());
+    if before.generation != now.generation || before.labels != now.labels {
+        return true;
+    }
+    match (previous.typed::<Judged>(), change.entry.typed::<Judged>()) {
+        (Ok(before), Ok(now)) => before != now,
+        _ => true,
+    }
+}
+
 impl Dispatcher {
     pub(super) fn cluster(&self, change: &Change, initial: bool) {
         let Context {
@@ -35,8 +72,16 @@ impl Dispatcher {
         } = &*self.context;
         let entry = &change.entry;
         let news = index.cluster_seen(entry, change.deleted);
-        for queue in [&queues.clusters, &queues.taints, &queues.remedies] {
-            queue.add(entry.key().clone());
+        queues.clusters.add(entry.key().clone());
+        // Who begins does not know what happened to those that are gone.
+        let is_used = |kind: &Resource| initial || !hub.list(&kind.group_resource, None).is_empty();
+        let (tainted, remedied) = (is_used(&kinds::TAINT_POLICY), is_used(&kinds::REMEDY));
+        if (tainted || remedied) && (initial || is_judged_anew(change)) {
+            for (wanted, queue) in [(tainted, &queues.taints), (remedied, &queues.remedies)] {
+                if wanted {
+                    queue.add(entry.key().clone());
+                }
+            }
         }
         if initial {
             return;

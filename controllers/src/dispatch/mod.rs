@@ -24,6 +24,7 @@ use crate::detect::skip::skipped_group;
 use crate::interpret;
 use crate::kinds;
 use crate::lag::Lag;
+use crate::quota;
 
 /// How often the hub is asked what it serves, besides after each change of a custom resource definition.
 const REDISCOVER: Duration = Duration::from_secs(30);
@@ -195,7 +196,11 @@ impl Dispatcher {
             if change.deleted || respecified(change) {
                 queues.quota.add(change.entry.key().clone());
             }
-            queues.look_for_quota(change.entry.namespace());
+            let namespace = change.entry.namespace();
+            let frees = |before: &Arc<Entry>| quota::plan::frees(before, &change.entry);
+            if queues.waits_for_quota(namespace) && (change.deleted || change.previous.as_ref().is_none_or(frees)) {
+                queues.look_for_quota(namespace);
+            }
             return;
         }
         if *resource == kinds::INTERPRETER_WEBHOOKS.group_resource {

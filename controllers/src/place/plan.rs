@@ -23,6 +23,9 @@ use crate::place::groups::Memberships;
 /// The scheduler that this is; an empty name means it too.
 pub const SCHEDULER_NAME: &str = "default-scheduler";
 
+/// The condition that says how placing went.
+pub(crate) const SCHEDULED: &str = "Scheduled";
+
 /// What placement reads of a binding.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -65,6 +68,24 @@ pub struct Status {
     pub scheduler_observed_generation: i64,
     last_scheduled_time: Option<Timestamp>,
     scheduler_observing_affinity_name: String,
+    conditions: Vec<Told>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl Status {
+    /// Whether the last word about its placement is that there is none.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.conditions
+            .iter()
+            .any(|told| told.kind == SCHEDULED && told.status == "False")
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -357,17 +378,22 @@ pub fn explanation(resource: &Resource, binding: &Meta, explanation: &Explanatio
     Some(object)
 }
 
+/// The condition that says that a binding is placed.
+pub fn succeeded() -> Condition {
+    Condition {
+        kind: SCHEDULED,
+        status: "True",
+        reason: crds::reasons::SUCCESS,
+        message: "Binding has been scheduled successfully.".to_owned(),
+    }
+}
+
 /// The condition that says how placing went.
 pub fn condition(decision: &Decision) -> Condition {
     match &decision.error {
-        None => Condition {
-            kind: "Scheduled",
-            status: "True",
-            reason: crds::reasons::SUCCESS,
-            message: "Binding has been scheduled successfully.".to_owned(),
-        },
+        None => succeeded(),
         Some(error) => Condition {
-            kind: "Scheduled",
+            kind: SCHEDULED,
             status: "False",
             reason: error.reason(),
             message: error.to_string(),

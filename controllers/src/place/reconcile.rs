@@ -7,6 +7,7 @@ use crds::features::Gate;
 use runtime::hub::{self, Request};
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
+use scheduler::view::Neighbours;
 use scheduler::{BindingView, Decision, ErrorClass, Explanation, ScheduleError};
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
@@ -48,20 +49,17 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let resource = kinds::binding_of(&key);
     let seen = concerns.changes();
     let snapshot = context.index.snapshot();
-    let generation = entry.meta().generation;
-    let Some(trigger) = binding.trigger(entry.meta(), &snapshot) else {
-        concerns.set(&key, None, seen);
-        if binding.status.scheduler_observed_generation != generation {
-            let patch = json!({"status": {"schedulerObservedGeneration": generation}});
-            context
-                .patch(SCHEDULER, resource, &entry, Some("status"), patch, false)
-                .await?;
-        }
-        return Ok(Action::Done);
-    };
     let memberships = &binding.spec.workload_affinity_groups;
     let grouped = !memberships.is_empty() && context.config.features.on(Gate::WorkloadAffinity);
     let groups = &context.index.groups;
+    let Some(trigger) = binding.trigger(entry.meta(), &snapshot) else {
+        concerns.set(&key, None, seen);
+        if grouped {
+            groups.wait(&key, memberships, false, &Neighbours::default());
+        }
+        stands(&context, &entry, &binding).await?;
+        return Ok(Action::Done);
+    };
     let _turn = if grouped { Some(groups.turn().await) } else { None };
     let started = Instant::now();
     let mut view = binding.view();
@@ -78,6 +76,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let decision = scheduler::place(&snapshot, &view);
     if concerns.set(&key, binding.scope(&decision), seen) {
         // A cluster has changed meanwhile.
+        context.queues.place.add(key.clone());
+    }
+    if grouped && groups.wait(&key, memberships, decision.error.is_some(), &view.neighbours) {
+        // A neighbour has moved meanwhile.
         context.queues.place.add(key.clone());
     }
     context.metrics.decided(started.elapsed());
@@ -110,7 +112,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         }
     }
     if grouped && moved {
-        groups.seen(&current, false);
+        context
+            .queues
+            .place_again(&context.metrics, groups.seen(&current, false));
     }
     if protects && moved {
         assumed.placed(&key, &view, &decision.targets, context.clock.now());
@@ -138,6 +142,27 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     })
 }
 
+/// A binding is where it should be. It says so if the last word was another: what found no room or was refused asks for less now.
+async fn stands(context: &Context, entry: &Entry, binding: &Binding) -> Result<(), Error> {
+    let (key, generation) = (entry.key(), entry.meta().generation);
+    context.queues.set_over_quota(key, false);
+    context.queues.set_roomless(key, false);
+    let resource = kinds::binding_of(key);
+    if binding.status.is_refused() {
+        let have = entry.value();
+        let mut want = have.clone();
+        conditions::set(&mut want, &plan::succeeded(), context.clock.now());
+        want["status"]["schedulerObservedGeneration"] = generation.into();
+        context.write_status(SCHEDULER, resource, entry, &have, &want).await?;
+    } else if binding.status.scheduler_observed_generation != generation {
+        let patch = json!({"status": {"schedulerObservedGeneration": generation}});
+        context
+            .patch(SCHEDULER, resource, entry, Some("status"), patch, false)
+            .await?;
+    }
+    Ok(())
+}
+
 /// A quota of the namespace does not allow the placement: the binding stays as it is and says why, until the quota changes.
 async fn over_quota(
     context: &Context,
@@ -147,13 +172,14 @@ async fn over_quota(
 ) -> Result<Action, Error> {
     let (key, resource) = (binding.key(), kinds::binding_of(binding.key()));
     context.queues.set_over_quota(key, true);
+    context.queues.set_roomless(key, false);
     // What was freed before anybody knew that it is waited for.
     if charge::charge(context, binding, have, placed).is_ok() {
         context.queues.place.add(key.clone());
     }
     let mut want = have.clone();
     let condition = Condition {
-        kind: "Scheduled",
+        kind: plan::SCHEDULED,
         status: "False",
         reason: charge::EXCEEDED,
         message: message.to_owned(),
@@ -162,7 +188,7 @@ async fn over_quota(
     let stored = context.write_status(SCHEDULER, resource, binding, have, &want).await?;
     if stored.is_some() {
         let outcome = Outcome::warning("ScheduleBindingFailed");
-        context.tell(plan::SCHEDULER_NAME, resource, binding, outcome, message);
+        announce(context, binding, &[(outcome, message.to_owned())]);
     }
     Ok(Action::Done)
 }
@@ -218,6 +244,12 @@ fn tell(context: &Context, binding: &Entry, decision: &Decision, view: &BindingV
         failed
     };
     news.push((outcome, plan::news(decision, resource.namespaced)));
+    announce(context, binding, &news);
+}
+
+/// Tells news on a binding and on its template.
+fn announce(context: &Context, binding: &Entry, news: &[(Outcome, String)]) {
+    let resource = kinds::binding_of(binding.key());
     let template = binding.typed::<Bound>().ok().and_then(|bound| {
         let reference = bound.spec.resource;
         context.resolve(
@@ -228,9 +260,9 @@ fn tell(context: &Context, binding: &Entry, decision: &Decision, view: &BindingV
         )
     });
     for (outcome, message) in news {
-        context.tell(plan::SCHEDULER_NAME, resource, binding, outcome, message.clone());
+        context.tell(plan::SCHEDULER_NAME, resource, binding, *outcome, message.clone());
         if let Some((resource, template)) = &template {
-            context.tell(plan::SCHEDULER_NAME, resource, template, outcome, message);
+            context.tell(plan::SCHEDULER_NAME, resource, template, *outcome, message.clone());
         }
     }
 }

@@ -1,11 +1,26 @@
 //! The Works of a quota, and the sums that are kept of it. Pure.
 
+use schema::entry::Entry;
 use serde_json::{Value, json};
 
 pub use crds::quota::{Amounts, Binding, Exceeded, charged, usage};
 
 use crate::names;
 use crate::render::plan::{base, fill, stamp};
+
+/// Whether a quota leaves more than it did, of anything.
+pub fn frees(before: &Entry, now: &Entry) -> bool {
+    let left = |quota: &Entry| {
+        let quota = quota.value();
+        let mut left = Amounts::of(&quota["spec"]["overall"]);
+        let used = Amounts::of(&quota["status"]["overallUsed"]).within(&left);
+        left.add(&used, -1);
+        left
+    };
+    // One that is on its way out limits nothing any more.
+    let ends = before.meta().deletion_timestamp.is_none() && now.meta().deletion_timestamp.is_some();
+    ends || left(now).exceeds(&left(before))
+}
 
 /// The Work that carries the part of a quota that one cluster has.
 pub fn work(

@@ -148,6 +148,64 @@ async fn section_3_11_and_3_14_conditions_taint_and_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_14_reports_of_room_are_no_reason_to_look_at_conditions() {
+    let federation = three_members().await;
+    let rounds = |controller: &str| {
+        federation.counted(&format!(
+            "controller_runtime_reconcile_total{{controller=\"{controller}\",result=\"success\"}}"
+        ))
+    };
+    let both = || rounds("taints") + rounds("remedies");
+    let report = |pods: i64| {
+        let summary = json!({"allocatable": {"cpu": "100", "pods": pods.to_string()}});
+        json!({"status": {"resourceSummary": summary}})
+    };
+    federation.settle().await;
+    let before = both();
+    federation
+        .merge(&cluster("eu"), json!({"metadata": {"labels": {"tier": "front"}}}))
+        .await;
+    federation.settle().await;
+    assert_eq!(both(), before, "there is nothing to judge by");
+    let remedy = json!({"apiVersion": "remedy.karmada.io/v1alpha1", "kind": "Remedy", "metadata": {"name": "always"},
+        "spec": {"actions": ["TrafficControl"]}});
+    let policy = json!({"apiVersion": "policy.karmada.io/v1alpha1", "kind": "ClusterTaintPolicy", "metadata": {"name": "front"},
+        "spec": {"targetClusters": {"labelSelector": {"matchLabels": {"tier": "back"}}},
+            "addOnConditions": [{"conditionType": "Ready", "operator": "In", "statusValues": ["True"]}],
+            "taints": [{"key": "back", "effect": "NoSchedule"}]}});
+    federation.apply(remedy).await;
+    federation.apply(policy).await;
+    let actions = |name: &str| federation.now(&cluster(name)).unwrap_or_default()["status"]["remedyActions"].clone();
+    federation
+        .until("all are told", || {
+            ["ap", "eu", "us"]
+                .iter()
+                .all(|name| actions(name) == json!(["TrafficControl"]))
+        })
+        .await;
+    federation.settle().await;
+    let before = both();
+    for pods in 0..10 {
+        federation.merge_status(&cluster("eu"), report(pods)).await;
+    }
+    federation.settle().await;
+    assert_eq!(both(), before);
+    // Labels, and what somebody else writes over the actions, count.
+    federation
+        .merge(&cluster("eu"), json!({"metadata": {"labels": {"tier": "back"}}}))
+        .await;
+    federation
+        .until("eu is tainted", || taints(&federation, "eu") == "back")
+        .await;
+    federation
+        .merge_status(&cluster("us"), json!({"status": {"remedyActions": null}}))
+        .await;
+    federation
+        .until("us is told again", || actions("us") == json!(["TrafficControl"]))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn section_6_11_quota_exhausted_and_freed() {
     let federation = three_members().await;
     let quota = |cpu: &str| {

@@ -4,15 +4,18 @@
 #![allow(clippy::needless_pass_by_value, reason = "stories read better without references")]
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
+mod attempts;
 mod clusters;
 mod customizations;
 mod dependencies;
 mod events;
+mod fallback;
 mod governance;
 mod harness;
 mod interpreters;
 mod metrics;
 mod namespaces;
+mod neighbours;
 mod placement;
 mod policies;
 mod preview;

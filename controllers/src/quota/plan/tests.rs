@@ -71,3 +71,39 @@ fn section_6_11_the_work_of_a_static_assignment() {
     assert_eq!(manifest["metadata"]["labels"][names::QUOTA_NAMESPACE], "shop");
     assert_eq!(manifest["metadata"]["labels"][names::MANAGED], "true");
 }
+
+#[test]
+fn section_6_11_which_changes_of_a_quota_leave_more() {
+    let quota = |overall: Value, used: Value, ends: bool| {
+        let mut object = json!({"metadata": {"name": "q", "namespace": "n"}, "spec": {"overall": overall}, "status": {"overallUsed": used}});
+        if ends {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        let draft = schema::entry::Draft::new(object).unwrap();
+        draft.seal(crate::kinds::key(&crate::kinds::QUOTA, "n", "q"), 1)
+    };
+    let check = |(overall, used): (Value, Value), ends: bool, expected: bool| {
+        let before = quota(json!({"cpu": "4", "memory": "1Gi"}), json!({"cpu": "3"}), false);
+        let now = quota(overall.clone(), used.clone(), ends);
+        assert_eq!(frees(&before, &now), expected, "{overall} {used}");
+    };
+    let limits = || json!({"cpu": "4", "memory": "1Gi"});
+    check((limits(), json!({"cpu": "3"})), false, false);
+    check((limits(), json!({"cpu": "4", "memory": "1Mi"})), false, false);
+    check((limits(), json!({"cpu": "2900m"})), false, true);
+    check((limits(), json!({"cpu": "4"})), true, true);
+    check((json!({"cpu": "5", "memory": "1Gi"}), json!({"cpu": "3"})), false, true);
+    check(
+        (json!({"cpu": "5", "memory": "1Gi"}), json!({"cpu": "4"})),
+        false,
+        false,
+    );
+    check((json!({"memory": "1Gi"}), json!({"cpu": "9"})), false, true);
+    check(
+        (json!({"cpu": "4", "memory": "1Gi", "pods": "9"}), json!({"cpu": "3"})),
+        false,
+        false,
+    );
+    // More of one thing and less of another: somebody may need only the first.
+    check((json!({"cpu": "5", "memory": "1"}), json!({"cpu": "3"})), false, true);
+}
