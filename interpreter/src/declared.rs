@@ -1,9 +1,10 @@
 //! Rules as data: what kinds of other projects mean, in `interpreter/rules/<group>.json`. Adding a kind there needs no Rust.
 //!
-//! A rule names fields by path: steps separated by dots, `*` for every item of a list or every value of a map, `@` before the
-//! whole path for what begins at `status`. What a file may say is [`Rule`]; the files' own tests lie beside them in
+//! A rule names fields by path: steps separated by dots, `*` for every item of a list or every value of a map, `.` alone for the
+//! whole object. What a file may say is [`Rule`]; the files' own tests lie beside them in
 //! `<group>.cases.json`. Start with [`of`].
 
+mod parts;
 mod path;
 mod status;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{Operation, Replicas, dependencies, requests};
+use parts::Part;
 use path::{copy, find, first};
 use status::{Aggregate, Check};
 
@@ -89,36 +91,9 @@ struct Count {
     absent: i64,
     #[serde(default)]
     template: String,
-}
-
-/// A part of a workload, or all the parts of a map by name.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Part {
-    /// Its name; those of a map or list bear their keys or the field `name_at`.
+    /// Other places of the template, where it is not there.
     #[serde(default)]
-    name: String,
-    /// Where the part is, or the parts with `.*` at the end.
-    at: String,
-    /// The field of the name in a part of a list.
-    #[serde(default)]
-    name_at: String,
-    /// The field of the replicas in a part; one when there is none.
-    #[serde(default)]
-    replicas: String,
-    /// Where the part does not say, as many as are needed for what stands at the first path, each having what stands at the second,
-    /// which is given step by step: settings may have dots in their names.
-    #[serde(default)]
-    spread: Option<(String, Vec<String>)>,
-    /// A pod template of the whole object that says on which nodes its parts may run.
-    #[serde(default)]
-    pod: String,
-    /// The field of the pod template in a part.
-    #[serde(default)]
-    template: String,
-    /// Where plain `cpu` and `memory` of a part stand, for those that have no pod template.
-    #[serde(default)]
-    resources: String,
+    or: Vec<String>,
 }
 
 /// References to other objects by name.
@@ -189,10 +164,10 @@ impl Rule {
         }
         let rule = self.replicas.as_ref()?;
         let count = first(object, &rule.at).and_then(Value::as_i64).unwrap_or(rule.absent);
-        let requirements = (!rule.template.is_empty())
-            .then(|| first(object, &rule.template))
-            .flatten()
-            .and_then(requests::requirements);
+        let templates = std::iter::once(&rule.template).chain(&rule.or);
+        let mut templates = templates.filter(|path| !path.is_empty());
+        let template = templates.find_map(|path| first(object, path));
+        let requirements = template.and_then(requests::requirements);
         Some(Replicas { count, requirements })
     }
 
@@ -267,66 +242,6 @@ impl Rule {
         found.dedup();
         found
     }
-}
-
-impl Part {
-    fn read(&self, object: &Value) -> Vec<Value> {
-        let describe = |(key, part): (String, &Value)| {
-            let name = match (&*self.name_at, &*self.name) {
-                ("", "") => key.to_lowercase(),
-                ("", name) => name.to_owned(),
-                (field, _) => part[field].as_str().unwrap_or_default().to_owned(),
-            };
-            let count = if self.replicas.is_empty() {
-                None
-            } else {
-                first(part, &self.replicas)
-            };
-            let count = count.and_then(whole).or_else(|| self.spread(object)).unwrap_or(1);
-            let mut described = json!({"name": name, "replicas": count});
-            if let Some(requirements) = self.requirements(object, part) {
-                described["replicaRequirements"] = requirements;
-            }
-            described
-        };
-        find(object, &self.at).into_iter().map(describe).collect()
-    }
-
-    /// How many it takes, where another number and a setting say so.
-    fn spread(&self, object: &Value) -> Option<i64> {
-        let (all, each) = self.spread.as_ref()?;
-        let all = whole(first(object, all)?)?;
-        let each = each.iter().try_fold(object, |at, step| at.get(step)).and_then(whole)?;
-        // Rounded up.
-        (0 < each && 0 <= all).then(|| all / each + i64::from(all % each != 0))
-    }
-
-    fn requirements(&self, object: &Value, part: &Value) -> Option<Value> {
-        if !self.template.is_empty() {
-            return requests::requirements(first(part, &self.template)?);
-        }
-        let amounts = requests::amounts(first(part, &self.resources)?);
-        let counted: requests::Amounts = amounts
-            .into_iter()
-            .filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory"))
-            .collect();
-        let shared = (!self.pod.is_empty()).then(|| first(object, &self.pod)).flatten();
-        let mut requirements = match shared.and_then(requests::requirements) {
-            Some(Value::Object(requirements)) => requirements,
-            _ => Map::new(),
-        };
-        // What the pod's containers ask for is not what the part does.
-        requirements.remove("resourceRequest");
-        if !counted.is_empty() {
-            requirements.insert("resourceRequest".to_owned(), requests::render(&counted));
-        }
-        (!requirements.is_empty()).then_some(Value::Object(requirements))
-    }
-}
-
-/// A whole number; settings may have it as text.
-fn whole(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 impl Need {

@@ -54,6 +54,12 @@ fn check(file: &str, case: &Value) {
     same("components", json!(BuiltIn::components(object)));
     same("dependencies", json!(BuiltIn::dependencies(object)));
     same("retained", BuiltIn::retain(object.clone(), &case["observed"]));
+    same("reflected", json!(BuiltIn::reflect_status(object)));
+    if let Some(count) = case["revise"].as_i64() {
+        let mut revised = object.clone();
+        BuiltIn::revise_replicas(&mut revised, count);
+        same("revised", revised);
+    }
     let statuses = case["statuses"].as_array().into_iter().flatten();
     let items: Vec<ClusterStatus> = statuses
         .enumerate()
@@ -75,6 +81,38 @@ fn check(file: &str, case: &Value) {
         );
     }
     assert_ne!(asked, 0, "{file}: a case asks nothing: {case}");
+}
+
+/// Whatever a rule says of a kind, a case beside it shows.
+#[test]
+fn section_4_4_every_answer_has_a_case() {
+    for (name, rules, cases) in FILES {
+        let rules: Vec<Rule> = serde_json::from_str(rules).unwrap();
+        let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
+        for rule in &rules {
+            let about = |case: &&Value| {
+                let text = |field: &str| case["object"][field].as_str().unwrap();
+                rule.kinds.contains(&format!("{}/{}", text("apiVersion"), text("kind")))
+            };
+            let cases: Vec<&Value> = cases.iter().filter(about).collect();
+            let shown = |question: &str| cases.iter().any(|case| case.get(question).is_some());
+            for operation in Operation::ALL.into_iter().filter(|operation| rule.answers(*operation)) {
+                let shown = match operation {
+                    Operation::InterpretReplica => shown("replicas"),
+                    Operation::InterpretComponent => shown("components"),
+                    Operation::ReviseReplica => shown("revised"),
+                    Operation::Retain => shown("retained"),
+                    Operation::AggregateStatus => shown("aggregated"),
+                    Operation::InterpretStatus => shown("reflected"),
+                    Operation::InterpretDependency => shown("dependencies"),
+                    Operation::InterpretHealth => [true, false]
+                        .into_iter()
+                        .all(|healthy| cases.iter().any(|case| case["healthy"] == healthy)),
+                };
+                assert!(shown, "{name}: no case of {operation} of {}", rule.kinds[0]);
+            }
+        }
+    }
 }
 
 /// The kinds of the specification, with what they have rules for (letters as in section 4.2). A kind may have more.
