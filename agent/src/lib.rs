@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crds::{labels, namespaces};
 use interpreter::Interpreter;
-use runtime::hub::{Hub, Resource, Signal};
+use runtime::hub::{Change, Hub, Resource, Signal};
 use runtime::queue::{Action, Backoff, Queue};
 use schema::clock::Clock;
 use schema::entry::{GroupResource, Key};
@@ -247,7 +247,7 @@ async fn follow_customizations(
     }
 }
 
-/// Every change of a Work is a round for it.
+/// Every change of a Work is a round for it, at once unless only its status changed.
 async fn queue_works(hub: Arc<dyn Hub>, works: Resource, queue: Arc<Queue<Arc<str>>>, stop: CancellationToken) {
     let mut changes = hub.subscribe(std::slice::from_ref(&works.group_resource));
     loop {
@@ -256,11 +256,25 @@ async fn queue_works(hub: Arc<dyn Hub>, works: Resource, queue: Arc<Queue<Arc<st
             () = stop.cancelled() => return,
         };
         match signal {
+            // Mostly the echo of a report: what the member did since then is gathered before the next one.
+            Some(Signal::Change(change)) if is_report(&change) => queue.add_after(change.entry.name().into(), GATHER),
             Some(Signal::Change(change)) => queue.add(change.entry.name().into()),
             Some(Signal::Synced) => {}
             None => return,
         }
     }
+}
+
+/// Whether nothing of a Work changed that says what is to be in the member.
+fn is_report(change: &Change) -> bool {
+    let Some(previous) = change.previous.as_ref().filter(|_| !change.deleted) else {
+        return false;
+    };
+    let (before, now) = (previous.meta(), change.entry.meta());
+    before.uid == now.uid
+        && before.generation == now.generation
+        && before.deletion_timestamp == now.deletion_timestamp
+        && before.finalizers == now.finalizers
 }
 
 /// Follows kinds of the member as Works need them. A change of a member object is a round for the Work that it came from.

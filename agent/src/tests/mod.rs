@@ -336,3 +336,25 @@ async fn a_broken_script_is_told_with_its_line_and_stops_nothing_else() {
     assert!(since.elapsed() < Duration::from_secs(1));
     assert_eq!(world.member.now(&manifest).unwrap()["data"]["k"], "new");
 }
+
+/// What a member does on the heels of a report is reported once, when it has come to rest or a moment is over: the hub telling us our own
+/// report is no reason to look again at once.
+#[tokio::test(start_paused = true)]
+async fn changes_of_a_moment_are_one_report() {
+    let world = World::new();
+    let object = work("a", 1, json!({}));
+    let mut manifest = object["spec"]["workload"]["manifests"][0].clone();
+    world.hub.put(object.clone());
+    world.start();
+    world.told("a", "Applied", "True", "").await;
+    let before = world.hub.asked();
+    for ready in 1..=4 {
+        manifest["status"] = json!({"readyReplicas": ready});
+        world.member.put(manifest.clone());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let told = world.hub.now(&object).unwrap()["status"]["manifestStatuses"][0]["status"].clone();
+    assert_eq!(told, json!({"readyReplicas": 4}));
+    assert_eq!(world.hub.asked() - before, 1);
+}
