@@ -15,7 +15,7 @@ use super::report::seconds;
 /// Groups that a report tells apart at most.
 const GROUPS: usize = 8;
 /// Pods that began to wait within as many seconds are told as one.
-const STEP: i64 = 60;
+const STEP: i64 = 10;
 
 /// Namespace and name of a Deployment.
 pub(crate) type Owner = (String, String);
@@ -97,29 +97,29 @@ fn unschedulable(pod: &Entry) -> Option<Timestamp> {
     scheduled["lastTransitionTime"].as_str().filter(|_| waits)?.parse().ok()
 }
 
-/// Pods by since when they wait, to the minute. A group counts from its youngest pod: nothing is told to wait for longer than it does.
+/// Pods by since when they wait, to the [`STEP`]. A group counts from its youngest pod: nothing is told to wait for longer than it does.
 fn groups(pods: &BTreeMap<String, Timestamp>) -> Value {
-    let mut by_minute = BTreeMap::<i64, u64>::new();
+    let mut by_step = BTreeMap::<i64, u64>::new();
     for since in pods.values() {
-        let minute = since.as_second().div_euclid(STEP) + i64::from(since.as_second().rem_euclid(STEP) != 0);
-        *by_minute.entry(minute).or_default() += 1;
+        let step = since.as_second().div_euclid(STEP) + i64::from(since.as_second().rem_euclid(STEP) != 0);
+        *by_step.entry(step).or_default() += 1;
     }
-    while GROUPS < by_minute.len() {
-        let Some((_, youngest)) = by_minute.pop_last() else {
+    while GROUPS < by_step.len() {
+        let Some((_, youngest)) = by_step.pop_last() else {
             break;
         };
-        let Some((_, next)) = by_minute.pop_last() else { break };
+        let Some((_, next)) = by_step.pop_last() else { break };
         // The time of the youngest holds for both.
         let last = pods
             .values()
             .max()
             .map_or(0, |since| since.as_second().div_euclid(STEP) + 1);
-        by_minute.insert(last, youngest + next);
+        by_step.insert(last, youngest + next);
     }
-    by_minute
+    by_step
         .into_iter()
-        .filter_map(|(minute, count)| {
-            let since = Timestamp::from_second(minute * STEP).ok()?;
+        .filter_map(|(step, count)| {
+            let since = Timestamp::from_second(step * STEP).ok()?;
             Some(json!({"replicas": count, "since": seconds(since)}))
         })
         .collect()
@@ -138,7 +138,7 @@ mod tests {
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d8", "uid": "u", "controller": true}],
             },
             "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                "lastTransitionTime": "2026-01-01T10:00:30Z"}]},
+                "lastTransitionTime": "2026-01-01T10:00:31Z"}]},
         });
         change(&mut object);
         let key = Key::new(GroupResource::new("", "pods"), "shop", name);
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(waiting.seen(&pod("b", |_| {}), false), owner);
         assert_eq!(
             told(&waiting),
-            json!([{"replicas": 2, "since": "2026-01-01T10:01:00Z"}])
+            json!([{"replicas": 2, "since": "2026-01-01T10:00:40Z"}])
         );
         let scheduled =
             |pod: &mut Value| pod["status"]["conditions"][0] = json!({"type": "PodScheduled", "status": "True"});
@@ -197,10 +197,10 @@ mod tests {
         let told = told(&waiting);
         let told = told.as_array().unwrap();
         assert_eq!(told.len(), GROUPS);
-        assert_eq!(told[0], json!({"replicas": 1, "since": "2026-01-01T10:01:00Z"}));
+        assert_eq!(told[0], json!({"replicas": 1, "since": "2026-01-01T10:00:10Z"}));
         assert_eq!(
             told[GROUPS - 1],
-            json!({"replicas": 93, "since": "2026-01-01T11:40:00Z"})
+            json!({"replicas": 93, "since": "2026-01-01T11:39:10Z"})
         );
         let sum: u64 = told.iter().filter_map(|group| group["replicas"].as_u64()).sum();
         assert_eq!(sum, 100);

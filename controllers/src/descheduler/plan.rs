@@ -52,6 +52,15 @@ pub struct Report {
 pub struct Reported {
     /// Replicas that are ready.
     pub ready_replicas: i32,
+    generation: i64,
+    observed_generation: i64,
+}
+
+impl Reported {
+    /// Whether the member has acted on what it was given last.
+    pub fn is_settled(&self) -> bool {
+        self.generation <= self.observed_generation
+    }
 }
 
 /// Pods that find no node.
@@ -195,6 +204,10 @@ mod tests {
         .unwrap();
         let at = |second| report.unschedulable(Timestamp::from_second(second).unwrap(), Duration::from_mins(5));
         assert_eq!([at(0), at(359), at(360), at(479), at(480)], [0, 0, 2, 2, 3]);
+        let settled = |status: Value| serde_json::from_value::<Reported>(status).unwrap().is_settled();
+        assert!(settled(json!({})), "not everybody tells");
+        assert!(settled(json!({"generation": 3, "observedGeneration": 3})));
+        assert!(!settled(json!({"generation": 4, "observedGeneration": 3})));
     }
 
     #[test]

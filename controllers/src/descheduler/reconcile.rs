@@ -62,14 +62,14 @@ pub(crate) async fn run(context: Arc<Context>, settings: Descheduler, cancel: Ca
             () = cancel.cancelled() => return,
             _ = pace.tick() => {}
         }
-        let mut bindings: HashMap<Key, BTreeMap<String, (i32, i32)>> = HashMap::new();
+        let mut bindings: HashMap<Key, Vec<Key>> = HashMap::new();
         for work in context.index.unschedulable() {
-            if let Some((binding, cluster, numbers)) = report(&context, &work, settings) {
-                bindings.entry(binding).or_default().insert(cluster, numbers);
+            if let Some(binding) = context.hub.get(&work).as_deref().and_then(binding_of) {
+                bindings.entry(binding).or_default().push(work);
             }
         }
-        for (key, reports) in bindings {
-            if let Err(error) = deschedule(&context, &key, &reports).await {
+        for (key, works) in bindings {
+            if let Err(error) = deschedule(&context, &key, &works, settings).await {
                 // The next round sees the same reports.
                 tracing::debug!(%key, %error, "not descheduled");
             }
@@ -77,8 +77,8 @@ pub(crate) async fn run(context: Arc<Context>, settings: Descheduler, cancel: Ca
     }
 }
 
-/// The binding and the cluster of a Work, and how many of its replicas are ready and how many have waited too long for a node.
-fn report(context: &Context, key: &Key, settings: Descheduler) -> Option<(Key, String, (i32, i32))> {
+/// The cluster of a Work, and how many of its replicas are ready and how many have waited too long for a node.
+fn report(context: &Context, key: &Key, settings: Descheduler) -> Option<(String, (i32, i32))> {
     let entry = context.hub.get(key)?;
     let work: Work = entry.typed().ok()?;
     // What a member says about an earlier state counts pods that are on their way out.
@@ -92,15 +92,26 @@ fn report(context: &Context, key: &Key, settings: Descheduler) -> Option<(Key, S
     }
     let first = work.status.manifest_statuses.first()?;
     let unschedulable = first.unschedulable(context.clock.now(), settings.unschedulable_threshold);
+    if unschedulable == 0 || !first.status.is_settled() {
+        return None;
+    }
     let cluster = names::cluster_of(entry.namespace())?.to_owned();
-    let binding = binding_of(&entry).filter(|_| 0 < unschedulable)?;
-    Some((binding, cluster, (first.status.ready_replicas, unschedulable)))
+    Some((cluster, (first.status.ready_replicas, unschedulable)))
 }
 
-async fn deschedule(context: &Context, key: &Key, reports: &BTreeMap<String, (i32, i32)>) -> Result<(), Error> {
+async fn deschedule(context: &Context, key: &Key, works: &[Key], settings: Descheduler) -> Result<(), Error> {
     let Some(entry) = context.hub.get(key) else {
         return Ok(());
     };
+    // The Works are read after the binding that they were made of: what they say is about these shares or about later ones, and the
+    // write below is refused in the second case.
+    if !context.index.is_rendered(key, entry.meta().generation) {
+        return Ok(());
+    }
+    let reports: BTreeMap<_, _> = works
+        .iter()
+        .filter_map(|work| report(context, work, settings))
+        .collect();
     let unreadable = |error| Error::Unreadable(key.clone(), error);
     let placed: place::Binding = entry.typed().map_err(unreadable)?;
     let binding: Binding = entry.typed().map_err(unreadable)?;
@@ -108,7 +119,7 @@ async fn deschedule(context: &Context, key: &Key, reports: &BTreeMap<String, (i3
     if !placed.is_ours(entry.meta()) || !plan::is_concerned(&entry, &binding) {
         return Ok(());
     }
-    let Some((left, taken)) = plan::shrunk(&binding.spec.clusters, reports) else {
+    let Some((left, taken)) = plan::shrunk(&binding.spec.clusters, &reports) else {
         return Ok(());
     };
     let have = entry.value();

@@ -53,10 +53,6 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let grouped = !memberships.is_empty() && context.config.features.on(Gate::WorkloadAffinity);
     let groups = &context.index.groups;
     let Some(trigger) = binding.trigger(entry.meta(), &snapshot) else {
-        concerns.set(&key, None, seen);
-        if grouped {
-            groups.wait(&key, memberships, false, &Neighbours::default());
-        }
         stands(&context, &entry, &binding).await?;
         return Ok(Action::Done);
     };
@@ -142,9 +138,17 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     })
 }
 
-/// A binding is where it should be. It says so if the last word was another: what found no room or was refused asks for less now.
+/// A binding is where it should be, and waits for nothing. It says so if the last word was another: what found no room or was refused asks for less now.
 async fn stands(context: &Context, entry: &Entry, binding: &Binding) -> Result<(), Error> {
     let (key, generation) = (entry.key(), entry.meta().generation);
+    let memberships = &binding.spec.workload_affinity_groups;
+    if !memberships.is_empty() {
+        context
+            .index
+            .groups
+            .wait(key, memberships, false, &Neighbours::default());
+    }
+    context.index.concerns.set(key, None, 0);
     context.queues.set_over_quota(key, false);
     context.queues.set_roomless(key, false);
     let resource = kinds::binding_of(key);

@@ -8,6 +8,7 @@ mod attempts;
 mod clusters;
 mod customizations;
 mod dependencies;
+mod descheduling;
 mod events;
 mod fallback;
 mod governance;

@@ -50,7 +50,9 @@ pub(crate) fn pending_status(pod: &Value, message: &str, now: &str) -> Option<Va
         return None;
     }
     let mut condition = condition;
-    condition["lastTransitionTime"] = json!(now);
+    // It may wait for something else now, but it has waited all the time.
+    let since = old.filter(|old| old["status"] == "False");
+    condition["lastTransitionTime"] = since.map_or_else(|| json!(now), |old| old["lastTransitionTime"].clone());
     Some(
         json!({"phase": "Pending", "conditions": [condition], "qosClass": pod["status"]["qosClass"].as_str().unwrap_or("BestEffort")}),
     )
@@ -192,5 +194,8 @@ mod tests {
         let status = pending_status(&pod, "no room", "t").unwrap();
         pod["status"] = status;
         assert_eq!(pending_status(&pod, "no room", "later"), None);
+        let other = pending_status(&pod, "no node", "later").unwrap();
+        assert_eq!(other["conditions"][0]["message"], "no node");
+        assert_eq!(other["conditions"][0]["lastTransitionTime"], "t", "it waits since then");
     }
 }
