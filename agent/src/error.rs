@@ -25,6 +25,14 @@ pub enum AgentError {
     /// A script of a user failed; its author must change it.
     #[error("{0}")]
     Interpreter(#[from] interpreter::InterpretError),
+    /// A webhook that says what the member keeps could not be asked, or gave no answer.
+    #[error("{}", retention(webhook, message))]
+    Retention {
+        /// `<configuration>/<webhook>`.
+        webhook: String,
+        /// What the hub said.
+        message: String,
+    },
     /// A manifest without `metadata.name`.
     #[error("metadata.name: a manifest of the Work has no name")]
     Nameless,
@@ -49,7 +57,7 @@ impl AgentError {
     pub fn class(&self) -> ErrorClass {
         match self {
             // The definition of an unknown kind may be on its way.
-            Self::Hub(_) | Self::Stopping | Self::UnknownKind { .. } => ErrorClass::Retry,
+            Self::Hub(_) | Self::Stopping | Self::UnknownKind { .. } | Self::Retention { .. } => ErrorClass::Retry,
             // The member's own validation will say the same thing until the manifest changes; all else may pass.
             Self::Member(status) => match status.code {
                 400 | 422 => ErrorClass::AwaitChange,
@@ -58,5 +66,14 @@ impl AgentError {
             Self::Refused(_) | Self::Interpreter(_) => ErrorClass::AwaitChange,
             Self::Nameless => ErrorClass::UserInput,
         }
+    }
+}
+
+/// Names the webhook, unless the hub has done so.
+fn retention(webhook: &str, message: &str) -> String {
+    if message.contains(webhook) {
+        message.to_owned()
+    } else {
+        format!("Retain: webhook {webhook:?} could not be asked: {message}")
     }
 }

@@ -85,6 +85,11 @@ pub fn customizations() -> Resource {
     )
 }
 
+/// Where an agent asks what webhooks say that its member keeps. Nothing is stored there, and nothing followed.
+fn retentions() -> Resource {
+    cluster::resource("work.flotilla.dev", "v1alpha1", "retentions", "Retention", true)
+}
+
 /// The member's resources that are followed whole, whoever owns their objects: capacity is summed from them.
 pub fn capacity_resources() -> [Resource; 3] {
     let [nodes, pods] = Heart::capacity_resources();
@@ -153,6 +158,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         applied: Mutex::new(HashMap::new()),
         barred: Mutex::new(Barred::default()),
         waiting: Arc::default(),
+        retentions: retentions(),
         kinds: Mutex::new(Kinds::default()),
         followed: Mutex::new(HashSet::new()),
         follow,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use regex::Regex;
 use runtime::preview::Previewer;
+use runtime::retention::Keeper;
 use schema::clock::{Clock, Random};
 use schema::entry::{Entry, GroupResource};
 use schema::status::Status;
@@ -67,6 +68,8 @@ pub struct Config {
     pub skipped_namespaces: Vec<Regex>,
     /// Says what changes would do to placements.
     pub previewer: Option<Arc<dyn Previewer>>,
+    /// Says what clusters keep of their objects, where a webhook knows.
+    pub keeper: Option<Arc<dyn Keeper>>,
 }
 
 /// What was built, as `/version` tells.
@@ -110,6 +113,7 @@ impl Default for Config {
             prune: None,
             skipped_namespaces: Vec::new(),
             previewer: None,
+            keeper: None,
         }
     }
 }

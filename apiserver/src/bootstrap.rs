@@ -24,8 +24,11 @@ use crate::verbs::call::Payload;
 
 /// The kind that is built in although it is described like a custom one: it has a proxy.
 const CLUSTERS: (&str, &str) = ("cluster.karmada.io", "clusters");
-/// The kind that is described like a custom one and stored nowhere: it is asked and answered.
-const PREVIEWS: (&str, &str) = ("placement.flotilla.dev", "placementpreviews");
+/// Kinds that are described like custom ones and stored nowhere: they are asked and answered.
+const QUESTIONS: [(&str, &str); 2] = [
+    ("placement.flotilla.dev", "placementpreviews"),
+    ("work.flotilla.dev", "retentions"),
+];
 /// Annotation of an object whose owner does not want it put back.
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -54,7 +57,7 @@ pub(crate) fn fixed_resources(definitions: &[Value]) -> Vec<Arc<ResourceDef>> {
     let versions = fixed.flat_map(|definition| custom::resources(definition).unwrap_or_default());
     versions
         .map(|mut def| {
-            if def.group == PREVIEWS.0 {
+            if def.group != CLUSTERS.0 {
                 def.verbs = vec!["create".to_owned()];
                 return Arc::new(def);
             }
@@ -75,8 +78,8 @@ pub(crate) fn fixed_resources(definitions: &[Value]) -> Vec<Arc<ResourceDef>> {
 
 fn is_fixed(definition: &Value) -> bool {
     let spec = &definition["spec"];
-    [CLUSTERS, PREVIEWS]
-        .iter()
+    std::iter::once(&CLUSTERS)
+        .chain(&QUESTIONS)
         .any(|(group, plural)| spec["group"] == *group && spec["names"]["plural"] == *plural)
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use runtime::hub::{Action, Change, Hub, Propagation, Request, Resource, Signal, Subscription};
-use schema::entry::{Entry, GroupResource, Key};
+use schema::entry::{Draft, Entry, GroupResource, Key};
 use schema::model::{GroupVersionKind, api_version};
 use schema::status::Status;
 use serde_json::{Value, json};
@@ -77,6 +77,11 @@ impl Hub for LocalHub {
         let answer = self.api.run(&call, payload).await?;
         match answer.body {
             AnswerBody::Entry(_, entry) => Ok(entry),
+            // What is asked and answered is stored nowhere.
+            AnswerBody::Object(_, object) if before.is_none() && self.api.store.get(&key).is_none() => {
+                let draft = Draft::new(object).map_err(Status::internal)?;
+                Ok(Arc::new(draft.seal(key, 0)))
+            }
             // A deletion that is done answers with a Status: what was there is what it was about.
             _ => before
                 .or_else(|| self.api.store.get(&key))

@@ -52,6 +52,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
     let url = format!("https://{host}");
 
     let previews = controllers::Previews::default();
+    let retentions = controllers::Retentions::default();
     let parts = Parts {
         config: Config {
             profile: Profile::Hub,
@@ -65,6 +66,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             },
             check_script: Some(interpreter::check_script),
             previewer: Some(Arc::new(previews.clone())),
+            keeper: Some(Arc::new(retentions.clone())),
             prune: Some(interpreter::prune::prune),
             skipped_namespaces: args.skipped_propagating_namespaces.clone(),
             url: published.map_or_else(|| url.clone(), |name| format!("https://{name}:{}", address.port())),
@@ -82,6 +84,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         cluster_startup_grace_period: args.cluster_startup_grace_period,
         deployment_revisions: args.deployment_revisions,
         previews,
+        retentions,
         features: args.feature_gates,
         scheduler: controllers::SchedulerOptions {
             plugins: args.plugins,

@@ -10,6 +10,7 @@ use crate::aggregate::plan::Item;
 use crate::bind::plan::Replicas;
 use crate::context::Context;
 use crate::kinds;
+use crate::names;
 use crate::render::plan::Target;
 use crate::webhooks::Hook;
 
@@ -58,6 +59,25 @@ pub(crate) async fn replicas(context: &Context, template: &Value) -> Result<Opti
         requirements: replicas.requirements,
         components: Vec::new(),
     }))
+}
+
+/// A manifest with what a member keeps that has the object like this.
+pub(crate) async fn retained(context: &Context, manifest: Value, observed: &Value) -> Result<Value, InterpretError> {
+    match hook(context, Operation::Retain, &manifest) {
+        Some(hook) => hook.retain(&manifest, observed).await,
+        None => context.interpreter.retain(manifest, observed),
+    }
+}
+
+/// Notes on a Work which webhook says what the member keeps of its object, where one does: the agent asks it through the hub.
+pub(crate) fn note_keeper(context: &Context, work: &mut Value) {
+    let hook = hook(context, Operation::Retain, &work["spec"]["workload"]["manifests"][0]);
+    let annotations = &mut work["metadata"]["annotations"];
+    if let Some(hook) = hook {
+        annotations[names::RETAINED_BY] = hook.name().into();
+    } else if let Some(annotations) = annotations.as_object_mut() {
+        annotations.remove(names::RETAINED_BY);
+    }
 }
 
 /// What must be beside a template in a member, as `DependentObjectReference`s.

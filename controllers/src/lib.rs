@@ -25,6 +25,7 @@ pub mod depend;
 pub mod descheduler;
 pub mod detect;
 mod dispatch;
+mod door;
 pub mod events;
 pub mod explain;
 mod index;
@@ -68,6 +69,7 @@ pub use detect::skip::SkippedApis;
 pub use metrics::Metrics;
 pub use preview::Previews;
 pub use scheduler::{Options as SchedulerOptions, Plugins};
+pub use webhooks::Retentions;
 
 use context::{Context, Queues};
 use dispatch::Dispatcher;
@@ -96,6 +98,8 @@ pub struct Config {
     pub deployment_revisions: bool,
     /// The door for those who ask what changes would do; see [`preview`].
     pub previews: Previews,
+    /// The door for agents that ask what their members keep of an object.
+    pub retentions: Retentions,
     /// How many keys each controller works on at once.
     pub workers: usize,
 }
@@ -113,6 +117,7 @@ impl Default for Config {
             descheduler: None,
             deployment_revisions: false,
             previews: Previews::default(),
+            retentions: Retentions::default(),
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
             workers: 16,
         }
@@ -137,7 +142,7 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<(), Status> {
     let (recorder, writers) = Recorder::new(&hub, &clock, metrics.clone(), &cancel);
-    let webhooks = webhooks::Webhooks::new(hub.clone(), random.clone());
+    let webhooks = webhooks::Webhooks::new(hub.clone(), random.clone(), metrics.webhooks());
     let options = SchedulerOptions {
         quotas: config.features.on(Gate::ResourceQuotaEstimate),
         ..config.scheduler
@@ -162,6 +167,7 @@ pub async fn run(
     dispatcher.start(&mut tasks).await?;
     context.config.previews.open(&context);
     cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
+    context.config.retentions.open(&context);
 
     let queues = &context.queues;
     context.metrics.watch_scheduler(&queues.place, &queues.roomless);

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod queues;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use schema::entry::Key;
 use serde_json::Value;
 
 pub(crate) use queues::{QueueMetrics, Roomless};
+pub(crate) use webhooks::WebhookMetrics;
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +81,7 @@ pub struct Metrics {
     lag: Family<StageLabel, Histogram, fn() -> Histogram>,
     events_dropped: Counter,
     queues: queues::Queues,
+    webhooks: WebhookMetrics,
 }
 
 fn buckets() -> Histogram {
@@ -101,6 +104,7 @@ impl Default for Metrics {
             lag: Family::new_with_constructor(buckets),
             events_dropped: Counter::default(),
             queues: queues::Queues::default(),
+            webhooks: WebhookMetrics::default(),
         }
     }
 }
@@ -163,6 +167,7 @@ impl Metrics {
         );
         self.clusters.register(registry);
         self.queues.register(registry);
+        self.webhooks.register(registry);
         registry.register(
             "flotilla_stage_lag_seconds",
             "Time between the change that a stage reacts to and the end of its writes",
@@ -246,6 +251,11 @@ impl Metrics {
     /// The numbers of one queue of the controllers.
     pub(crate) fn queue(&self, name: &'static str, queue: &Arc<Queue<Key>>) -> QueueMetrics {
         self.queues.of(name, queue)
+    }
+
+    /// The numbers of interpreter webhooks.
+    pub(crate) fn webhooks(&self) -> WebhookMetrics {
+        self.webhooks.clone()
     }
 
     pub(crate) fn event_dropped(&self) {

@@ -34,3 +34,6 @@ pub const DEPENDENCIES: &str = "resourcebinding.karmada.io/dependencies";
 pub const APPLIED_OVERRIDES: &str = "policy.karmada.io/applied-overrides";
 /// On a Work: JSON of the rules of `ClusterOverridePolicies` that its manifest went through.
 pub const APPLIED_CLUSTER_OVERRIDES: &str = "policy.karmada.io/applied-cluster-overrides";
+/// On a Work: the interpreter webhook, as `<configuration>/<webhook>`, that says what the cluster keeps of its objects. The agent asks it
+/// through the hub.
+pub const RETAINED_BY: &str = "work.flotilla.dev/retained-by";

@@ -10,6 +10,7 @@ pub(crate) mod barred;
 pub(crate) mod kinds;
 pub(crate) mod plan;
 pub(crate) mod report;
+mod retain;
 mod skew;
 pub(crate) mod waiting;
 
@@ -34,6 +35,7 @@ use barred::{Barred, Question};
 use kinds::Kinds;
 use plan::{Applied, Step, Wanted};
 use report::{Fate, Round};
+use retain::Place;
 use waiting::Waiting;
 
 /// The field manager of everything that an agent applies.
@@ -56,6 +58,8 @@ pub(crate) struct Applier {
     pub(crate) barred: Mutex<Barred>,
     /// Pods that find no node.
     pub(crate) waiting: Arc<Waiting>,
+    /// Where the hub is asked what webhooks say that the member keeps.
+    pub(crate) retentions: Resource,
     /// Works by the kinds of their manifests.
     pub(crate) kinds: Mutex<Kinds>,
     /// Member resources that are followed.
@@ -110,7 +114,8 @@ impl Applier {
         let mut fates = Vec::with_capacity(manifests.len());
         let mut again: Option<Duration> = None;
         for (ordinal, manifest) in manifests.iter().enumerate() {
-            match self.apply_in_turn(work_name, ordinal, manifest).await {
+            let place = Place::new(work_name, &entry, ordinal);
+            match self.apply_in_turn(place, manifest).await {
                 Ok(object) => fates.push(Fate::Applied(object)),
                 Err((error, delay)) => {
                     fates.push(Fate::Failed(error.to_string()));
@@ -139,13 +144,9 @@ impl Applier {
 
     /// Applies one manifest, unless the member has refused it and it is too early to ask again; then with the refusal, and how
     /// long to wait.
-    async fn apply_in_turn(
-        &self,
-        work_name: &Arc<str>,
-        ordinal: usize,
-        manifest: &Value,
-    ) -> Result<Option<Value>, (AgentError, Duration)> {
-        let wanted = Wanted::of(manifest, &self.interpreter);
+    async fn apply_in_turn(&self, place: Place<'_>, manifest: &Value) -> Result<Option<Value>, (AgentError, Duration)> {
+        let (work_name, ordinal) = (place.work, place.ordinal);
+        let wanted = Wanted::of(manifest, &self.interpreter, place.keeper);
         let question = || Question {
             wanted,
             observed: self.cached(manifest).map(|object| plan::fingerprint(&object)),
@@ -155,7 +156,7 @@ impl Applier {
         if known && let Some(refusal) = lock(&self.barred).answer(work_name, ordinal, question()) {
             return Err(refusal);
         }
-        match self.apply(work_name, ordinal, manifest, wanted).await {
+        match self.apply(place, manifest, wanted).await {
             Ok(object) => {
                 lock(&self.barred).taken(work_name, ordinal);
                 Ok(object)
@@ -221,13 +222,8 @@ impl Applier {
     }
 
     /// Applies one manifest unless the member already holds what it says, and answers with the member object.
-    async fn apply(
-        &self,
-        work_name: &Arc<str>,
-        ordinal: usize,
-        manifest: &Value,
-        wanted: Wanted,
-    ) -> Result<Option<Value>, AgentError> {
+    async fn apply(&self, place: Place<'_>, manifest: &Value, wanted: Wanted) -> Result<Option<Value>, AgentError> {
+        let (work_name, ordinal) = (place.work, place.ordinal);
         let resource = self.resource_of(manifest).await?;
         self.ensure_followed(&resource).await?;
         let (namespace, name) = namespaced_name(manifest)?;
@@ -251,7 +247,7 @@ impl Applier {
             Step::Apply => {}
         }
         let desired = match &observed {
-            Some(observed) => self.interpreter.retain(manifest.clone(), observed)?,
+            Some(observed) => self.retained(place, manifest, observed).await?,
             None => manifest.clone(),
         };
         let found = match (&observed, &last) {

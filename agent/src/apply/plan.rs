@@ -32,13 +32,19 @@ pub(crate) struct Applied {
 pub(crate) struct Wanted {
     /// Hash of the manifest.
     pub(crate) manifest: u64,
-    /// What users' scripts say about its kind: they decide what of it is the member's.
+    /// What users' scripts and webhooks say about its kind: they decide what of it is the member's.
     pub(crate) rules: u64,
 }
 
 impl Wanted {
-    /// What a manifest asks for now.
-    pub(crate) fn of(manifest: &Value, interpreter: &Interpreter) -> Self {
+    /// What a manifest asks for now; `keeper` is the webhook that says what the member keeps, if one does.
+    pub(crate) fn of(manifest: &Value, interpreter: &Interpreter, keeper: Option<&str>) -> Self {
+        let mut rules = interpreter.version(manifest);
+        if let Some(keeper) = keeper {
+            let mut hasher = Fnv(rules);
+            hasher.bytes(keeper.as_bytes());
+            rules = hasher.0;
+        }
         Self {
             manifest: hash(manifest),
             rules: interpreter.version(manifest),
@@ -195,7 +201,7 @@ mod tests {
     }
 
     fn wanted(manifest: &Value) -> Wanted {
-        Wanted::of(manifest, &Interpreter::default())
+        Wanted::of(manifest, &Interpreter::default(), None)
     }
 
     #[test]

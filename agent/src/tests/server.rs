@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 type Judge = Box<dyn Fn(&Value) -> Result<(), Status> + Send + Sync>;
+/// Answers a question with the object that the member shall have.
+type Keeper = Box<dyn Fn(&Value) -> Result<Value, Status> + Send + Sync>;
 
 /// A server; clones are the same.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ struct State {
     objects: BTreeMap<Key, Arc<Entry>>,
     log: Vec<Change>,
     judge: Option<Judge>,
+    keeper: Option<Keeper>,
+    questions: Vec<(Instant, Value)>,
     applied: Vec<(Instant, String)>,
     asked: usize,
 }
@@ -49,6 +53,16 @@ impl Server {
     /// Says what becomes of everything that is applied from now on.
     pub(super) fn judge(&self, judge: impl Fn(&Value) -> Result<(), Status> + Send + Sync + 'static) {
         self.lock().judge = Some(Box::new(judge));
+    }
+
+    /// Says what webhooks answer that agents ask through this hub.
+    pub(super) fn keep(&self, keeper: impl Fn(&Value) -> Result<Value, Status> + Send + Sync + 'static) {
+        self.lock().keeper = Some(Box::new(keeper));
+    }
+
+    /// What was asked of webhooks, and when.
+    pub(super) fn questions(&self) -> Vec<(Instant, Value)> {
+        self.lock().questions.clone()
     }
 
     /// When something of this name was applied, or should have been.
@@ -235,6 +249,13 @@ impl Hub for Server {
         let current = self.get(&key);
         let missing = || Status::not_found(&group_resource.group, &group_resource.resource, &request.name);
         match request.action {
+            Action::Create(mut question) if &*group_resource.resource == "retentions" => {
+                let mut state = self.lock();
+                state.questions.push((Instant::now(), question.clone()));
+                let keeper = state.keeper.as_ref().ok_or_else(missing)?;
+                question["status"] = json!({"object": keeper(&question)?});
+                Ok(Arc::new(Draft::new(question).unwrap().seal(key, 0)))
+            }
             Action::Create(object) => Ok(self.put(object)),
             Action::Merge(patch) => {
                 let mut object = current.ok_or_else(missing)?.value();

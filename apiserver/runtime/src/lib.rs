@@ -9,4 +9,5 @@ pub mod hub;
 pub mod preview;
 pub mod queue;
 pub mod remote;
+pub mod retention;
 pub mod webhook;

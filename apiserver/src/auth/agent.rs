@@ -66,6 +66,8 @@ fn may(cluster: &str, attributes: &Attributes) -> bool {
         // Finalizers lie in the main resource.
         ("work.karmada.io", "works", "") => execution && matches!(verb, "get" | "list" | "watch" | "update" | "patch"),
         ("work.karmada.io", "works", "status") => execution && matches!(verb, "get" | "update" | "patch"),
+        // What a webhook says that its cluster keeps: answered about Works of its own, and stored nowhere.
+        ("work.flotilla.dev", "retentions", "") => execution && verb == "create",
         // The name of what is created stands in the body: see `check_created`.
         ("cluster.karmada.io", "clusters", "") => {
             (named && matches!(verb, "get" | "list" | "watch" | "update" | "patch"))
@@ -167,6 +169,7 @@ mod tests {
             "create coordination.k8s.io/leases karmada-cluster/",
             "update coordination.k8s.io/leases karmada-cluster/eu",
             "create /events karmada-es-eu/",
+            "create work.flotilla.dev/retentions karmada-es-eu/",
             "list config.karmada.io/resourceinterpretercustomizations ",
             "watch config.karmada.io/resourceinterpretercustomizations ",
             "create authorization.k8s.io/selfsubjectaccessreviews ",
@@ -192,6 +195,8 @@ mod tests {
             "update config.karmada.io/resourceinterpretercustomizations/status a",
             "list config.karmada.io/resourceinterpreterwebhookconfigurations ",
             "create /events default/",
+            "create work.flotilla.dev/retentions karmada-es-ap/",
+            "create placement.flotilla.dev/placementpreviews default/",
         ] {
             check(denied, false);
         }

@@ -92,7 +92,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 /// The namespace of the request is where objects go that name none.
-fn place(call: &Call<'_>, preview: &mut Value) -> Result<(), Status> {
+pub(super) fn place(call: &Call<'_>, preview: &mut Value) -> Result<(), Status> {
     let namespace = &call.request.target.namespace;
     let own = meta_text(preview, "namespace");
     if !own.is_empty() && own != namespace {

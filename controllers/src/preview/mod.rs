@@ -15,12 +15,12 @@ mod works;
 mod world;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use runtime::preview::{Changed, Previewer, Reads};
 use schema::entry::Key;
-use schema::status::{Reason, Status};
+use schema::status::Status;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -29,6 +29,7 @@ use course::{Case, Course};
 use world::World;
 
 use crate::context::Context;
+use crate::door::Door;
 use crate::kinds;
 
 /// What workloads may take in an answer, differences apart.
@@ -56,7 +57,7 @@ pub struct Previews {
 }
 
 struct Inner {
-    context: Mutex<Weak<Context>>,
+    door: Door,
     /// One question at a time: each may look at every binding.
     turn: Semaphore,
 }
@@ -65,7 +66,7 @@ impl Default for Previews {
     fn default() -> Self {
         Self {
             inner: Arc::new(Inner {
-                context: Mutex::default(),
+                door: Door::default(),
                 turn: Semaphore::new(1),
             }),
         }
@@ -89,22 +90,13 @@ impl Previewer for Previews {
 impl Previews {
     /// The controllers are ready to answer.
     pub(crate) fn open(&self, context: &Arc<Context>) {
-        *self.inner.context.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(context);
+        self.inner.door.open(context);
     }
 
     /// Says what these changes, together, would do. `reads` says whether the caller may read an object; of others it hears nothing but
     /// how many there are.
     async fn plan(&self, changes: Vec<Changed>, reads: &Reads<'_>) -> Result<Outlook, Status> {
-        let context = self
-            .inner
-            .context
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upgrade();
-        let Some(context) = context else {
-            let text = "the controllers have not seen everything that is stored yet";
-            return Err(Status::failure(503, Reason::ServiceUnavailable, text));
-        };
+        let context = self.inner.door.enter()?;
         let _turn = self.inner.turn.acquire().await.map_err(Status::internal)?;
         let world = World::new(&context, changes).map_err(Status::internal)?;
         let mut outlook = Outlook {

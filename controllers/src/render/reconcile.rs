@@ -381,6 +381,7 @@ async fn sync_one(
         }
         let mut work = renderer.work(None, &target.name, manifest, || context.random.uuid());
         overrides::plan::record(&mut work, &applied);
+        interpret::note_keeper(context, &mut work);
         let stored = context.create(MANAGER, &kinds::WORK, work).await?;
         context.index.work_seen(&stored, false);
         report::applied(context, (resource, template), &target.name, &applied);
@@ -392,6 +393,7 @@ async fn sync_one(
     let have = entry.value();
     let mut want = renderer.work(Some(&have), &target.name, manifest, || context.random.uuid());
     overrides::plan::record(&mut want, &applied);
+    interpret::note_keeper(context, &mut want);
     match context.write(MANAGER, &kinds::WORK, &entry, &have, &want).await? {
         Some(stored) => {
             context.index.work_seen(&stored, false);

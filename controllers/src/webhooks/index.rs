@@ -111,6 +111,10 @@ impl Index {
         self.hooks.is_empty()
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.hooks.iter().map(|terms| &*terms.uid)
+    }
+
     pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
         self.hooks.iter().map(|terms| &terms.target)
     }

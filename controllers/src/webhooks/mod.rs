@@ -6,7 +6,8 @@
 //!
 //! Everything that the hub wants to know is asked from here, and so are `InterpretStatus` and `InterpretHealth`, which
 //! elsewhere are the agents': an agent reaches its hub and its member, and no webhook. What a member reports of such a kind
-//! is interpreted when it arrives ([`observe`]). `Retain` is not asked: it needs the object in the member before it is changed.
+//! is interpreted when it arrives ([`observe`]). `Retain` needs the object in the member before it is changed: the Work says which
+//! webhook knows, and the agent asks it through the hub ([`keep`]).
 //!
 //! No lock is held while a webhook is called. A webhook that does not answer is left alone for a moment ([`gate`]), so that
 //! it does not keep the workers from everything else.
@@ -15,12 +16,13 @@
 
 mod gate;
 mod index;
+mod keep;
 pub(crate) mod observe;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,9 +32,12 @@ use runtime::webhook::{CallError, Client, Services, SystemRoots, Target, TargetE
 use schema::clock::Random;
 use schema::entry::Entry;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::metrics::WebhookMetrics;
 use gate::Gate;
 use index::{Index, Terms};
+pub use keep::Retentions;
 use observe::Memory;
 use wire::{Answer, Question};
 
@@ -46,6 +51,7 @@ pub(crate) struct Webhooks {
     roots: SystemRoots,
     hub: Arc<dyn Hub>,
     random: Arc<dyn Random>,
+    metrics: WebhookMetrics,
     /// What was interpreted of what members reported.
     memory: Memory,
 }
@@ -64,16 +70,18 @@ pub(crate) struct Hook {
     line: Line,
     operation: Operation,
     random: Arc<dyn Random>,
+    metrics: WebhookMetrics,
 }
 
 impl Webhooks {
-    pub(crate) fn new(hub: Arc<dyn Hub>, random: Arc<dyn Random>) -> Self {
+    pub(crate) fn new(hub: Arc<dyn Hub>, random: Arc<dyn Random>, metrics: WebhookMetrics) -> Self {
         Self {
             index: RwLock::default(),
             lines: Mutex::default(),
             roots: SystemRoots::default(),
             hub,
             random,
+            metrics,
             memory: Memory::default(),
         }
     }
@@ -94,6 +102,13 @@ impl Webhooks {
         let index = (!index.is_empty()).then(|| Arc::new(index));
         let now = index.clone();
         let before = std::mem::replace(&mut *self.index.write().unwrap_or_else(PoisonError::into_inner), index);
+        let names = |index: Option<&Arc<Index>>| -> HashSet<String> {
+            let index = index.into_iter().flat_map(|index| index.names());
+            index.map(str::to_owned).collect()
+        };
+        for gone in names(before.as_ref()).difference(&names(now.as_ref())) {
+            self.metrics.forget(gone);
+        }
         move |kind: &Kind| {
             let object = json!({"apiVersion": kind.api_version, "kind": kind.kind});
             let asked = |index: Option<&Arc<Index>>, operation| index?.find(operation, &object);
@@ -131,6 +146,7 @@ impl Webhooks {
             line,
             operation,
             random: self.random.clone(),
+            metrics: self.metrics.clone(),
         })
     }
 
@@ -141,6 +157,11 @@ impl Webhooks {
 }
 
 impl Hook {
+    /// `<configuration>/<webhook>`.
+    pub(crate) fn name(&self) -> &str {
+        &self.terms.uid
+    }
+
     /// `InterpretReplica`.
     pub(crate) async fn replicas(&self, object: &Value) -> Result<interpreter::Replicas, InterpretError> {
         let answer = self.ask(&Question::about(object)).await?;
@@ -157,6 +178,15 @@ impl Hook {
     pub(crate) async fn revise(&self, object: &Value, replicas: i64) -> Result<Value, InterpretError> {
         let question = Question {
             replicas,
+            ..Question::about(object)
+        };
+        self.patched(&question).await
+    }
+
+    /// `Retain`: the object with what a member keeps that has it like this.
+    pub(crate) async fn retain(&self, object: &Value, observed: &Value) -> Result<Value, InterpretError> {
+        let question = Question {
+            observed: Some(observed),
             ..Question::about(object)
         };
         self.patched(&question).await
@@ -209,7 +239,9 @@ impl Hook {
         let body = question.encode(&uid, self.operation);
         let body = body.map_err(|problem| self.failed(&problem.to_string()))?;
         let pass = connection.gate.enter().map_err(|text| self.failed(&text))?;
+        let began = Instant::now();
         let answer = connection.client.post(body, self.terms.timeout).await;
+        self.metrics.called(self.name(), self.operation, began.elapsed());
         let text = |problem: &CallError| format!("failed to call webhook: {problem}");
         match &answer {
             Err(problem @ (CallError::Timeout(_) | CallError::Transport(..))) => pass.unanswered(&text(problem)),
@@ -225,6 +257,7 @@ impl Hook {
     }
 
     fn failed(&self, text: &str) -> InterpretError {
+        self.metrics.failed(self.name(), self.operation);
         InterpretError::Webhook {
             webhook: self.terms.uid.clone(),
             operation: self.operation,

@@ -13,6 +13,8 @@ const KIND: &str = "ResourceInterpreterContext";
 /// What a webhook is asked.
 pub(super) struct Question<'a> {
     pub(super) object: &'a Value,
+    /// The object as a member has it.
+    pub(super) observed: Option<&'a Value>,
     pub(super) replicas: i64,
     pub(super) aggregated_status: Vec<Value>,
 }
@@ -22,6 +24,7 @@ impl<'a> Question<'a> {
     pub(super) fn about(object: &'a Value) -> Self {
         Self {
             object,
+            observed: None,
             replicas: 0,
             aggregated_status: Vec::new(),
         }
@@ -47,6 +50,7 @@ impl<'a> Question<'a> {
                 namespace: text(&metadata["namespace"]),
                 operation: operation.as_str(),
                 object: self.object,
+                observed_object: self.observed,
                 replicas: self.replicas,
                 aggregated_status: &self.aggregated_status,
             },
@@ -72,6 +76,8 @@ struct Request<'a> {
     namespace: &'a str,
     operation: &'static str,
     object: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_object: Option<&'a Value>,
     /// The replicas that are wanted; there in every question.
     replicas: i64,
     #[serde(skip_serializing_if = "<[Value]>::is_empty")]

@@ -8,7 +8,7 @@ use apiserver::api::Api;
 use apiserver::bootstrap::system_user;
 use apiserver::local::LocalHub;
 use apiserver::request::{AnswerBody, ApiRequest, Query, Target, User, Verb};
-use controllers::{Config, Features, Metrics, Previews};
+use controllers::{Config, Features, Metrics, Previews, Retentions};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use runtime::clock::SystemRandom;
@@ -38,6 +38,7 @@ pub(crate) struct Federation {
     pub(crate) hub: Arc<dyn Hub>,
     api: Arc<Api>,
     previews: Previews,
+    retentions: Retentions,
     metrics: Metrics,
     adjust: fn(&mut Config),
     clock: Arc<TestClock>,
@@ -71,10 +72,11 @@ impl Federation {
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000)));
         let options = Options::new(Backend::Memory, clock.clone(), Arc::new(SystemRandom));
         let store = Store::open(options).await.unwrap();
-        let previews = Previews::default();
+        let (previews, retentions) = (Previews::default(), Retentions::default());
         let api = Api::open(
             apiserver::api::Config {
                 previewer: Some(Arc::new(previews.clone())),
+                keeper: Some(Arc::new(retentions.clone())),
                 ..apiserver::api::Config::default()
             },
             store,
@@ -88,6 +90,7 @@ impl Federation {
             hub: hub.clone(),
             api,
             previews,
+            retentions,
             metrics: Metrics::default(),
             adjust,
             clock: clock.clone(),
@@ -108,6 +111,7 @@ impl Federation {
             )
             .unwrap(),
             previews: self.previews.clone(),
+            retentions: self.retentions.clone(),
             ..Config::default()
         };
         (self.adjust)(&mut config);
@@ -196,15 +200,24 @@ impl Federation {
 
     /// The same for somebody.
     pub(crate) async fn preview_as(&self, user: User, spec: Value) -> Result<Value, Status> {
-        let question = json!({"apiVersion": "placement.flotilla.dev/v1alpha1", "kind": "PlacementPreview", "metadata": {}, "spec": spec});
+        let question = json!({"apiVersion": "placement.flotilla.dev/v1alpha1", "kind": "PlacementPreview",
+            "metadata": {"namespace": "default"}, "spec": spec});
+        self.ask_as(user, "placementpreviews", question).await
+    }
+
+    /// The status that a question is answered with.
+    pub(crate) async fn ask_as(&self, user: User, plural: &str, question: Value) -> Result<Value, Status> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let api_version = text(&question["apiVersion"]);
+        let (group, version) = api_version.split_once('/').unwrap();
         let request = ApiRequest {
             user,
             verb: Verb::Create,
             target: Target {
-                group: "placement.flotilla.dev".to_owned(),
-                version: "v1alpha1".to_owned(),
-                resource: "placementpreviews".to_owned(),
-                namespace: "default".to_owned(),
+                group: group.to_owned(),
+                version: version.to_owned(),
+                resource: plural.to_owned(),
+                namespace: text(&question["metadata"]["namespace"]),
                 ..Target::default()
             },
             query: Query::default(),
@@ -214,7 +227,7 @@ impl Federation {
         };
         match self.api.serve(request).await?.body {
             AnswerBody::Object(_, answer) => Ok(answer["status"].clone()),
-            other => panic!("a preview answered with {other:?}"),
+            other => panic!("a question was answered with {other:?}"),
         }
     }
 

@@ -25,4 +25,5 @@ mod refusals;
 mod requeue;
 mod rooms;
 mod selection;
+mod retention;
 mod webhook;

@@ -372,4 +372,14 @@ pub(super) const KINDS: &[Row] = &[
         versions: only!(&[], "preview"),
         ..PLAIN
     },
+    Row {
+        group: "work.flotilla.dev",
+        kind: "Retention",
+        plural: "retentions",
+        about: "Asks, for the agent of a cluster, what of an object the cluster keeps. It bears the name of the Work, is answered in the status and stored nowhere.",
+        namespaced: true,
+        category: false,
+        versions: only!(&[], "retention"),
+        ..PLAIN
+    },
 ];
