@@ -29,7 +29,7 @@ pub(crate) struct Question {
     stops: bool,
 }
 
-/// What a template needs: replicas and components.
+/// What a template needs: how many replicas of one kind.
 pub(crate) static REPLICAS: Question = Question {
     condition: "ReplicasInterpreted",
     failed: "GetReplicasFailed",
@@ -38,6 +38,12 @@ pub(crate) static REPLICAS: Question = Question {
     source: "resource-detector",
     quiet: false,
     stops: false,
+};
+
+/// What a template needs: replicas of several kinds. The condition is that of [`REPLICAS`], which are asked for next.
+pub(crate) static COMPONENTS: Question = Question {
+    failed: "GetComponentsFailed",
+    ..REPLICAS
 };
 
 /// What must be beside a template.

@@ -333,7 +333,7 @@ impl Applier {
         }
         for manifest in manifests {
             if work["spec"]["preserveResourcesOnDeletion"] == true {
-                self.release(manifest).await?;
+                self.release(entry, manifest).await?;
             } else {
                 self.delete(entry, manifest).await?;
             }
@@ -361,12 +361,17 @@ impl Applier {
         outcome
     }
 
-    /// Takes our marks off a member object, and leaves it to the member.
-    async fn release(&self, manifest: &Value) -> Result<(), AgentError> {
+    /// Takes our marks off a member object, and leaves it to the member. One that is gone, or that another Work has, is nobody's to
+    /// let go.
+    async fn release(&self, work: &Entry, manifest: &Value) -> Result<(), AgentError> {
         let Some((resource, found)) = self.find(manifest).await? else {
             return Ok(());
         };
-        let action = Action::Merge(plan::release_patch(&found.value()));
+        let object = found.value();
+        if plan::names_another(&object, work.namespace(), work.name()) {
+            return Ok(());
+        }
+        let action = Action::Merge(plan::release_patch(&object));
         self.change(resource, &found, action).await
     }
 

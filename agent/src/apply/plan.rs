@@ -82,15 +82,19 @@ pub(crate) fn is_managed(object: &Value) -> bool {
 /// Whether a member object may be deleted on behalf of this Work: it is managed, and it does not name another Work as its
 /// source. (Karmada looks at the label alone; two Works must not delete each other's object.)
 pub(crate) fn may_delete(object: &Value, work_namespace: &str, work_name: &str) -> bool {
+    is_managed(object) && !names_another(object, work_namespace, work_name)
+}
+
+/// Whether a member object names another Work as its source.
+pub(crate) fn names_another(object: &Value, work_namespace: &str, work_name: &str) -> bool {
     let source = (
         annotation(object, annotations::WORK_NAMESPACE),
         annotation(object, annotations::WORK_NAME),
     );
-    is_managed(object)
-        && match source {
-            (Some(namespace), Some(name)) => namespace == work_namespace && name == work_name,
-            _ => true,
-        }
+    match source {
+        (Some(namespace), Some(name)) => namespace != work_namespace || name != work_name,
+        _ => false,
+    }
 }
 
 /// The Work that a member object came from: its name, when it came from this execution namespace.

@@ -242,6 +242,44 @@ async fn a_kind_that_comes_late_is_found_and_asked_for_ever_more_seldom() {
     assert!((15..=30).contains(&asked), "{asked} requests in ten minutes");
 }
 
+/// A Work that goes and leaves its object behind takes its marks off: off its own object only, and a missing one holds nothing up.
+#[tokio::test(start_paused = true)]
+async fn section_2_9_what_is_preserved_is_let_go_of_once_and_by_its_own_work() {
+    let world = World::new();
+    let leaving = |name: &str| {
+        let mut work = work(name, 2, json!({}));
+        work["spec"]["preserveResourcesOnDeletion"] = json!(true);
+        work["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        work
+    };
+    let manifest = |name: &str| work(name, 1, json!({}))["spec"]["workload"]["manifests"][0].clone();
+    let mut others = manifest("theirs");
+    others["metadata"]["annotations"]["work.karmada.io/name"] = json!("another");
+    for object in [manifest("ours"), others.clone()] {
+        world.member.put(object);
+    }
+    for name in ["ours", "theirs", "gone"] {
+        world.hub.put(leaving(name));
+    }
+    world.start();
+    let free = |name: &str| {
+        let work = world.hub.now(&leaving(name)).unwrap();
+        work["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+    };
+    world
+        .hub
+        .until("all Works may go", || ["ours", "theirs", "gone"].into_iter().all(free))
+        .await;
+    let ours = world.member.now(&manifest("ours")).unwrap();
+    assert_eq!(ours["metadata"]["labels"], json!({}));
+    assert_eq!(ours["metadata"]["annotations"], json!({}));
+    let theirs = world.member.now(&others).unwrap();
+    for marks in ["labels", "annotations"] {
+        assert_eq!(theirs["metadata"][marks], others["metadata"][marks], "they are another's");
+    }
+    assert_eq!(world.member.now(&manifest("gone")), None, "nothing is made anew");
+}
+
 #[tokio::test(start_paused = true)]
 async fn scripts_of_users_decide_what_a_member_keeps() {
     let world = World::new();

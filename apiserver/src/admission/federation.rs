@@ -32,6 +32,8 @@ struct Kind {
     id: Option<&'static str>,
     /// An id that a client brings is not kept: a copied manifest must not claim what the original claimed.
     fresh_id: bool,
+    /// An id that a client takes off comes back; elsewhere its absence is refused, or stays.
+    lasting_id: bool,
     /// The finalizer that new objects get.
     finalizer: Option<&'static str>,
     /// Fills in what is left open, of a new object (`true`) or of one that changes; twice changes nothing more.
@@ -53,6 +55,7 @@ const PLAIN: Kind = Kind {
     plural: "",
     id: None,
     fresh_id: false,
+    lasting_id: false,
     finalizer: None,
     mutate: |_, _, _| {},
     check: |_, _, _| Vec::new(),
@@ -125,6 +128,7 @@ static KINDS: [Kind; 18] = [
         group: "work.karmada.io",
         plural: "works",
         id: Some(crds::labels::WORK_ID),
+        lasting_id: true,
         mutate: |call, object, _| {
             if let Some(prune) = call.api.config.prune {
                 validate::default_work(object, prune);
@@ -171,6 +175,7 @@ static KINDS: [Kind; 18] = [
         group: "networking.karmada.io",
         plural: "multiclusterservices",
         id: Some(crds::labels::SERVICE_ID),
+        lasting_id: true,
         check: |_, object, _| validate::service(object),
         idle: true,
         ..PLAIN
@@ -231,6 +236,14 @@ pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &m
         return Ok(());
     }
     if subresource.is_empty() {
+        if let Some(kind) = kind(call).filter(|kind| kind.lasting_id)
+            && let Some(key) = kind.id
+            && label(object, key).is_none_or(str::is_empty)
+        {
+            let known = label(old, key).filter(|id| !id.is_empty());
+            let id = known.map_or_else(|| call.api.random.uuid(), str::to_owned);
+            set_label(object, key, &id);
+        }
         mutate(call, object, false);
     }
     // What did not change was valid when it came in.

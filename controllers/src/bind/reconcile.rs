@@ -1,6 +1,7 @@
 //! Creates or updates the binding of one template.
 
 use crds::features::Gate;
+use interpreter::{InterpretError, Operation};
 use runtime::hub::Resource;
 use schema::entry::{Entry, GroupResource, Key};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use crate::detect::plan::Policy;
 use crate::interpret;
 use crate::kinds;
 use crate::names;
-use crate::unanswered::{self, REPLICAS};
+use crate::unanswered::{self, COMPONENTS, Question, REPLICAS};
 
 #[derive(Deserialize)]
 struct PriorityClass {
@@ -45,7 +46,9 @@ pub(crate) async fn ensure(
     let stood = have.as_ref().and_then(|have| unanswered::stands(have, &REPLICAS));
     if asked.is_err() || stood.is_some() {
         let key = kinds::key(binding, template.namespace(), &name);
-        unanswered::note(context, &REPLICAS, &key, (resource, template), asked.as_ref().err()).await?;
+        let failure = asked.as_ref().err();
+        let question = failure.map_or(&REPLICAS, question);
+        unanswered::note(context, question, &key, (resource, template), failure).await?;
         existing = context.hub.get(&key);
         have = existing.as_ref().map(|entry| entry.value());
     }
@@ -67,6 +70,22 @@ pub(crate) async fn ensure(
     }
     context.create(MANAGER, binding, want).await?;
     Ok(true)
+}
+
+/// Which of the two questions about its needs a template has no answer to.
+fn question(failure: &InterpretError) -> &'static Question {
+    match failure {
+        InterpretError::Script {
+            function: "GetComponents",
+            ..
+        }
+        | InterpretError::Webhook {
+            operation: Operation::InterpretComponent,
+            ..
+        } => &COMPONENTS,
+        InterpretError::Customized { cause, .. } => question(cause),
+        InterpretError::Script { .. } | InterpretError::Webhook { .. } | InterpretError::Syntax(_) => &REPLICAS,
+    }
 }
 
 /// Why a binding of the wanted name is not the template's. Such names are made of names and kinds without their group, in lower case:

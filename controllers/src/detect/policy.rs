@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::plan::{self, Policy, Template};
 use super::reconcile::{SOURCE, Trigger, release};
+use super::skip::stays_home;
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::kinds;
 use crate::names;
-use crate::namespaces;
 use crate::render::plan::Reference;
 
 /// Works on one policy.
@@ -118,8 +118,7 @@ async fn preempt(context: &Context, policy: &Policy) -> Result<(), Error> {
             continue;
         };
         let meta = template.meta();
-        let skipped = &context.config.skipped_namespaces;
-        let nowhere = !meta.namespace.is_empty() && namespaces::plan::skips(&meta.namespace, skipped);
+        let nowhere = stays_home(template.key(), &context.config.skipped_namespaces);
         if nowhere || meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {
             continue;
         }

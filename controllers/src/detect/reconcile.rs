@@ -8,12 +8,12 @@ use schema::entry::{Entry, GroupResource, Key};
 use tokio::time::Instant;
 
 use super::plan::{self, Policy, Template};
+use super::skip::stays_home;
 use crate::bind;
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::depend;
 use crate::kinds;
 use crate::names;
-use crate::namespaces;
 
 pub(super) const SOURCE: &str = "resource-detector";
 
@@ -60,7 +60,7 @@ async fn template(context: &Context, key: &Key, trigger: Trigger) -> Result<bool
     };
     let meta = entry.meta();
     // A policy may name what lies where nothing is propagated.
-    if !meta.namespace.is_empty() && namespaces::plan::skips(&meta.namespace, &context.config.skipped_namespaces) {
+    if stays_home(key, &context.config.skipped_namespaces) {
         return Ok(false);
     }
     if meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {

@@ -1,10 +1,14 @@
-//! Resources that are no templates (§2.1): the federation's own, what changes all the time, and what a user leaves out.
+//! What is no template (§2.1): the federation's own, what changes all the time, what a user leaves out, and what lies where nothing is
+//! propagated from.
 
 use std::collections::HashSet;
 use std::str::FromStr;
 
+use regex::Regex;
 use runtime::hub::Resource;
-use schema::entry::GroupResource;
+use schema::entry::{GroupResource, Key};
+
+use crate::namespaces;
 
 /// Whether no object of a resource can be a template, whatever a user says.
 pub(crate) fn skipped_group(resource: &GroupResource) -> bool {
@@ -26,6 +30,18 @@ pub(crate) fn skipped_group(resource: &GroupResource) -> bool {
             group => group.ends_with(".flotilla.dev") || group == "flotilla.dev",
         },
     }
+}
+
+/// Whether an object is never propagated, whatever policies name it: it lies in a namespace that stays at home, or every API server
+/// makes one of its own. `skipped` are the namespaces that the administrator leaves out.
+pub(crate) fn stays_home(key: &Key, skipped: &[Regex]) -> bool {
+    let (namespace, name) = (&*key.namespace, &*key.name);
+    let is_servers_own = || {
+        let GroupResource { group, resource } = &key.resource;
+        (&**group, &**resource) == ("", "configmaps")
+            && (namespace, name) == ("kube-system", "extension-apiserver-authentication")
+    };
+    !namespace.is_empty() && (namespaces::plan::skips(namespace, skipped) || is_servers_own())
 }
 
 /// `--skipped-propagating-apis`: entries separated by `;`, each a group, `group/version`, `group/version/Kind,Kind`, or `v1/Kind,Kind`.
@@ -125,6 +141,25 @@ mod tests {
         for wrong in ["a/b/c/d", "v1/", "apps/v1/Deployment,,"] {
             assert!(wrong.parse::<SkippedApis>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn section_2_1_what_stays_home() {
+        let skipped = [Regex::new("^(?:kube-.*)$").unwrap()];
+        let check = |resource: &str, namespace: &str, name: &str, skipped: &[Regex], expected: bool| {
+            let key = Key::new(GroupResource::new("", resource), namespace, name);
+            assert_eq!(stays_home(&key, skipped), expected, "{key}");
+        };
+        check("configmaps", "default", "a", &skipped, false);
+        check("configmaps", "kube-system", "a", &skipped, true);
+        check("configmaps", "karmada-es-eu", "a", &[], true);
+        // A namespace itself is not in one: whether it travels is another question.
+        check("namespaces", "", "kube-system", &skipped, false);
+        check("configmaps", "kube-system", "a", &[], false);
+        let own = "extension-apiserver-authentication";
+        check("configmaps", "kube-system", own, &[], true);
+        check("configmaps", "default", own, &[], false);
+        check("secrets", "kube-system", own, &[], false);
     }
 
     #[test]

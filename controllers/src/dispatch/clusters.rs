@@ -159,12 +159,17 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn namespace(&self, change: &Change) {
-        let Context { queues, .. } = &*self.context;
+    pub(super) fn namespace(&self, change: &Change, initial: bool) {
+        let Context { queues, hub, .. } = &*self.context;
         let entry = &change.entry;
         if let Some(cluster) = names::cluster_of(entry.name()) {
             if change.deleted {
                 queues.clusters.add(kinds::key(&kinds::CLUSTER, "", cluster));
+            } else if change.previous.is_none() && !initial {
+                // Quotas that assign something to the cluster had no place to put it.
+                for quota in hub.list(&kinds::QUOTA.group_resource, None) {
+                    queues.quota.add(quota.key().clone());
+                }
             }
             return;
         }

@@ -227,7 +227,7 @@ impl Dispatcher {
             }
         }
         if *resource == kinds::NAMESPACE.group_resource {
-            self.namespace(change);
+            self.namespace(change, initial);
         }
         if *resource == kinds::CRD.group_resource && !initial {
             self.definitions_changed.notify_one();

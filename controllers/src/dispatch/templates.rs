@@ -10,8 +10,8 @@ use super::Dispatcher;
 use crate::context::Context;
 use crate::detect::plan::{changed_by_federation, content_changed};
 use crate::detect::reconcile::Trigger;
+use crate::detect::skip::stays_home;
 use crate::kinds;
-use crate::namespaces;
 use crate::revisions;
 
 impl Dispatcher {
@@ -20,7 +20,7 @@ impl Dispatcher {
             index, queues, config, ..
         } = &*self.context;
         let entry = &change.entry;
-        if !entry.namespace().is_empty() && namespaces::plan::skips(entry.namespace(), &config.skipped_namespaces) {
+        if stays_home(entry.key(), &config.skipped_namespaces) {
             return;
         }
         if config.deployment_revisions && self.record(change) {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use controllers::Metrics;
 use controllers::events::{Involved, Note, Recorder};
+use controllers::{Features, Metrics};
 use runtime::clock::SystemClock;
 use schema::clock::Clock;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Federation, deployment};
+use crate::harness::{Federation, cluster, deployment};
 use crate::propagation::three_members;
 
 fn policy(clusters: &[&str], more: Value) -> Value {
@@ -163,6 +163,168 @@ async fn section_9_5_scripts_that_fail() {
         .await;
     federation.apply(deployment("web", 2)).await;
     told(&federation, &web, "GetDependenciesFailed", "no dependencies today").await;
+    federation
+        .apply(customize(
+            "componentResource",
+            "function GetComponents(obj) error('no components today') end",
+        ))
+        .await;
+    told(&federation, &web, "GetComponentsFailed", "no components today").await;
+    told(
+        &federation,
+        &binding("web"),
+        "GetComponentsFailed",
+        "no components today",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_9_5_dependents_that_disagree() {
+    let federation = three_members().await;
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}});
+    federation.apply(config).await;
+    let needed = json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding",
+        "metadata": {"name": "c-configmap", "namespace": "default"}});
+    for (name, resolution, preserve) in [("one", "Overwrite", true), ("two", "Abort", false)] {
+        let more = json!({
+            "propagateDeps": true, "conflictResolution": resolution, "preserveResourcesOnDeletion": preserve,
+            "resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name}],
+        });
+        let mut policy = policy(&["eu"], more);
+        policy["metadata"]["name"] = name.into();
+        federation.apply(policy).await;
+        let mut web = deployment(name, 1);
+        web["spec"]["template"]["spec"]["containers"][0]["envFrom"] = json!([{"configMapRef": {"name": "c"}}]);
+        federation.apply(web).await;
+    }
+    let message = "Dependency policy conflict detected: ConflictResolution conflicted (Overwrite vs Abort), \
+        PreserveResourcesOnDeletion conflicted (true vs false)";
+    told(&federation, &needed, "DependencyPolicyConflict", message).await;
+    let spec = federation.now(&needed).unwrap()["spec"].clone();
+    assert_eq!(
+        (&spec["conflictResolution"], &spec["preserveResourcesOnDeletion"]),
+        (&json!("Overwrite"), &json!(true)),
+        "whoever wants it has it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_9_5_overrides() {
+    let federation = three_members().await;
+    let overrides = |kind: &str, name: &str| {
+        json!({
+            "apiVersion": "policy.karmada.io/v1alpha1", "kind": kind, "metadata": {"name": name},
+            "spec": {"overrideRules": [{
+                "targetCluster": {"clusterNames": ["eu"]},
+                "overriders": {"labelsOverrider": [{"operator": "add", "value": {"by": name}}]},
+            }]},
+        })
+    };
+    let mut own = overrides("OverridePolicy", "near");
+    own["metadata"]["namespace"] = "default".into();
+    federation.apply(own).await;
+    federation.apply(overrides("ClusterOverridePolicy", "far")).await;
+    federation.apply(policy(&["eu", "us"], json!({}))).await;
+    let web = deployment("web", 1);
+    federation.apply(web.clone()).await;
+    for message in [
+        "Apply cluster override policy(far) for cluster(eu) successfully.",
+        "Apply override policy(default/near) for cluster(eu) successfully.",
+    ] {
+        told(&federation, &web, "ApplyOverridePolicySucceed", message).await;
+    }
+    work_of(&federation, "web", "us").await;
+    federation.settle().await;
+    assert!(!federation.told(&web, "ApplyOverridePolicySucceed", "cluster(us)"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_9_5_quotas() {
+    let quota = json!({
+        "apiVersion": "policy.karmada.io/v1alpha1", "kind": "FederatedResourceQuota",
+        "metadata": {"name": "all", "namespace": "default"},
+        "spec": {"overall": {"cpu": "4"}, "staticAssignments": [{"clusterName": "eu", "hard": {"cpu": "2"}}]},
+    });
+    let synced = "Sync works for FederatedResourceQuota succeed.";
+    let enforced = three_members().await;
+    enforced.apply(quota.clone()).await;
+    told(&enforced, &quota, "SyncWorkSucceed", synced).await;
+    told(
+        &enforced,
+        &quota,
+        "CollectOverallStatusSucceed",
+        "Collect overall status succeed.",
+    )
+    .await;
+    let reported = Federation::start_with(|config| config.features = Features::default()).await;
+    reported.join("eu").await;
+    reported.apply(quota.clone()).await;
+    told(&reported, &quota, "SyncWorkSucceed", synced).await;
+    told(
+        &reported,
+        &quota,
+        "AggregateStatusSucceed",
+        "Update FederatedResourceQuota with AggregatedStatus successfully.",
+    )
+    .await;
+    let status = || reported.now(&quota).unwrap()["status"].clone();
+    assert_eq!(status()["overall"], json!({"cpu": "4"}));
+    // What the members use is added up, and what is no longer assigned is taken back.
+    let of_quota = || {
+        let works = reported.list("work.karmada.io", "works", "karmada-es-eu");
+        works
+            .into_iter()
+            .find(|work| work["spec"]["workload"]["manifests"][0]["kind"] == "ResourceQuota")
+    };
+    let answered = || {
+        let work = of_quota().unwrap_or_default();
+        work["status"]["conditions"][0]["observedGeneration"] == work["metadata"]["generation"]
+    };
+    reported
+        .until("eu has its part", || of_quota().is_some() && answered())
+        .await;
+    let mut work = of_quota().unwrap();
+    work["apiVersion"] = "work.karmada.io/v1alpha1".into();
+    work["kind"] = "Work".into();
+    let identifier = json!({"ordinal": 0, "kind": "ResourceQuota", "name": "all", "resource": "", "version": "v1"});
+    let used = json!({"identifier": identifier, "status": {"hard": {"cpu": "2"}, "used": {"cpu": "750m"}}});
+    reported
+        .merge_status(&work, json!({"status": {"manifestStatuses": [used]}}))
+        .await;
+    reported
+        .until("it is added up", || status()["overallUsed"] == json!({"cpu": "750m"}))
+        .await;
+    assert_eq!(
+        status()["aggregatedStatus"],
+        json!([{"clusterName": "eu", "hard": {"cpu": "2"}, "used": {"cpu": "750m"}}])
+    );
+    reported
+        .merge(&quota, json!({"spec": {"staticAssignments": null}}))
+        .await;
+    reported
+        .until("nothing is assigned", || {
+            of_quota().is_none() && status()["aggregatedStatus"].is_null()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_9_5_clusters_that_go() {
+    let federation = three_members().await;
+    let made = "Created execution space(karmada-es-us) for cluster(us).";
+    told(&federation, &cluster("us"), "CreateExecutionSpaceSucceed", made).await;
+    federation.delete(&cluster("us")).await;
+    let said = |event: &Value| {
+        event["involvedObject"]["name"] == "us"
+            && event["reason"] == "RemoveExecutionSpaceSucceed"
+            && event["message"] == "Removed execution space(karmada-es-us) for cluster(us)."
+    };
+    federation
+        .until("its end is told", || {
+            federation.now(&cluster("us")).is_none() && federation.list("", "events", "").iter().any(said)
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

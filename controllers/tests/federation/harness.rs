@@ -102,7 +102,7 @@ impl Federation {
         federation
     }
 
-    fn run_controllers(&self) {
+    pub(crate) fn run_controllers(&self) {
         let mut config = Config {
             cluster_monitor_period: Duration::from_millis(10),
             features: Features::parse(
@@ -260,11 +260,16 @@ impl Federation {
         }
     }
 
-    /// Ends the controllers and begins them anew.
-    pub(crate) async fn restart_controllers(&self) {
+    /// Ends the controllers.
+    pub(crate) async fn stop_controllers(&self) {
         let (controllers, cancel) = self.controllers.lock().unwrap().take().unwrap();
         cancel.cancel();
         controllers.await.unwrap();
+    }
+
+    /// Ends the controllers and begins them anew.
+    pub(crate) async fn restart_controllers(&self) {
+        self.stop_controllers().await;
         self.run_controllers();
     }
 
@@ -290,10 +295,20 @@ impl Federation {
                 changes.next().await;
             }
         };
-        assert!(
-            tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-            "never happened: {what}"
-        );
+        let came = tokio::time::timeout(PATIENCE, wait).await.is_ok();
+        assert!(came, "never happened: {what}\n{}", self.news().join("\n"));
+    }
+
+    /// What was told, for the message of a failure.
+    fn news(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let events = self.list("", "events", "");
+        let told = events.iter().map(|event| {
+            let about = &event["involvedObject"];
+            let (kind, name) = (text(&about["kind"]), text(&about["name"]));
+            format!("{kind} {name}: {} {}", text(&event["reason"]), text(&event["message"]))
+        });
+        told.collect()
     }
 
     /// All objects of a kind in a namespace.

@@ -5,6 +5,7 @@
 #![allow(clippy::too_many_lines, reason = "a story is told in one piece")]
 
 mod attempts;
+mod claims;
 mod clusters;
 mod customizations;
 mod dependencies;

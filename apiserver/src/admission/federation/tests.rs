@@ -344,6 +344,13 @@ async fn section_7_1_what_is_filled_in() {
     let made = server.ok(&format!("POST {path}"), object).await;
     let id = &made["metadata"]["labels"][crds::labels::SERVICE_ID];
     assert_eq!(id.as_str().map(str::len), Some(36));
+    let bare = json!({"metadata": {"labels": null}});
+    let same = server.ok(&format!("PATCH {path}/a"), bare).await;
+    assert_eq!(
+        same["metadata"]["labels"][crds::labels::SERVICE_ID],
+        *id,
+        "it comes back"
+    );
     let change = json!({"spec": {"types": ["LoadBalancer"]}});
     let status = server
         .send(&format!("PATCH {path}/a"), change)
@@ -387,6 +394,10 @@ async fn section_7_1_manifests_of_works() {
     let version = &made["metadata"]["resourceVersion"];
     let again = server.ok(&format!("PUT {path}/w"), made.clone()).await;
     assert_eq!(again["metadata"]["resourceVersion"], *version, "once is enough");
+    let mut bare = made.clone();
+    bare["metadata"]["labels"] = json!({crds::labels::WORK_ID: ""});
+    let again = server.ok(&format!("PUT {path}/w"), bare).await;
+    assert_eq!(again["metadata"]["labels"][crds::labels::WORK_ID], id, "it comes back");
 }
 
 #[tokio::test]

@@ -13,10 +13,10 @@ use crate::bind::plan::Source;
 use crate::depend::plan::has_policy;
 use crate::detect::plan::{self, Claim, Policy, Template, claim_of};
 use crate::detect::reconcile::Trigger;
+use crate::detect::skip::stays_home;
 use crate::interpret;
 use crate::kinds;
 use crate::names;
-use crate::namespaces;
 
 /// Who would have a template.
 enum Owner {
@@ -46,8 +46,7 @@ impl Course<'_> {
             return Ok(());
         };
         let meta = entry.meta();
-        let skipped =
-            !meta.namespace.is_empty() && namespaces::plan::skips(&meta.namespace, &context.config.skipped_namespaces);
+        let skipped = stays_home(entry.key(), &context.config.skipped_namespaces);
         if skipped || meta.deletion_timestamp.is_some() || meta.labels.contains_key(names::CLAIMED_BY) {
             return Ok(());
         }
