@@ -12,6 +12,7 @@ mod agent_faults;
 mod bad_input;
 mod clients;
 mod demo;
+mod descheduling;
 mod differential;
 mod explain;
 mod governance;
