@@ -51,41 +51,46 @@ impl Federation {
     /// As [`Federation::start`], with options.
     pub fn start_with(options: Options) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let members = start_members(directory.path(), &options)?;
+        // What does not need the other starts beside it.
+        let (members, hub) = std::thread::scope(|threads| {
+            let members = threads.spawn(|| start_members(directory.path(), &options));
+            let hub = hub_process(directory.path(), &options);
+            (members.join(), hub)
+        });
+        let members = members.map_err(|_| anyhow::anyhow!("starting the members panicked"))??;
         let mut federation = Self {
-            hub: None,
+            hub: Some(hub?),
             agents: BTreeMap::new(),
             members,
             directory,
             options,
         };
-        federation.start_hub()?;
-        for member in MEMBERS {
-            let kubeconfig = Command::new(flotilla())
-                .args(["kubeconfig", "--agent", member, "--data-dir"])
-                .arg(federation.hub_dir())
-                .output()?;
-            anyhow::ensure!(
-                kubeconfig.status.success(),
-                "{}",
-                String::from_utf8_lossy(&kubeconfig.stderr)
-            );
-            std::fs::write(federation.agent_kubeconfig(member), kubeconfig.stdout)?;
-            federation.start_agent(member)?;
+        let agents = beside_each_other(|member| federation.first_agent_process(member));
+        for (member, agent) in MEMBERS.into_iter().zip(agents) {
+            federation.agents.insert(member.to_owned(), agent?);
         }
         federation.wait_ready();
         Ok(federation)
     }
 
+    /// Makes the credentials of an agent, and starts it.
+    fn first_agent_process(&self, member: &str) -> Result<Process> {
+        let kubeconfig = Command::new(flotilla())
+            .args(["kubeconfig", "--agent", member, "--data-dir"])
+            .arg(self.hub_dir())
+            .output()?;
+        anyhow::ensure!(
+            kubeconfig.status.success(),
+            "{}",
+            String::from_utf8_lossy(&kubeconfig.stderr)
+        );
+        std::fs::write(self.agent_kubeconfig(member), kubeconfig.stdout)?;
+        self.agent_process(member)
+    }
+
     /// Starts the hub on its data directory, as a first or a further start, and waits for its ready line.
     pub fn start_hub(&mut self) -> Result<()> {
-        let mut command = Command::new(flotilla());
-        command
-            .args(["hub", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(self.hub_dir())
-            .args(&self.options.hub_args);
-        let (process, _) = Process::start(command, &self.path("hub.log"), "hub ready: ", 1)?;
-        self.hub = Some(process);
+        self.hub = Some(hub_process(self.directory.path(), &self.options)?);
         Ok(())
     }
 
@@ -96,6 +101,12 @@ impl Federation {
 
     /// Starts the agent of a member.
     pub fn start_agent(&mut self, member: &str) -> Result<()> {
+        let process = self.agent_process(member)?;
+        self.agents.insert(member.to_owned(), process);
+        Ok(())
+    }
+
+    fn agent_process(&self, member: &str) -> Result<Process> {
         let mut command = Command::new(flotilla());
         command
             .args(["agent", "--cluster", member, "--hub-kubeconfig"])
@@ -104,8 +115,7 @@ impl Federation {
             .arg(self.member_kubeconfig(member))
             .args(&self.options.agent_args);
         let (process, _) = Process::start(command, &self.path(&format!("agent-{member}.log")), "agent ready: ", 1)?;
-        self.agents.insert(member.to_owned(), process);
-        Ok(())
+        Ok(process)
     }
 
     /// Kill -9 of the agent of a member.
@@ -130,16 +140,19 @@ impl Federation {
     pub fn wait_ready(&self) {
         let hub = self.hub();
         crate::wait::until("every cluster Ready", || {
-            let table = hub.run(&["get", "clusters", "--no-headers"]);
-            let ready = table
-                .stdout
-                .lines()
-                .filter(|line| line.split_whitespace().nth(3) == Some("True"))
-                .count();
-            if ready == MEMBERS.len() {
+            let list = hub.look(&["clusters"]).unwrap_or_default();
+            let clusters = list["items"].as_array().into_iter().flatten();
+            let ready = clusters.filter(|cluster| {
+                let conditions = cluster["status"]["conditions"].as_array();
+                conditions
+                    .into_iter()
+                    .flatten()
+                    .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+            });
+            if ready.count() == MEMBERS.len() {
                 Ok(())
             } else {
-                Err(format!("{}{}{}", table.stdout, table.stderr, self.logs()))
+                Err(format!("{list}{}", self.logs()))
             }
         });
     }
@@ -188,8 +201,11 @@ impl Federation {
         self.path(&format!("{member}.agent.kubeconfig"))
     }
 
-    /// What Works say went wrong and the last lines of every log, for the message of a failure.
+    /// What Works say went wrong and the last lines of every log, for the message of a failure; empty while a wait goes on.
     pub fn logs(&self) -> String {
+        if crate::wait::nobody_reads() {
+            return String::new();
+        }
         let conditions = r#"jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.status.conditions[?(@.status=="False")].message}{"\n"}{end}"#;
         let works = self.hub().run(&["get", "works", "-A", "-o", conditions]).stdout;
         let failed: Vec<&str> = works.lines().filter(|line| line.trim().contains(' ')).collect();
@@ -205,6 +221,29 @@ impl Federation {
         }
         text
     }
+}
+
+/// Does something for every member at once; answers in their order.
+fn beside_each_other<T: Send>(start: impl Fn(&'static str) -> Result<T> + Sync) -> Vec<Result<T>> {
+    let start = &start;
+    std::thread::scope(|threads| {
+        let started = MEMBERS.map(|member| threads.spawn(move || start(member)));
+        let joined = started.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined
+            .map(|outcome| outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("a member's start panicked"))))
+            .collect()
+    })
+}
+
+/// Starts a hub on the data directory of a federation, and waits for its ready line.
+fn hub_process(directory: &Path, options: &Options) -> Result<Process> {
+    let mut command = Command::new(flotilla());
+    command
+        .args(["hub", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.join("hub"))
+        .args(&options.hub_args);
+    let (process, _) = Process::start(command, &directory.join("hub.log"), "hub ready: ", 1)?;
+    Ok(process)
 }
 
 /// Starts the kind of members that `E2E_MEMBERS` names; `simulated` unless told.
@@ -223,8 +262,9 @@ fn start_members(directory: &Path, options: &Options) -> Result<Members> {
         }
         Ok("assets") => {
             std::fs::create_dir_all(&folder)?;
-            let members: Result<Vec<RealMember>> =
-                MEMBERS.iter().map(|name| RealMember::start(name, &folder)).collect();
+            let members: Result<Vec<RealMember>> = beside_each_other(|name| RealMember::start(name, &folder))
+                .into_iter()
+                .collect();
             Ok(Members::Real { members: members? })
         }
         Ok(other) => anyhow::bail!("E2E_MEMBERS={other}: expected simulated or assets"),

@@ -114,12 +114,20 @@ impl Kubectl {
         }
     }
 
-    /// An object or list as JSON; `Null` when there is none.
+    /// The same as [`Kubectl::get`], without a kubectl; `None` for what only kubectl understands, and after any failure.
+    pub fn look(&self, args: &[&str]) -> Option<Value> {
+        crate::look::look(&self.kubeconfig, args)
+    }
+
+    /// An object or list as JSON; `Null` when there is none. Plain questions are asked without a kubectl ([`crate::look`]).
     ///
     /// # Panics
     /// When kubectl prints something else.
     #[track_caller]
     pub fn get(&self, args: &[&str]) -> Value {
+        if let Some(found) = self.look(args) {
+            return found;
+        }
         let output = self
             .run(&[&["get"], args, &["-o", "json", "--ignore-not-found"]].concat())
             .ok();

@@ -6,6 +6,7 @@ pub mod assets;
 pub mod differential;
 pub mod federation;
 pub mod kubectl;
+pub mod look;
 pub mod measure;
 pub mod process;
 pub mod tools;

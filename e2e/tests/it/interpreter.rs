@@ -177,6 +177,17 @@ fn a_kind_is_what_scripts_say() {
             .iter()
             .all(|part| text.to_lowercase().contains(&part.to_lowercase()))
     });
+    // So is one that answers with something else than was asked for, and one that fails by itself.
+    for (answer, told) in [
+        ("return 'six'", "requires type is number but got string"),
+        ("error('not today')", "not today"),
+    ] {
+        let replicas = format!("function GetReplicas(o) {answer} end");
+        scene.apply(&customization(&replicas, HEALTH));
+        scene.until(&["resourcebinding", "gear-widget"], told, |binding| {
+            has_condition(binding, "ReplicasInterpreted", "False") && binding["status"].to_string().contains(told)
+        });
+    }
     report("us", 2, "Up");
     scene.until(&["widget", "gear"], "six are ready", |widget| {
         widget["status"]["ready"] == 6

@@ -22,6 +22,7 @@ const NO_EVICTION: &str = "nothing is evicted yet";
 const NO_SCALING: &str = "there is no federated autoscaling yet";
 const NO_ESTIMATOR: &str = "estimates need no process of their own";
 const PURE: &str = "placement is one pure function without a clock";
+const NO_WEBHOOKS: &str = "admission is in the API server, which counts its requests";
 const NO_POOLS: &str = "Go's object pools";
 
 /// Name, type, labels, who serves it.
@@ -136,6 +137,18 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
         "",
         Nobody(NO_ESTIMATOR),
     ),
+    (
+        "karmada_scheduler_estimator_estimating_plugin_extension_point_duration_seconds",
+        "",
+        "",
+        Nobody(NO_ESTIMATOR),
+    ),
+    (
+        "karmada_scheduler_estimator_estimating_plugin_execution_duration_seconds",
+        "",
+        "",
+        Nobody(NO_ESTIMATOR),
+    ),
     ("workqueue_depth", "gauge", "name", Both),
     ("workqueue_queue_duration_seconds", "histogram", "name", Hub),
     ("workqueue_work_duration_seconds", "histogram", "name", Hub),
@@ -146,6 +159,7 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
         "controller,result",
         Hub,
     ),
+    ("controller_runtime_webhook_requests_total", "", "", Nobody(NO_WEBHOOKS)),
     ("apiserver_request_total", "counter", "code,group,resource,verb", Hub),
     ("apiserver_current_inflight_requests", "gauge", "request_kind", Hub),
     ("process_cpu_seconds_total", "counter", "", Both),

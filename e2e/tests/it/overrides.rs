@@ -94,10 +94,7 @@ spec:
 #[track_caller]
 fn wait(federation: &Federation, member: &str, object: &[&str], what: &str, look: impl Fn(&Value) -> bool) -> Value {
     until(&format!("{object:?} in {member}: {what}"), || {
-        let output = federation
-            .member(member)
-            .run(&[&["get", "-o", "json"], object].concat());
-        let found: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        let found = federation.member(member).get(object);
         if look(&found) {
             Ok(found)
         } else {

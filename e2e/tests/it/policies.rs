@@ -50,7 +50,7 @@ fn apply(federation: &Federation, manifest: &str) {
 #[track_caller]
 fn wait_members(federation: &Federation, resource: &str, wanted: &[&str]) {
     until(&format!("{resource} in {wanted:?}"), || {
-        let has = |member: &&str| federation.member(member).run(&["get", resource, "-n", "default"]).code == 0;
+        let has = |member: &&str| !federation.member(member).get(&[resource, "-n", "default"]).is_null();
         let found: Vec<&str> = MEMBERS.into_iter().filter(has).collect();
         if found == wanted {
             Ok(())

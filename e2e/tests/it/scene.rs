@@ -69,6 +69,10 @@ impl<'f> Scene<'f> {
 
     /// An object in a member; `Null` when there is none, and while the member does not know its kind.
     pub(crate) fn get_in(&self, member: &str, object: &[&str]) -> Value {
+        let client = self.federation.member(member);
+        if let Some(found) = client.look(&[object, &["-n", self.namespace]].concat()) {
+            return found;
+        }
         let args = [&["get"], object, &["-o", "json", "--ignore-not-found"]].concat();
         let output = self.member(member, &args);
         let unknown = output.stderr.contains("the server doesn't have a resource type");
@@ -139,8 +143,14 @@ impl<'f> Scene<'f> {
     /// are on their way out are left out, and ReplicaSets of earlier templates.
     pub(crate) fn identities(&self, app: &str) -> BTreeMap<&'static str, BTreeMap<String, (String, String)>> {
         let in_member = |member: &'static str| {
-            let list = self.get_in(member, &["replicasets,pods", "-l", &format!("app={app}")]);
-            let items = list["items"].as_array().cloned().unwrap_or_default();
+            let of_app = format!("app={app}");
+            let items: Vec<Value> = ["replicasets", "pods"]
+                .into_iter()
+                .flat_map(|kind| {
+                    let list = self.get_in(member, &[kind, "-l", &of_app]);
+                    list["items"].as_array().cloned().unwrap_or_default()
+                })
+                .collect();
             let alive = items.iter().filter(|item| {
                 item["metadata"]["deletionTimestamp"].is_null()
                     && item["spec"]["replicas"] != 0

@@ -21,6 +21,9 @@ struct Case {
     /// Laid over the spec of the base.
     #[serde(default)]
     spec: BTreeMap<String, Value>,
+    /// Laid over the metadata of the base.
+    #[serde(default)]
+    meta: BTreeMap<String, Value>,
     /// Laid over the base itself.
     #[serde(default)]
     top: BTreeMap<String, Value>,
@@ -39,6 +42,9 @@ impl Fixture {
         manifest["metadata"]["name"] = json!(name);
         for (field, value) in &case.spec {
             manifest["spec"][field] = value.clone();
+        }
+        for (field, value) in &case.meta {
+            manifest["metadata"][field] = value.clone();
         }
         for (field, value) in &case.top {
             manifest[field] = value.clone();
@@ -125,6 +131,7 @@ fn every_bad_manifest_is_refused_with_its_field_and_changes_nothing() {
     what_may_not_change(&federation);
     deletion_protection(&federation);
     one_cluster_one_name(&federation);
+    one_script_for_one_question(&federation);
 }
 
 const POLICY: &str = r"
@@ -207,6 +214,20 @@ fn one_cluster_one_name(federation: &Federation) {
     let told = hub.run_with(&["apply", "-f", "-"], &twin.to_string()).failed();
     let expected = format!("the cluster ID {id} or the cluster name eu has been registered");
     assert!(told.contains(&expected), "{told}");
+}
+
+fn one_script_for_one_question(federation: &Federation) {
+    let customization = |name: &str| {
+        let script = json!({"luaScript": "function Retain(desired, observed) return desired end"});
+        let spec = json!({"target": {"apiVersion": "example.com/v1", "kind": "Gear"}, "customizations": {"retention": script}});
+        json!({"apiVersion": "config.karmada.io/v1alpha1", "kind": "ResourceInterpreterCustomization", "metadata": {"name": name}, "spec": spec})
+            .to_string()
+    };
+    let hub = federation.hub();
+    hub.run_with(&["apply", "-f", "-"], &customization("first")).ok();
+    let told = hub.run_with(&["apply", "-f", "-"], &customization("second")).failed();
+    let expected = "conflicting with InterpreterOperation(Retain) of existing ResourceInterpreterCustomization(first)";
+    assert!(told.contains(expected), "{told}");
 }
 
 const RESERVED: &str = r"
