@@ -38,6 +38,8 @@ const RATE: f64 = 500.0;
 const BURST: f64 = 1000.0;
 /// How many Events are written in one transaction at most.
 const TOGETHER: usize = 32;
+/// How long the first of them waits for others: a transaction costs more than an Event, and a change is told in several.
+const GATHER: Duration = Duration::from_millis(100);
 /// A repeated note is counted in memory and written at most this often.
 const REPEAT: Duration = Duration::from_secs(10);
 /// How many Events a writer remembers for counting.
@@ -208,9 +210,9 @@ impl EventWriter {
             let due = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return,
-                taken = self.notes.recv_many(&mut notes, TOGETHER) => match taken {
-                    0 => return,
-                    _ => notes.drain(..).filter_map(|(at, note)| self.take(at, note)).collect(),
+                some = gather(&mut self.notes, &mut notes) => match some {
+                    false => return,
+                    true => notes.drain(..).filter_map(|(at, note)| self.take(at, note)).collect(),
                 },
                 _ = flush.tick() => self.flush(),
             };
@@ -335,6 +337,22 @@ impl EventWriter {
             }
         }
     }
+}
+
+/// Takes notes that come shortly after each other; false when there will be none. What was taken before it was given up stays.
+async fn gather(waiting: &mut mpsc::Receiver<(Timestamp, Note)>, notes: &mut Vec<(Timestamp, Note)>) -> bool {
+    if notes.is_empty() && waiting.recv_many(notes, TOGETHER).await == 0 {
+        return false;
+    }
+    if notes.len() < TOGETHER {
+        tokio::time::sleep(GATHER).await;
+    }
+    while notes.len() < TOGETHER
+        && let Ok(note) = waiting.try_recv()
+    {
+        notes.push(note);
+    }
+    true
 }
 
 fn request(id: &Id, action: Action) -> Request {
