@@ -145,6 +145,7 @@ pub async fn run(
     let webhooks = webhooks::Webhooks::new(hub.clone(), random.clone(), metrics.webhooks());
     let options = SchedulerOptions {
         quotas: config.features.on(Gate::ResourceQuotaEstimate),
+        no_models: !config.features.on(Gate::CustomizedClusterResourceModeling),
         ..config.scheduler
     };
     let context = Arc::new(Context {

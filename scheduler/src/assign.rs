@@ -34,6 +34,10 @@ pub(crate) enum Idle {
     NoRoom,
     /// Other clusters have room for all.
     NotNeeded,
+    /// It holds nothing of the workload, and what there is stays where it is, or becomes less there.
+    Elsewhere,
+    /// Its part is too small for a replica.
+    Rounded,
 }
 
 /// The shares of all candidates.
@@ -141,7 +145,11 @@ impl Division<'_> {
         let kept: i64 = members.iter().map(|at| current(*at)).sum();
         if !self.fresh && kept == replicas {
             for at in members {
-                self.shares[*at].replicas = candidates[*at].current;
+                let share = &mut self.shares[*at];
+                share.replicas = candidates[*at].current;
+                if share.replicas == 0 {
+                    share.idle.get_or_insert(Idle::Elsewhere);
+                }
             }
             return Ok(());
         }
@@ -162,10 +170,13 @@ impl Division<'_> {
         if available < wanted {
             return Err(ScheduleError::NoRoom { available });
         }
-        for (at, room) in &pool {
-            if *room == 0 {
-                self.shares[*at].idle = Some(Idle::NoRoom);
-            }
+        let without = if self.fresh || grows {
+            Idle::NoRoom
+        } else {
+            Idle::Elsewhere
+        };
+        for (at, _) in pool.iter().filter(|(_, room)| *room == 0) {
+            self.shares[*at].idle.get_or_insert(without);
         }
         if self.strategy == Strategy::Aggregated {
             self.fewest(&mut pool, wanted);
@@ -199,7 +210,7 @@ impl Division<'_> {
             wanted <= sum
         });
         for (at, _) in pool.split_off(enough.map_or(pool.len(), |at| at + 1)) {
-            self.shares[at].idle = Some(Idle::NotNeeded);
+            self.shares[at].idle.get_or_insert(Idle::NotNeeded);
         }
     }
 

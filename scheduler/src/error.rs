@@ -63,10 +63,20 @@ pub enum SpreadError {
         /// `minGroups`.
         wanted: usize,
     },
-    /// Groups enough, but not so many clusters in them.
+    /// The best cluster of every group that was chosen lies in more of other groups than may be.
+    #[error("the number of selected {field} is more than spreadConstraint.MaxGroups: {found} > {most}")]
+    TooMany {
+        /// `region`, `zone`, `provider` or a label key.
+        field: String,
+        /// Groups that would be in use.
+        found: usize,
+        /// `maxGroups`.
+        most: usize,
+    },
+    /// Groups enough, but not so many clusters in them, or not so many that further constraints let in.
     #[error("the number of clusters is less than the cluster spreadConstraint.MinGroups: {found} < {wanted}")]
     ClustersInGroups {
-        /// Clusters in the largest groups that may be chosen.
+        /// Clusters in the largest groups that may be chosen, or that were.
         found: usize,
         /// `minGroups` of the clusters.
         wanted: usize,
@@ -99,7 +109,10 @@ impl ScheduleError {
             }
             Self::NoFit { .. }
             | Self::Spread(
-                SpreadError::Clusters { .. } | SpreadError::Groups { .. } | SpreadError::ClustersInGroups { .. },
+                SpreadError::Clusters { .. }
+                | SpreadError::Groups { .. }
+                | SpreadError::TooMany { .. }
+                | SpreadError::ClustersInGroups { .. },
             ) => ErrorClass::AwaitChange,
             Self::UnknownStrategy { .. } => ErrorClass::UserInput,
         }
@@ -129,15 +142,22 @@ impl ScheduleError {
     }
 }
 
+/// Reasons in a message: clusters may have each a taint of its own, and a condition takes 32 KiB.
+const REASONS: usize = 50;
+
 /// `0/N clusters are available: 2 …, 1 ….`, reasons sorted.
 fn fit_message(total: usize, reasons: &BTreeMap<String, usize>) -> String {
     if reasons.is_empty() {
         return "0/0 clusters are available: no cluster exists.".to_owned();
     }
-    let mut reasons: Vec<String> = reasons
+    let mut told: Vec<String> = reasons
         .iter()
         .map(|(reason, count)| format!("{count} {reason}"))
         .collect();
-    reasons.sort();
-    format!("0/{total} clusters are available: {}.", reasons.join(", "))
+    told.sort();
+    if REASONS < told.len() {
+        let others = told.split_off(REASONS).len();
+        told.push(format!("{others} other reason(s)"));
+    }
+    format!("0/{total} clusters are available: {}.", told.join(", "))
 }

@@ -18,8 +18,8 @@ pub(crate) const BOUNDLESS: i64 = i32::MAX as i64;
 /// Pods that a node of which only the grade is known takes (the default of a kubelet).
 const PODS_PER_NODE: i64 = 110;
 
-/// Replicas that fit. A cluster that has not told has no room.
-pub(crate) fn replicas(capacity: Option<&Capacity>, requirements: Option<&Requirements>) -> i64 {
+/// Replicas that fit. A cluster that has not told has no room. `graded` says that resource models count.
+pub(crate) fn replicas(capacity: Option<&Capacity>, requirements: Option<&Requirements>, graded: bool) -> i64 {
     let Some(capacity) = capacity else { return 0 };
     let pods = free_pods(capacity);
     let Some(requirements) = requirements.filter(|_| 0 < pods) else {
@@ -27,7 +27,8 @@ pub(crate) fn replicas(capacity: Option<&Capacity>, requirements: Option<&Requir
     };
     let request = &requirements.resource_request;
     let room = if capacity.nodes.is_empty() {
-        by_grade(&capacity.grades, request).unwrap_or_else(|| request.times(&capacity.free).unwrap_or(BOUNDLESS))
+        let by_grade = by_grade(&capacity.grades, request).filter(|_| graded);
+        by_grade.unwrap_or_else(|| request.times(&capacity.free).unwrap_or(BOUNDLESS))
     } else {
         // Pods that wait for a node are in the sums only.
         let sums = request.times(&capacity.free).unwrap_or(BOUNDLESS);

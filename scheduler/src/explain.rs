@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assign::{Idle, Share};
-use crate::error::ScheduleError;
-use crate::filter::Rejection;
 use crate::names;
-use crate::options::Plugin;
-use crate::select::{Candidate, LeftOut};
 use crate::strategy::Strategy;
-use crate::view::BindingView;
+
+mod notes;
+
+pub(crate) use notes::Notes;
 
 /// API group of what the hub stores of decisions.
 pub const GROUP: &str = "placement.flotilla.dev";
@@ -24,11 +22,6 @@ pub const VERSION: &str = "v1alpha1";
 pub const KIND: &str = "Explanation";
 /// Kind for cluster-scoped ones.
 pub const CLUSTER_KIND: &str = "ClusterExplanation";
-
-/// Names in all rows together; what is more is only counted.
-const NAMES: usize = 5_000;
-/// Groups of a spread constraint that were not chosen, at most.
-const GROUPS: usize = 100;
 
 /// Why a binding is where it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,214 +191,4 @@ impl Explanation {
         };
         settled(self) == settled(earlier)
     }
-}
-
-/// Gathers what happens while a binding is placed.
-#[derive(Debug, Default)]
-pub(crate) struct Notes<'a> {
-    pub(crate) rejected: BTreeMap<Rejection<'a>, Vec<&'a str>>,
-    pub(crate) left: BTreeMap<LeftOut, Vec<&'a str>>,
-    pub(crate) groups: Vec<SpreadGroup>,
-    pub(crate) candidates: Vec<Candidate<'a>>,
-    pub(crate) shares: Vec<Share>,
-}
-
-impl<'a> Notes<'a> {
-    pub(crate) fn reject(&mut self, rejection: Rejection<'a>, cluster: &'a str) {
-        self.rejected.entry(rejection).or_default().push(cluster);
-    }
-
-    /// Writes the explanation of one attempt.
-    pub(crate) fn explain(
-        self,
-        binding: &BindingView,
-        strategy: Strategy,
-        affinity: &str,
-        error: Option<&ScheduleError>,
-    ) -> Explanation {
-        let mut budget = NAMES;
-        let looked_at = self.candidates.len()
-            + self.rejected.values().map(Vec::len).sum::<usize>()
-            + self.left.values().map(Vec::len).sum::<usize>();
-        let (rows, idle) = self.rows(strategy, error.is_none(), &mut budget);
-        let (chosen, candidates) = if error.is_none() {
-            (rows, Vec::new())
-        } else {
-            (Vec::new(), rows)
-        };
-        let mut passed: Vec<Reason> = idle
-            .into_iter()
-            .map(|(idle, clusters)| {
-                let (plugin, message, remedy) = idle_texts(idle);
-                reason(plugin, message.into(), remedy.into(), clusters, &mut budget)
-            })
-            .collect();
-        for (left, clusters) in self.left {
-            let (message, remedy) = left_texts(left);
-            passed.push(reason(
-                "SpreadConstraint",
-                message.into(),
-                remedy.into(),
-                clusters,
-                &mut budget,
-            ));
-        }
-        let rejected = self
-            .rejected
-            .into_iter()
-            .map(|(rejection, clusters)| {
-                let (text, remedy) = (rejection.text().into_owned(), rejection.remedy(binding));
-                reason(rejection.plugin(), text, remedy, clusters, &mut budget)
-            })
-            .collect();
-        let kept = self.groups.iter().filter(|group| group.chosen).count() + GROUPS;
-        let mut groups = self.groups;
-        groups.truncate(kept);
-        Explanation {
-            strategy,
-            fresh: binding.fresh,
-            replicas: binding.replicas,
-            clusters: looked_at,
-            reason: error.map_or(crds::reasons::SUCCESS, ScheduleError::reason).to_owned(),
-            message: error.map_or_else(|| success(&chosen), ToString::to_string),
-            affinity_name: affinity.to_owned(),
-            tried: Vec::new(),
-            groups,
-            chosen,
-            candidates,
-            passed,
-            rejected,
-        }
-    }
-
-    /// Rows of the candidates, and those that got nothing by the reason for it.
-    fn rows(
-        &self,
-        strategy: Strategy,
-        placed: bool,
-        budget: &mut usize,
-    ) -> (Vec<Chosen>, BTreeMap<Idle, Vec<&'a str>>) {
-        let mut rows = BTreeMap::<RowKey, Vec<&str>>::new();
-        let mut idle = BTreeMap::<Idle, Vec<&str>>::new();
-        for (at, candidate) in self.candidates.iter().enumerate() {
-            let share = self.shares.get(at).copied().unwrap_or_default();
-            let name = candidate.cluster.name.as_str();
-            let full = !placed && strategy.is_dynamic() && candidate.available() == 0;
-            if let Some(why) = if placed {
-                share.idle
-            } else {
-                full.then_some(Idle::NoRoom)
-            } {
-                idle.entry(why).or_default().push(name);
-                continue;
-            }
-            let room = (strategy.is_dynamic() || candidate.allocatable != 0).then(|| candidate.available());
-            let key = RowKey {
-                replicas: std::cmp::Reverse(share.replicas),
-                previous: candidate.current,
-                score: candidate.score,
-                weight: share.weight,
-                quota: share.quota,
-                tie: share.tie,
-                room,
-                overflow: candidate.tier,
-            };
-            rows.entry(key).or_default().push(name);
-        }
-        let rows = rows
-            .into_iter()
-            .map(|(key, clusters)| key.row(clusters, budget))
-            .collect();
-        (rows, idle)
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct RowKey {
-    replicas: std::cmp::Reverse<i32>,
-    previous: i32,
-    score: i64,
-    weight: i64,
-    quota: Option<i64>,
-    tie: bool,
-    room: Option<i64>,
-    overflow: usize,
-}
-
-impl RowKey {
-    fn row(self, clusters: Vec<&str>, budget: &mut usize) -> Chosen {
-        let count = clusters.len();
-        let scores = (self.score != 0).then(|| (Plugin::ClusterLocality.name().to_owned(), self.score));
-        Chosen {
-            clusters: folded(clusters, budget),
-            count,
-            replicas: self.replicas.0,
-            previous: self.previous,
-            scores: scores.into_iter().collect(),
-            weight: self.weight,
-            quota: self
-                .quota
-                .map(|quota| format!("{}.{:03}", quota / 1000, quota % 1000))
-                .unwrap_or_default(),
-            tie: self.tie,
-            room: self.room,
-            overflow: self.overflow,
-        }
-    }
-}
-
-fn reason(plugin: &str, message: String, remedy: String, clusters: Vec<&str>, budget: &mut usize) -> Reason {
-    let count = clusters.len();
-    Reason {
-        plugin: plugin.to_owned(),
-        message,
-        remedy,
-        clusters: folded(clusters, budget),
-        count,
-    }
-}
-
-fn folded(clusters: Vec<&str>, budget: &mut usize) -> Vec<String> {
-    let mut folded = names::fold(clusters);
-    folded.truncate(*budget);
-    *budget -= folded.len();
-    folded
-}
-
-fn idle_texts(idle: Idle) -> (&'static str, &'static str, &'static str) {
-    match idle {
-        Idle::NoWeight => (
-            "StaticWeight",
-            "cluster(s) had no weight in the static weight list",
-            "give the cluster a weight in staticWeightList",
-        ),
-        Idle::NoRoom => (
-            "Estimator",
-            "cluster(s) had no room for a replica",
-            "free or add capacity in the cluster, or ask for less per replica",
-        ),
-        Idle::NotNeeded => (
-            "Assignment",
-            "cluster(s) were not needed: others have room for all replicas",
-            "ask for more replicas, or divide by weight instead of aggregating",
-        ),
-    }
-}
-
-fn left_texts(left: LeftOut) -> (&'static str, &'static str) {
-    match left {
-        LeftOut::Group => (
-            "cluster(s) are in a group that the spread constraint did not choose",
-            "raise minGroups and maxGroups of the spread constraint, or make room in the group",
-        ),
-        LeftOut::Limit => (
-            "cluster(s) were not among the best that maxGroups allows",
-            "raise maxGroups of the spread constraint, or make more room in the cluster",
-        ),
-    }
-}
-
-fn success(chosen: &[Chosen]) -> String {
-    let count: usize = chosen.iter().map(|row| row.count).sum();
-    format!("placed in {count} cluster(s)")
 }

@@ -36,6 +36,7 @@ pub use strategy::Strategy;
 pub use view::{BindingView, Capacity, ClusterView, Snapshot};
 
 use affinity::Tiers;
+use assign::{Idle, Share};
 use explain::{Notes, Tried};
 use filter::Filters;
 use select::{Candidate, Selection};
@@ -112,7 +113,7 @@ struct Run<'a> {
     snapshot: &'a Snapshot,
     binding: &'a BindingView,
     filters: Filters<'a>,
-    current: Walk<'a, i32>,
+    current: Walk<'a, &'a TargetCluster>,
 }
 
 impl<'a> Run<'a> {
@@ -121,12 +122,7 @@ impl<'a> Run<'a> {
             snapshot,
             binding,
             filters: Filters::new(binding, snapshot.options().plugins),
-            current: Walk::new(
-                binding
-                    .current
-                    .iter()
-                    .map(|target| (target.name.as_str(), target.replicas)),
-            ),
+            current: Walk::new(binding.current.iter().map(|target| (target.name.as_str(), target))),
         }
     }
 
@@ -186,17 +182,28 @@ impl<'a> Run<'a> {
         if !binding.has_shares() {
             return Ok(self.whole(chosen));
         }
-        if binding.replicas <= 0 {
-            return Ok(asleep(chosen, strategy, self.snapshot.options().empty_workloads));
+        let everywhere = self.snapshot.options().empty_workloads;
+        let mut shares = if 0 < binding.replicas {
+            assign::assign(binding, strategy, chosen, tiers.len())?
+        } else {
+            asleep(chosen, strategy)
+        };
+        for share in &mut shares {
+            // Who gets nothing is no target, and has a reason.
+            share.idle = match share.replicas {
+                0 if everywhere => None,
+                0 if 0 < binding.replicas => share.idle.or(Some(Idle::Rounded)),
+                _ => share.idle,
+            };
         }
-        notes.shares = assign::assign(binding, strategy, chosen, tiers.len())?;
         let mut targets: Vec<TargetCluster> = chosen
             .iter()
-            .zip(&notes.shares)
-            .filter(|(_, share)| 0 < share.replicas || self.snapshot.options().empty_workloads)
+            .zip(&shares)
+            .filter(|(_, share)| share.idle.is_none())
             .map(|(candidate, share)| target(candidate, share.replicas))
             .collect();
         targets.sort_unstable();
+        notes.shares = shares;
         Ok(targets)
     }
 
@@ -205,6 +212,7 @@ impl<'a> Run<'a> {
         let binding = self.binding;
         let room_matters = strategy.is_dynamic() || strategy::spreads(&binding.placement);
         let sets = strategy::counts_sets(binding);
+        notes.rooms = room_matters && (sets || 0 < binding.replicas);
         let options = self.snapshot.options();
         let locality = if options.plugins.on(Plugin::ClusterLocality) {
             FULL_SCORE
@@ -229,7 +237,7 @@ impl<'a> Run<'a> {
             } else if binding.replicas <= 0 {
                 estimate::BOUNDLESS
             } else {
-                estimate::replicas(capacity, binding.requirements.as_ref())
+                estimate::replicas(capacity, binding.requirements.as_ref(), !options.no_models)
             };
             if options.quotas && 0 < allocatable && 0 < binding.replicas {
                 let bound = estimate::quotas(capacity, &binding.namespace, binding.requirements.as_ref());
@@ -241,7 +249,14 @@ impl<'a> Run<'a> {
                 score: if current.is_some() { locality } else { 0 },
                 holds: current.is_some(),
                 allocatable,
-                current: current.unwrap_or_default(),
+                current: current.map_or(0, |target| target.replicas),
+                held: current.map_or(0, |target| {
+                    if sets {
+                        i64::from(binding.fits_in(target))
+                    } else {
+                        target.replicas.into()
+                    }
+                }),
             });
         }
         candidates
@@ -269,17 +284,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A workload scaled to nothing stays where it is, without replicas: its objects are not taken away. With `everywhere` it goes to all
-/// clusters that were selected.
-fn asleep(chosen: &[Candidate<'_>], strategy: Strategy, everywhere: bool) -> Vec<TargetCluster> {
-    let stays = !everywhere && strategy != Strategy::Duplicated && chosen.iter().any(|candidate| candidate.holds);
-    let mut targets: Vec<TargetCluster> = chosen
-        .iter()
-        .filter(|candidate| !stays || candidate.holds)
-        .map(|candidate| target(candidate, 0))
-        .collect();
-    targets.sort_unstable();
-    targets
+/// A workload scaled to nothing stays where it is, without replicas: its objects are not taken away.
+fn asleep(chosen: &[Candidate<'_>], strategy: Strategy) -> Vec<Share> {
+    let stays = strategy != Strategy::Duplicated && chosen.iter().any(|candidate| candidate.holds);
+    let share = |candidate: &Candidate<'_>| Share {
+        idle: (stays && !candidate.holds).then_some(Idle::Elsewhere),
+        ..Share::default()
+    };
+    chosen.iter().map(share).collect()
 }
 
 fn target(candidate: &Candidate<'_>, replicas: i32) -> TargetCluster {

@@ -106,6 +106,8 @@ pub struct Options {
     pub empty_workloads: bool,
     /// Quotas of members bound how much room they have.
     pub quotas: bool,
+    /// Resource models say nothing of the room of clusters.
+    pub no_models: bool,
 }
 
 #[cfg(test)]

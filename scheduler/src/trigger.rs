@@ -21,6 +21,8 @@ pub struct View<'a> {
     pub workload: bool,
     /// It has components.
     pub components: bool,
+    /// The replicas of one of them are not those that were recorded with the target.
+    pub components_changed: bool,
     /// `spec.clusters`.
     pub current: &'a [TargetCluster],
     /// `status.schedulerObservingAffinityName`.
@@ -63,7 +65,7 @@ pub fn needs_scheduling(view: &View<'_>) -> Option<Trigger> {
         view.current.iter().any(|target| target.replicas != view.replicas)
     };
     let unplaced = view.components && view.current.is_empty();
-    if unplaced || view.workload && replicas_changed {
+    if unplaced || view.components_changed || view.workload && replicas_changed {
         return Some(Trigger::Replicas);
     }
     if view.reschedule_triggered {

@@ -239,6 +239,15 @@ impl BindingView {
         0 < self.replicas || self.requirements.is_some() || !self.components.is_empty()
     }
 
+    /// Whether the set of components that a target was recorded with is as large as the one that is asked for, or larger: then it has its room
+    /// already.
+    pub(crate) fn fits_in(&self, target: &TargetCluster) -> bool {
+        target.components.iter().all(|record| {
+            let mut components = self.components.iter().filter(|component| component.name == record.name);
+            components.all(|component| component.replicas <= record.replicas)
+        })
+    }
+
     /// Replicas are divided (or duplicated) over clusters, not merely placed.
     pub(crate) fn has_shares(&self) -> bool {
         (0 < self.replicas || self.requirements.is_some()) && self.components.len() <= 1

@@ -131,6 +131,13 @@ impl Binding {
         asked.is_some_and(|at| self.status.last_scheduled_time.is_none_or(|last| last <= at))
     }
 
+    /// Whether a target was recorded with a component that has other replicas now.
+    fn records_others(&self, target: &TargetCluster) -> bool {
+        let now = |name: &str| self.spec.components.iter().find(|component| component.name == name);
+        let mut recorded = target.components.iter();
+        recorded.any(|record| now(&record.name).is_some_and(|component| component.replicas != record.replicas))
+    }
+
     /// Whether it must be placed now, and why.
     pub fn trigger(&self, meta: &Meta, snapshot: &Snapshot) -> Option<scheduler::trigger::Trigger> {
         let terminating = |target: &TargetCluster| snapshot.get(&target.name).is_none_or(|cluster| cluster.deleting);
@@ -146,6 +153,7 @@ impl Binding {
             },
             workload: self.is_workload(),
             components: !self.spec.components.is_empty(),
+            components_changed: self.spec.clusters.iter().any(|target| self.records_others(target)),
             current: &self.spec.clusters,
             observed_affinity: &self.status.scheduler_observing_affinity_name,
             reschedule_triggered: self.is_rebalanced(),
@@ -428,17 +436,18 @@ pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, n
 }
 
 /// Why the affinity groups between the one in use and the one that holds the workload now do not; each is told in an Event of its own.
-/// Groups before the one in use were not tried.
+/// Groups before the one in use were not tried; where none holds it, the error of the first that was is the answer and told anyway.
 pub fn passed_over<'d>(decision: &'d Decision, view: &BindingView) -> &'d [Tried] {
     let tried = &decision.explanation.tried;
     let in_use = &view.observed_affinity;
-    if decision.error.is_some() || !view.fresh && decision.affinity == *in_use {
+    if decision.error.is_none() && !view.fresh && decision.affinity == *in_use {
         return &[];
     }
     let from = tried
         .iter()
         .position(|group| !view.fresh && group.affinity_name == *in_use);
-    &tried[from.unwrap_or_default()..]
+    let from = from.unwrap_or_default() + usize::from(decision.error.is_some());
+    tried.get(from..).unwrap_or_default()
 }
 
 /// What the Event says.

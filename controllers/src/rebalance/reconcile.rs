@@ -28,7 +28,7 @@ struct Rebalancer {
 struct Spec {
     #[serde(default)]
     workloads: Vec<Workload>,
-    ttl_seconds_after_finished: Option<u32>,
+    ttl_seconds_after_finished: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -150,7 +150,7 @@ async fn end(
     let (Some(ttl), Some(finished)) = (spec.ttl_seconds_after_finished, finished) else {
         return Ok(Action::Done);
     };
-    let left = finished.as_second() + i64::from(ttl) - now.as_second();
+    let left = finished.as_second().saturating_add(ttl) - now.as_second();
     if 0 < left {
         return Ok(Action::After(Duration::from_secs(left.unsigned_abs())));
     }

@@ -81,7 +81,7 @@ async fn section_3_7_components_go_where_a_whole_set_fits() {
     spreads(&federation, "ap:2").await;
     federation.settle().await;
     let component = |name: &str, replicas: i64, cpu: &str| json!({"name": name, "replicas": replicas, "replicaRequirements": {"resourceRequest": {"cpu": cpu}}});
-    let components = json!([component("head", 1, "2"), component("worker", 2, "2")]);
+    let components = json!([component("head", 1, "2"), component("worker", 9, "1")]);
     federation
         .merge(
             &binding(),

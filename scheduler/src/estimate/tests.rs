@@ -13,7 +13,7 @@ fn requirements(value: Value) -> Requirements {
 #[track_caller]
 fn check(capacity: Option<&Capacity>, needs: Option<Value>, expected: i64) {
     let needs = needs.map(requirements);
-    assert_eq!(replicas(capacity, needs.as_ref()), expected);
+    assert_eq!(replicas(capacity, needs.as_ref(), true), expected);
 }
 
 fn free(value: Value) -> Capacity {
@@ -76,6 +76,9 @@ fn s3_6_resource_models() {
     check(Some(&room), Some(json!({"resourceRequest": {"gpu": 1}})), 4);
     // A node has 110 pod slots as far as the models know.
     check(Some(&room), Some(json!({"resourceRequest": {"cpu": "1m"}})), 330);
+    // Without the gate `CustomizedClusterResourceModeling` the sums tell.
+    let needs = requirements(json!({"resourceRequest": {"cpu": 1}}));
+    assert_eq!(replicas(Some(&room), Some(&needs), false), 100);
 }
 
 #[test]
@@ -192,7 +195,7 @@ fn s3_2_what_is_on_its_way_takes_room() {
             needs,
             replicas: *replicas,
         });
-        replicas(Some(&room.without(demands)), Some(&needs(cpu, json!({}))))
+        replicas(Some(&room.without(demands)), Some(&needs(cpu, json!({}))), true)
     };
     let (small, large) = (needs("1", json!({})), needs("3", json!({})));
     let choosy = needs("4", json!({"nodeSelector": {"disk": "ssd"}}));
@@ -215,15 +218,16 @@ fn s3_2_what_is_on_its_way_takes_room() {
         needs: &small,
         replicas: 3,
     };
-    assert_eq!(replicas(Some(&graded.without([demand])), Some(&small)), 5);
+    assert_eq!(replicas(Some(&graded.without([demand])), Some(&small), true), 5);
     assert_eq!(
-        replicas(Some(&graded.without([demand])), Some(&needs("4", json!({})))),
+        replicas(Some(&graded.without([demand])), Some(&needs("4", json!({}))), true),
         1
     );
     assert_eq!(
         replicas(
             Some(&free(json!({"cpu": "5", "pods": 9})).without([demand])),
-            Some(&small)
+            Some(&small),
+            true
         ),
         2
     );

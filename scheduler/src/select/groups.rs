@@ -17,7 +17,7 @@ use crds::placement::{Placement, SpreadConstraint};
 use super::{Candidate, LeftOut, Selection, least, most, order};
 use crate::error::SpreadError;
 use crate::explain::SpreadGroup;
-use crate::strategy::Strategy;
+use crate::strategy::{Strategy, counts_sets};
 use crate::view::{BindingView, ClusterView};
 
 /// One replica of room weighs as much as ten full scores of a plugin.
@@ -134,6 +134,12 @@ impl<'p> Spread<'p> {
             .map(|at| std::mem::take(&mut groups[*at].members))
             .collect();
         let picked = Picker::new(&self.others, &candidates).pick(&heads, clusters.map_or(usize::MAX, most))?;
+        if picked.len() < wanted {
+            return Err(SpreadError::ClustersInGroups {
+                found: picked.len(),
+                wanted,
+            });
+        }
         let in_chosen: BTreeSet<usize> = heads.iter().flatten().copied().collect();
         let mut selection = Selection {
             groups: rows,
@@ -169,7 +175,11 @@ impl<'p> Spread<'p> {
                 members.entry(value).or_default().push(at);
             }
         }
-        let replicas = i64::from(binding.replicas.max(0));
+        let replicas = if counts_sets(binding) {
+            1
+        } else {
+            i64::from(binding.replicas.max(0))
+        };
         members
             .into_iter()
             .map(|(value, members)| {
@@ -338,12 +348,14 @@ impl<'s, 'a> Picker<'s, 'a> {
             }
         }
         for (bounds, used) in self.others.iter().zip(&self.used) {
-            if used.len() < bounds.least {
-                return Err(SpreadError::Groups {
-                    field: bounds.by.name().to_owned(),
-                    found: used.len(),
-                    wanted: bounds.least,
-                });
+            let (field, found) = (bounds.by.name().to_owned(), used.len());
+            if found < bounds.least {
+                let wanted = bounds.least;
+                return Err(SpreadError::Groups { field, found, wanted });
+            }
+            if bounds.most < found {
+                let most = bounds.most;
+                return Err(SpreadError::TooMany { field, found, most });
             }
         }
         Ok(self.picked)

@@ -29,12 +29,14 @@ pub(crate) struct Candidate<'a> {
     pub(crate) allocatable: i64,
     /// Replicas that it has.
     pub(crate) current: i32,
+    /// The same in what is estimated: replicas, or whole sets of components.
+    pub(crate) held: i64,
 }
 
 impl Candidate<'_> {
-    /// Replicas that it could hold.
+    /// Replicas, or sets, that it could hold.
     pub(crate) fn available(&self) -> i64 {
-        self.allocatable + i64::from(self.current)
+        self.allocatable + self.held
     }
 }
 
@@ -70,7 +72,14 @@ pub(crate) fn select<'a>(
         (strategy != Strategy::Duplicated).then(|| i64::from(binding.replicas.max(0)))
     };
     if let Some(spread) = groups::Spread::of(placement) {
-        return spread.select(candidates, clusters, binding, strategy);
+        let selection = spread.select(candidates, clusters, binding, strategy)?;
+        let full = |candidate: &Candidate<'_>| candidate.available() < 1;
+        if strategy::counts_sets(binding) && selection.chosen.iter().any(full) {
+            return Err(SpreadError::NoRoom {
+                clusters: selection.chosen.len(),
+            });
+        }
+        return Ok(selection);
     }
     match clusters {
         Some(constraint) => best(candidates, constraint, needed),

@@ -219,6 +219,16 @@ fn s3_7_components_go_whole_to_one_cluster() {
     // Where it is it stays.
     wanted.current = targets("a=0");
     assert_eq!(shares(&place(&snapshot(clusters("a:6 b:60")), &wanted).targets), "a=0");
+    // Also once it has taken all the room that there was.
+    assert_eq!(shares(&place(&snapshot(clusters("a:0 b:60")), &wanted).targets), "a=0");
+    // A set that has grown goes where it fits, one that shrinks stays.
+    let record = |worker: i32| {
+        serde_json::from_value(json!([{"name": "a", "components": [{"name": "head", "replicas": 1}, {"name": "worker", "replicas": worker}]}])).unwrap()
+    };
+    wanted.current = record(3);
+    assert_eq!(shares(&place(&snapshot(clusters("a:0 b:60")), &wanted).targets), "b=0");
+    wanted.current = record(5);
+    assert_eq!(shares(&place(&snapshot(clusters("a:0 b:60")), &wanted).targets), "a=0");
     // Without the constraint every cluster gets all, and no components are recorded.
     wanted.placement = serde_json::from_value(json!({})).unwrap();
     wanted.current.clear();
@@ -241,4 +251,92 @@ fn section_3_5_empty_workloads_go_everywhere_when_asked() {
     check(3, &aggregated(), "", expect!["a=3 b=0 c=0"]);
     check(3, &aggregated(), "a=3 b=0 c=0", expect!["a=3 b=0 c=0"]);
     check(0, &json!({}), "", expect!["a=0 b=0 c=0"]);
+}
+
+#[test]
+fn s3_5_which_rules_of_static_weights_name_a_cluster() {
+    let rule = |affinity: Value, weight: i64| json!({"targetCluster": affinity, "weight": weight});
+    let mut members = clusters("a@r1/z1 b@r1/z2 c@r2");
+    for (member, tier) in members.iter_mut().zip(["gold", "gold", "tin"]) {
+        member.labels = [("tier".to_owned(), tier.to_owned())].into();
+    }
+    let shares = |rules: Vec<Value>| {
+        let placement = json!({"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Weighted",
+            "weightPreference": {"staticWeightList": rules}}});
+        told(&place(&snapshot(members.clone()), &binding(12, placement, "")))
+    };
+    let gold = json!({"labelSelector": {"matchLabels": {"tier": "gold"}}});
+    let field = |key: &str, value: &str| json!({"fieldSelector": {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}});
+    assert_eq!(shares(vec![rule(gold.clone(), 1)]), "a=6 b=6");
+    assert_eq!(
+        shares(vec![
+            rule(gold.clone(), 1),
+            rule(json!({"clusterNames": ["b", "c"]}), 2)
+        ]),
+        "a=2 b=5 c=5"
+    );
+    assert_eq!(
+        shares(vec![rule(field("region", "r2"), 2), rule(field("zone", "z1"), 1)]),
+        "a=4 c=8"
+    );
+    // All that a rule says must hold.
+    let mut few = gold.clone();
+    few["clusterNames"] = json!(["b", "c"]);
+    assert_eq!(shares(vec![rule(few, 1)]), "b=12");
+    let mut but = gold;
+    but["exclude"] = json!(["a"]);
+    assert_eq!(
+        shares(vec![
+            rule(but, 3),
+            rule(json!({"clusterNames": ["a"], "exclude": ["a"]}), 9)
+        ]),
+        "b=12"
+    );
+    // The largest, wherever it stands, and however often a name comes.
+    assert_eq!(
+        shares(vec![
+            rule(json!({}), 1),
+            rule(json!({"clusterNames": ["a", "a"]}), 2),
+            rule(json!({"clusterNames": ["a"]}), 1)
+        ]),
+        "a=6 b=3 c=3"
+    );
+}
+
+#[test]
+fn s3_5_targets_that_are_no_candidates_count_for_nothing() {
+    // Down: what is elsewhere is given up, and not counted.
+    divides("a:9 b:9", 4, &dynamic(), "a=6 b=2 gone=9", expect!["a=3 b=1"]);
+    // The same number in the clusters that are left: nothing moves.
+    divides("a:9 b:9", 8, &dynamic(), "a=6 b=2 gone=9", expect!["a=6 b=2"]);
+    divides("a:9 b:9", 8, &aggregated(), "a=6 b=2 gone=9", expect!["a=6 b=2"]);
+    // Up: the same.
+    divides("a:1 b:9", 9, &aggregated(), "a=6 gone=9", expect!["a=6 b=3"]);
+}
+
+#[test]
+fn s3_5_a_rebalancing_forgets_who_was_used() {
+    let mut fresh = binding(6, aggregated(), "a=1 b=1");
+    check("a:9 b:12 c:20", &fresh, expect!["a=1 b=5"]);
+    fresh.fresh = true;
+    check("a:9 b:12 c:20", &fresh, expect!["c=6"]);
+    let mut weighed = binding(4, static_weights(&[("a", 1), ("b", 1)]), "a=4");
+    weighed.fresh = true;
+    check("a b", &weighed, expect!["a=2 b=2"]);
+    let mut copied = binding(4, json!({}), "a=4");
+    copied.fresh = true;
+    check("a b", &copied, expect!["a=4 b=4"]);
+}
+
+#[test]
+fn s3_5_requirements_that_are_not_told_count_pods() {
+    let wanted = BindingView {
+        requirements: None,
+        ..binding(6, dynamic(), "")
+    };
+    let mut members = clusters("a:1 b:1");
+    for (member, pods) in members.iter_mut().zip([4000, 2000]) {
+        member.capacity.as_mut().unwrap().free = [("pods", pods)].into_iter().collect();
+    }
+    assert_eq!(told(&place(&snapshot(members), &wanted)), "a=4 b=2");
 }

@@ -3,10 +3,12 @@
 mod affinities;
 mod division;
 mod explained;
+mod facts;
 mod filters;
 mod laws;
 mod spread;
 mod triggers;
+mod worlds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

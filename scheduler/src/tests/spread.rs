@@ -241,3 +241,178 @@ fn s3_4_many_regions_are_chosen_at_once() {
     assert_eq!(decision.error, None);
     assert_eq!(decision.targets.iter().map(|target| target.replicas).sum::<i32>(), 400);
 }
+
+#[test]
+fn s3_4_which_constraints_are_ignored() {
+    // Room and weights together: room decides, and constraints count.
+    let mut both = dynamic();
+    both["replicaScheduling"]["weightPreference"]["staticWeightList"] =
+        static_weights(&[("a", 9)])["replicaScheduling"]["weightPreference"]["staticWeightList"].clone();
+    divides("a:5 b:9 c:7", 6, &by(both, by_cluster(1, 1)), "", expect!["b=6"]);
+    divides(
+        "a:5 b:9 c:7",
+        6,
+        &by(aggregated(), by_cluster(1, 1)),
+        "",
+        expect!["b=6"],
+    );
+    // Weights beside Aggregated say nothing.
+    let mut packed = aggregated();
+    packed["replicaScheduling"]["weightPreference"] = json!({"staticWeightList": [{"targetCluster": {}, "weight": 1}]});
+    divides("a:5 b:9 c:7", 6, &by(packed, by_cluster(1, 1)), "", expect!["b=6"]);
+    // Duplicated, whatever else is written.
+    let mut copied = static_weights(&[("a", 1)]);
+    copied["replicaScheduling"]["replicaSchedulingType"] = json!("Duplicated");
+    divides("a b c", 6, &by(copied, by_cluster(1, 2)), "", expect!["a=6 b=6"]);
+}
+
+#[test]
+fn s3_4_the_order_of_clusters() {
+    // Overflow groups, then where it is, then room, then names.
+    let mut placement = by(dynamic(), by_cluster(1, 2));
+    placement["clusterAffinities"] = json!([{"affinityName": "own", "clusterNames": ["c", "d"],
+        "overflowAffinities": [{"affinityName": "more", "clusterNames": ["a", "b"]}]}]);
+    divides("a:9 b:9 c:2 d:2", 3, &placement, "", expect!["c=2 d=1"]);
+    divides("a:9 b:9 c:2", 3, &placement, "", expect!["a=1 c=2"]);
+    // Room counts before groups do where the best do not suffice: the last of them makes way.
+    divides("a:9 b:9 c:2 d:2", 9, &placement, "", expect!["a=7 c=2"]);
+    let two = by(json!({}), by_cluster(1, 2));
+    divides("a:1 b:3 c:3 d:2", 1, &two, "", expect!["b=1 c=1"]);
+    divides("a:1 b:3 c:3 d:2", 1, &two, "a=1", expect!["a=1 b=1"]);
+}
+
+#[test]
+fn s3_4_exchanges_go_leftwards_and_take_the_roomiest() {
+    let spread = |most| by(dynamic(), by_cluster(1, most));
+    // e is exchanged for d; what is enough is enough.
+    divides("a:1 b:1 c:1 d:8", 10, &spread(3), "a=1 b=1 c=1", expect!["a=2 b=2 d=6"]);
+    // The last slot has more than what is left, the one before it has less.
+    divides("a:1 b:9 c:5", 14, &spread(2), "a=1 b=1", expect!["b=9 c=5"]);
+    // What was exchanged may come back into a slot to the left.
+    divides("a:0 b:4 c:6", 9, &spread(2), "a=1 b=1", expect!["b=4 c=5"]);
+    // Equal rooms go by name.
+    divides("a:1 b:5 c:5", 6, &spread(2), "a=1", expect!["a=2 b=4"]);
+}
+
+#[test]
+fn s3_4_scores_of_regions() {
+    let groups = |list: &str, replicas: i32, placement: Value, current: &str| {
+        let decision = place(&snapshot(clusters(list)), &binding(replicas, placement, current));
+        let mut rows: Vec<String> = decision
+            .explanation
+            .groups
+            .iter()
+            .map(|group| format!("{}:{}", group.value, group.score))
+            .collect();
+        rows.sort();
+        rows.join(" ")
+    };
+    // Duplicated: 1000 for each cluster that can hold all, and the mean score of those.
+    let copied = || by(json!({}), by_field("region", 1, 1, (1, 1)));
+    assert_eq!(
+        groups("a1@a:5 a2@a:4 b1@b:5 b2@b:6 c1@c:1", 5, copied(), ""),
+        "a:1000 b:2000 c:0"
+    );
+    assert_eq!(groups("a1@a:5 a2@a:5 b1@b:6", 5, copied(), "a1=5"), "a:2050 b:1000");
+    // Divided: 1000 for each replica of its part, rounded up, and the mean score of the clusters that it takes.
+    let divided = |least, clusters| by(dynamic(), by_field("region", least, 3, (clusters, 9)));
+    assert_eq!(
+        groups("a1@a:5 b1@b:4 c1@c:3", 9, divided(2, 2), ""),
+        "a:5000 b:4000 c:3000"
+    );
+    assert_eq!(groups("a1@a:9 b1@b:9", 9, divided(2, 2), ""), "a:9000 b:9000");
+    // Walked in order until there are clusters enough, too.
+    assert_eq!(
+        groups("a1@a:9 a2@a:9 a3@a:9 b1@b:9", 9, divided(2, 3), "a1=1"),
+        "a:5033 b:9000"
+    );
+    assert_eq!(
+        groups("a1@a:9 a2@a:9 a3@a:9 b1@b:9", 9, divided(2, 2), "a1=1"),
+        "a:5050 b:9000"
+    );
+    // Never enough: all of it, and the mean of all.
+    assert_eq!(
+        groups("a1@a:1 a2@a:1 b1@b:9", 19, divided(2, 2), "a1=1"),
+        "a:3050 b:9000"
+    );
+}
+
+#[test]
+fn s3_4_filling_up_takes_the_best_of_the_chosen_regions() {
+    let two = |most| by(json!({}), by_field("region", 2, 2, (2, most)));
+    let list = "a1@a:9 a2@a:3 a3@a:2 b1@b:8 b2@b:7 c1@c:99";
+    divides(list, 1, &two(2), "", expect!["a1=1 b1=1"]);
+    divides(list, 1, &two(3), "", expect!["a1=1 b1=1 b2=1"]);
+    divides(list, 1, &two(4), "", expect!["a1=1 a2=1 b1=1 b2=1"]);
+    divides(list, 1, &two(0), "", expect!["a1=1 a2=1 a3=1 b1=1 b2=1"]);
+    // Equal scores: more clusters, then names.
+    let one = by(json!({}), by_field("region", 1, 1, (1, 1)));
+    divides("z@z:9 b@b:9", 1, &one, "", expect!["b=1"]);
+    divides("z@z:9 b@b:9 z2@z:0", 1, &one, "", expect!["z=1"]);
+}
+
+#[test]
+fn s3_4_room_does_not_matter_to_what_has_no_replicas() {
+    let config = |current: &str| BindingView {
+        requirements: None,
+        ..binding(0, by(json!({}), by_cluster(1, 2)), current)
+    };
+    check("a:0 b c:9", &config(""), expect!["a=0 b=0"]);
+    // Where it is it stays, though it has no replicas that would count.
+    check("a:0 b c:9", &config("c=0"), expect!["a=0 c=0"]);
+}
+
+#[test]
+fn s3_4_sets_count_in_regions() {
+    let components = json!([
+        {"name": "head", "replicas": 1, "replicaRequirements": {"resourceRequest": {"cpu": 2}}},
+        {"name": "worker", "replicas": 4, "replicaRequirements": {"resourceRequest": {"cpu": 1}}},
+    ]);
+    let wanted = BindingView {
+        requirements: None,
+        components: serde_json::from_value(components).unwrap(),
+        ..binding(0, by(json!({}), by_field("region", 1, 1, (1, 1))), "")
+    };
+    // Two clusters that hold none of it are no match for one that does.
+    assert_eq!(
+        told(&place(&snapshot(clusters("a1@a:5 a2@a:5 b1@b:6")), &wanted)),
+        "b1=0"
+    );
+}
+
+#[test]
+fn s3_4_what_further_constraints_leave_must_do() {
+    let by_all = |regions: (i64, i64), zones: (i64, i64), clusters: (i64, i64)| {
+        json!([
+            {"spreadByField": "region", "minGroups": regions.0, "maxGroups": regions.1},
+            {"spreadByField": "zone", "minGroups": zones.0, "maxGroups": zones.1},
+            {"spreadByField": "cluster", "minGroups": clusters.0, "maxGroups": clusters.1},
+        ])
+    };
+    let list = "a@r/z1 b@r/z2 c@q/z3";
+    divides(
+        list,
+        1,
+        &by(json!({}), by_all((1, 1), (1, 1), (1, 2))),
+        "",
+        expect!["a=1"],
+    );
+    divides(
+        list,
+        1,
+        &by(json!({}), by_all((1, 1), (1, 1), (2, 2))),
+        "",
+        expect![
+            "SchedulerError (AwaitChange): the number of clusters is less than the cluster spreadConstraint.MinGroups: 1 < 2"
+        ],
+    );
+    divides(
+        list,
+        1,
+        &by(json!({}), by_all((2, 2), (1, 1), (2, 2))),
+        "",
+        expect![
+            "SchedulerError (AwaitChange): the number of selected zone is more than spreadConstraint.MaxGroups: 2 > 1"
+        ],
+    );
+}
