@@ -157,6 +157,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         works: works.clone(),
         applied: Mutex::new(HashMap::new()),
         barred: Mutex::new(Barred::default()),
+        pace: Mutex::default(),
         waiting: Arc::default(),
         retentions: retentions(),
         kinds: Mutex::new(Kinds::default()),

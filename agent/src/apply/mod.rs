@@ -8,6 +8,7 @@
 
 pub(crate) mod barred;
 pub(crate) mod kinds;
+mod pace;
 pub(crate) mod plan;
 pub(crate) mod report;
 mod retain;
@@ -33,6 +34,7 @@ use crate::error::AgentError;
 use crate::metrics::{Found, Metrics};
 use barred::{Barred, Question};
 use kinds::Kinds;
+use pace::Pace;
 use plan::{Applied, Step, Wanted};
 use report::{Fate, Round};
 use retain::Place;
@@ -56,6 +58,8 @@ pub(crate) struct Applier {
     pub(crate) applied: Mutex<HashMap<(Arc<str>, usize), Applied>>,
     /// What the member did not take.
     pub(crate) barred: Mutex<Barred>,
+    /// When Works were last reported on.
+    pub(crate) pace: Mutex<Pace>,
     /// Pods that find no node.
     pub(crate) waiting: Arc<Waiting>,
     /// Where the hub is asked what webhooks say that the member keeps.
@@ -138,8 +142,12 @@ impl Applier {
         );
         self.waiting.report(&mut status);
         self.metrics.synced(again.is_none(), started.elapsed());
-        self.write_status(&entry, &work, status).await?;
-        Ok(again.map_or(queue::Action::Done, queue::Action::After))
+        let rest = lock(&self.pace).rest(work_name, &work["status"], &status);
+        if rest.is_none() {
+            self.write_status(&entry, &work, status).await?;
+        }
+        let next = [again, rest].into_iter().flatten().min();
+        Ok(next.map_or(queue::Action::Done, queue::Action::After))
     }
 
     /// Applies one manifest, unless the member has refused it and it is too early to ask again; then with the refusal, and how
@@ -430,6 +438,7 @@ impl Applier {
         if work["status"] == status {
             return Ok(());
         }
+        lock(&self.pace).reported(&entry.name().into());
         let patch = json!({"status": status});
         match self
             .hub
