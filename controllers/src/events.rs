@@ -210,9 +210,11 @@ impl EventWriter {
             let due = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return,
-                some = gather(&mut self.notes, &mut notes) => match some {
-                    false => return,
-                    true => notes.drain(..).filter_map(|(at, note)| self.take(at, note)).collect(),
+                some = gather(&mut self.notes, &mut notes) => {
+                    if !some {
+                        return;
+                    }
+                    notes.drain(..).filter_map(|(at, note)| self.take(at, note)).collect()
                 },
                 _ = flush.tick() => self.flush(),
             };
