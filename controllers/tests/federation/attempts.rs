@@ -11,6 +11,9 @@ pub(crate) fn decided(federation: &Federation) -> u64 {
     federation.counted("karmada_scheduler_scheduling_algorithm_duration_seconds_count{schedule_step=\"Place\"}")
 }
 
+/// Bindings that are looked at again after a while, whatever happens.
+const DELAYED: &str = "flotilla_workqueue_delayed{name=\"place\"}";
+
 fn binding(name: &str) -> Value {
     json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding",
         "metadata": {"name": format!("{name}-deployment"), "namespace": "default"}})
@@ -68,6 +71,7 @@ async fn section_3_1_what_fits_nowhere_waits_for_an_event_and_not_for_time() {
          2 cluster(s) did not match the placement cluster affinity constraint."
     );
     federation.settle().await;
+    assert_eq!(federation.counted(DELAYED), 0, "time alone brings nobody back");
     let before = decided(&federation);
     // Time, room and conditions of members change nothing for them.
     federation.advance(20);
@@ -109,6 +113,7 @@ async fn section_3_2_what_finds_no_room_backs_off_until_there_is_some_or_it_asks
     let pending = "scheduler_pending_bindings{queue=\"unschedulable\"}";
     assert_eq!(federation.counted(pending), 3);
     federation.settle().await;
+    assert_eq!(federation.counted(DELAYED), 3, "after five minutes, at the latest");
     let before = decided(&federation);
     federation.settle().await;
     assert_eq!(decided(&federation), before, "nobody looks again and again");

@@ -110,6 +110,53 @@ async fn section_3_8_all_groups_fail_until_one_of_them_can() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_5_what_overflows_fills_one_tier_after_the_other_and_leaves_the_last_first() {
+    let federation = three_members().await;
+    let rooms = async |rooms: [i64; 3]| {
+        for (name, pods) in ["ap", "eu", "us"].into_iter().zip(rooms) {
+            room(&federation, name, pods).await;
+        }
+    };
+    rooms([2, 2, 1]).await;
+    let mut own = group("own", &["ap"]);
+    own["overflowAffinities"] = json!([group("near", &["eu"]), group("far", &["us"])]);
+    let placement = json!({"clusterAffinities": [own], "replicaScheduling": divided("Aggregated")});
+    let mut with_config = policy(placement);
+    let config =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "hello", "namespace": "default"}});
+    let selected = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "hello"});
+    with_config["spec"]["resourceSelectors"]
+        .as_array_mut()
+        .unwrap()
+        .push(selected);
+    federation.apply(with_config).await;
+    // All tiers together have room for five.
+    federation.apply(deployment("hello", 7)).await;
+    federation
+        .until("it says that there is no room", || {
+            let condition = scheduled(&federation, "hello");
+            condition["reason"] == "Unschedulable"
+                && condition["message"] == "Clusters available replicas are not enough to schedule."
+        })
+        .await;
+    assert_eq!(federation.spread("Deployment", "hello"), "");
+    room(&federation, "us", 3).await;
+    spreads(&federation, "ap:2 eu:2 us:3").await;
+    rooms([0, 0, 0]).await;
+    for (replicas, expected) in [(5, "ap:2 eu:2 us:1"), (3, "ap:2 eu:1"), (1, "ap:1")] {
+        federation.apply(deployment("hello", replicas)).await;
+        spreads(&federation, expected).await;
+    }
+    // What has no replicas overflows nowhere.
+    federation.apply(config).await;
+    federation
+        .until("the settings are in the group itself", || {
+            federation.spread("ConfigMap", "hello") == "ap"
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn section_3_4_regions_that_clusters_leave_and_join() {
     let federation = three_members().await;
     for (name, region) in [("ap", "east"), ("eu", "west"), ("us", "west")] {
