@@ -1,6 +1,7 @@
 //! A whole agent between a hub and a member that are in memory: what reaches the member, when, and how often.
 
 mod retention;
+mod scripts;
 mod server;
 
 use std::time::Duration;

@@ -147,6 +147,73 @@ async fn a_question_without_an_answer_is_told_and_waits_for_its_script() {
     spreads(&federation, "ap:2 eu:2 us:2").await;
 }
 
+/// A script that never ends, takes all memory or answers with something else is stopped, told, and not run again; whoever has nothing
+/// to do with it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_4_5_scripts_that_misbehave_are_told_and_hold_up_nobody_else() {
+    let (federation, _) = hello_everywhere().await;
+    let questions = [
+        (
+            "replicaResource",
+            "ReplicasInterpreted",
+            "GetReplicas",
+            "InterpretReplica",
+        ),
+        ("replicaRevision", "ReplicasRevised", "ReviseReplica", "ReviseReplica"),
+        (
+            "statusAggregation",
+            "StatusAggregated",
+            "AggregateStatus",
+            "AggregateStatus",
+        ),
+        (
+            "componentResource",
+            "ReplicasInterpreted",
+            "GetComponents",
+            "InterpretComponent",
+        ),
+    ];
+    let bad = [
+        ("while true do end", "too many steps"),
+        (
+            "local all = {} while true do all[#all + 1] = string.rep(tostring(#all), 1000) end",
+            "",
+        ),
+        ("return 'nonsense'", "but got string"),
+    ];
+    for (field, kind, function, operation) in questions {
+        for (body, told) in bad {
+            let script = format!("function {function}(o)\n  {body}\nend");
+            federation.apply(customization(&[(field, &script)])).await;
+            says(&federation, kind, "False", &format!("{NAMED}{operation}: ")).await;
+            says(&federation, kind, "False", told).await;
+        }
+        // Nobody runs it again: whatever happens elsewhere is done meanwhile, and nothing else is written.
+        federation.settle().await;
+        let before = federation.revision();
+        let label = json!({"metadata": {"labels": {"round": field}}});
+        federation.merge(&service("hello"), label).await;
+        let arrives = || {
+            let works = federation.list("work.karmada.io", "works", "karmada-es-eu");
+            let manifests = works.iter().map(|work| &work["spec"]["workload"]["manifests"][0]);
+            manifests
+                .into_iter()
+                .any(|manifest| manifest["metadata"]["labels"]["round"] == field)
+        };
+        federation.until("the Service goes on", arrives).await;
+        federation.settle().await;
+        let changed = federation.changed_since(before);
+        let foreign: Vec<&String> = changed
+            .iter()
+            .filter(|key| key.contains("bindings") && key.contains("hello-deployment"))
+            .collect();
+        assert!(foreign.is_empty(), "{field}: {foreign:?}");
+        assert_eq!(federation.spread("Deployment", "hello"), "ap:1 eu:1 us:1");
+        federation.delete(&customization(&[])).await;
+        says(&federation, kind, "True", "").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dependencies_that_cannot_be_told_leave_what_follows_alone() {
     let federation = three_members().await;
