@@ -82,6 +82,9 @@ struct Server {
     names: Mutex<HashMap<String, Served>>,
 }
 
+/// Servers by the path and the text of their kubeconfigs.
+type Servers = HashMap<(PathBuf, String), Arc<Server>>;
+
 /// The loop that all looks share.
 fn runtime() -> Option<&'static Runtime> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
@@ -95,7 +98,7 @@ fn runtime() -> Option<&'static Runtime> {
 impl Server {
     /// The server of a kubeconfig; connections are kept.
     fn of(kubeconfig: &Path) -> Option<Arc<Self>> {
-        static SERVERS: OnceLock<Mutex<HashMap<(PathBuf, String), Arc<Server>>>> = OnceLock::new();
+        static SERVERS: OnceLock<Mutex<Servers>> = OnceLock::new();
         // A file that was written anew is another server.
         let key = (kubeconfig.to_owned(), std::fs::read_to_string(kubeconfig).ok()?);
         let servers = SERVERS.get_or_init(Mutex::default);

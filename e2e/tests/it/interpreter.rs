@@ -108,6 +108,21 @@ fn item<'a>(binding: &'a Value, cluster: &str) -> &'a Value {
     found.unwrap_or(&Value::Null)
 }
 
+/// Writes a status in a member, as the controller of the kind does there.
+fn report(scene: &Scene<'_>, member: &str, ready: u32, phase: &str) {
+    let patch = format!("{{\"status\": {{\"ready\": {ready}, \"phase\": \"{phase}\", \"noise\": true}}}}");
+    let args = [
+        "patch",
+        "widget",
+        "gear",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    scene.member(member, &args).ok();
+}
+
 #[test]
 fn a_kind_is_what_scripts_say() {
     let federation = Federation::start().unwrap();
@@ -134,21 +149,8 @@ fn a_kind_is_what_scripts_say() {
     scene.until_only_in(&["configmap", "colours"], &["eu", "us"]);
 
     // What a controller in a member would say comes back, as far as the scripts let it.
-    let report = |member: &str, ready: u32, phase: &str| {
-        let patch = format!("{{\"status\": {{\"ready\": {ready}, \"phase\": \"{phase}\", \"noise\": true}}}}");
-        let args = [
-            "patch",
-            "widget",
-            "gear",
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &patch,
-        ];
-        scene.member(member, &args).ok();
-    };
-    report("eu", 4, "Up");
-    report("us", 1, "Down");
+    report(&scene, "eu", 4, "Up");
+    report(&scene, "us", 1, "Down");
     scene.until(&["widget", "gear"], "five are ready", |widget| {
         widget["status"] == serde_json::json!({"ready": 5})
     });
@@ -163,6 +165,28 @@ fn a_kind_is_what_scripts_say() {
             && of("us") == ("Unhealthy".into(), serde_json::json!({"ready": 1}))
     });
 
+    scripts_that_fail(&scene);
+
+    // One that is no Lua is refused.
+    let refused = federation
+        .hub()
+        .run_with(&["apply", "-f", "-"], &customization("function GetReplicas(", HEALTH));
+    assert_ne!(refused.code, 0, "{}", refused.stdout);
+    assert!(refused.stderr.contains("Lua script error"), "{}", refused.stderr);
+
+    // It leaves as any other.
+    scene.hub(&["delete", "widget", "gear"]);
+    until("the widget is gone from the members", || {
+        let left = ["eu", "us"].map(|member| scene.get_in(member, &["widget", "gear"]));
+        if left.iter().all(Value::is_null) {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
+    });
+}
+
+fn scripts_that_fail(scene: &Scene<'_>) {
     // A script that never ends is stopped and named; the last answer stands, and everything else goes on.
     scene.apply(&customization("function GetReplicas(o) while true do end end", HEALTH));
     scene.until(&["resourcebinding", "gear-widget"], "the failure is named", |binding| {
@@ -188,7 +212,7 @@ fn a_kind_is_what_scripts_say() {
             has_condition(binding, "ReplicasInterpreted", "False") && binding["status"].to_string().contains(told)
         });
     }
-    report("us", 2, "Up");
+    report(scene, "us", 2, "Up");
     scene.until(&["widget", "gear"], "six are ready", |widget| {
         widget["status"]["ready"] == 6
     });
@@ -207,23 +231,5 @@ fn a_kind_is_what_scripts_say() {
         ["eu", "us"]
             .iter()
             .all(|cluster| item(binding, cluster)["health"] == "Healthy")
-    });
-
-    // One that is no Lua is refused.
-    let refused = federation
-        .hub()
-        .run_with(&["apply", "-f", "-"], &customization("function GetReplicas(", HEALTH));
-    assert_ne!(refused.code, 0, "{}", refused.stdout);
-    assert!(refused.stderr.contains("Lua script error"), "{}", refused.stderr);
-
-    // It leaves as any other.
-    scene.hub(&["delete", "widget", "gear"]);
-    until("the widget is gone from the members", || {
-        let left = ["eu", "us"].map(|member| scene.get_in(member, &["widget", "gear"]));
-        if left.iter().all(Value::is_null) {
-            Ok(())
-        } else {
-            Err(format!("{left:?}"))
-        }
     });
 }

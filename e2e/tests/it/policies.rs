@@ -241,9 +241,12 @@ fn dependencies_follow_their_workload() {
         ),
     );
     wait_members(&federation, "secret/password", &["ap"]);
-    let pod = pod.replace("{configMapRef: {name: settings}}, ", "");
+    // One reference goes, another comes.
+    hub.run(&["create", "configmap", "added", "--from-literal=a=b"]).ok();
+    let pod = pod.replace("{configMapRef: {name: settings}}, ", "{configMapRef: {name: added}}, ");
     apply(&federation, &deployment("web", 1, &pod));
     wait_members(&federation, "configmap/settings", &[]);
+    wait_members(&federation, "configmap/added", &["ap"]);
     wait_members(&federation, "configmap/later", &["ap"]);
     hub.run(&["delete", "deployment", "web"]).ok();
     wait_members(&federation, "secret/password", &[]);
