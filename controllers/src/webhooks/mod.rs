@@ -30,7 +30,7 @@ use interpreter::{InterpretError, Interpreter, Operation, Target as Kind};
 use runtime::hub::Hub;
 use runtime::webhook::{CallError, Client, Services, SystemRoots, Target, TargetError};
 use schema::clock::Random;
-use schema::entry::Entry;
+use schema::entry::{Draft, Entry, Key};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -120,7 +120,7 @@ impl Webhooks {
 
     fn connect(&self, target: &Target) -> Line {
         let hub = self.hub.clone();
-        let services: Services = Arc::new(move |key| hub.get(key));
+        let services: Services = Arc::new(move |key| hub.get(key).or_else(|| host_service(key)));
         let client = Client::new(target, AGENT, services, &self.roots)?;
         Ok(Arc::new(Connection {
             client,
@@ -264,6 +264,15 @@ impl Hook {
             message: text.to_owned(),
         }
     }
+}
+
+/// A Service that the hub does not know may be one of the cluster that the hub itself runs in.
+fn host_service(key: &Key) -> Option<Arc<Entry>> {
+    let service = json!({
+        "metadata": {"name": *key.name, "namespace": *key.namespace},
+        "spec": {"type": "ExternalName", "externalName": format!("{}.{}.svc", key.name, key.namespace)},
+    });
+    Some(Arc::new(Draft::new(service).ok()?.seal(key.clone(), 0)))
 }
 
 /// `timeoutSeconds` where none is given.

@@ -184,7 +184,9 @@ async fn section_4_6_addresses_and_certificates() {
     configuration["webhooks"][0]["clientConfig"] = json!({
         "service": {"namespace": "default", "name": "things", "port": webhook.port()}, "caBundle": webhook.ca_bundle(),
     });
-    fails(&federation, &configuration, "nowhere", "service \"things\" not found").await;
+    // One that the hub does not know is looked for where the hub runs; there is none, either.
+    let text = "failed calling webhook \"things/deployments.things.io\": failed to call webhook: ";
+    fails(&federation, &configuration, "nowhere", text).await;
     federation
         .apply(json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "things", "namespace": "default"},
