@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use e2e::federation::Federation;
-use futures::future::join_all;
 use http::Request;
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -212,7 +211,9 @@ async fn one_round(kubeconfig: &Path, round: usize) {
         let idle = idle.clone();
         async move { watch(&idle, &path).await }
     });
-    let watches = join_all(watches).await;
+    // So many at a time that handshakes are answered in their time on a machine that has other things to do, too.
+    let watches = futures::stream::StreamExt::buffered(futures::stream::iter(watches), 64);
+    let watches: Vec<Body> = futures::stream::StreamExt::collect(watches).await;
     hostile_bodies(&hub_client).await;
     hostile_pattern(&hub_client, round).await;
     hostile_rule(&hub_client).await;
