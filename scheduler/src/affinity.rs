@@ -56,9 +56,11 @@ fn field_holds(expression: &Expression, cluster: &ClusterView) -> bool {
     match expression.key.as_str() {
         "provider" => expression.holds(some(&cluster.provider)),
         "region" => expression.holds(some(&cluster.region)),
-        // A cluster may lie in several zones: one of them is enough for In, none may be named by NotIn.
-        "zone" if expression.operator == "In" => cluster.zones.iter().any(|zone| expression.holds(Some(zone))),
-        "zone" => cluster.zones.iter().all(|zone| expression.holds(Some(zone))),
+        // A cluster may lie in several zones: all of them must be among those of In, none may be named by NotIn.
+        "zone" => {
+            let somewhere = !cluster.zones.is_empty() || expression.operator == "NotIn";
+            somewhere && cluster.zones.iter().all(|zone| expression.holds(Some(zone)))
+        }
         _ => false,
     }
 }
@@ -104,41 +106,55 @@ impl<'a> Tiers<'a> {
 #[derive(Debug)]
 pub(crate) struct Weights<'a> {
     /// Rules by the names that they list.
-    named: Walk<'a, usize>,
+    named: Walk<'a, Rule<'a>>,
     /// Rules without names.
-    general: Vec<usize>,
-    rules: &'a [StaticClusterWeight],
+    general: Vec<Rule<'a>>,
+}
+
+/// A weight, with what must hold besides the name. Most rules say no more than names: they need not be looked at again for each cluster.
+#[derive(Debug, Clone, Copy)]
+struct Rule<'a> {
+    weight: i64,
+    besides: Option<&'a ClusterAffinity>,
+}
+
+impl<'a> Rule<'a> {
+    fn new(rule: &'a StaticClusterWeight) -> Self {
+        let affinity = &rule.target_cluster;
+        let plain =
+            affinity.exclude.is_empty() && affinity.label_selector.is_none() && affinity.field_selector.is_none();
+        Self {
+            weight: rule.weight,
+            besides: (!plain).then_some(affinity),
+        }
+    }
+
+    fn names(&self, cluster: &ClusterView) -> bool {
+        self.besides
+            .is_none_or(|affinity| !affinity.exclude.contains(&cluster.name) && selects(affinity, cluster))
+    }
 }
 
 impl<'a> Weights<'a> {
     pub(crate) fn new(rules: &'a [StaticClusterWeight]) -> Self {
-        let (mut named, mut general) = (Vec::new(), Vec::new());
-        for (at, rule) in rules.iter().enumerate() {
-            if rule.target_cluster.cluster_names.is_empty() {
-                general.push(at);
+        let (mut named, mut general) = (Vec::with_capacity(rules.len()), Vec::new());
+        for rule in rules {
+            let (listed, rule) = (&rule.target_cluster.cluster_names, Rule::new(rule));
+            if listed.is_empty() {
+                general.push(rule);
             }
-            named.extend(rule.target_cluster.cluster_names.iter().map(|name| (name.as_str(), at)));
+            named.extend(listed.iter().map(|name| (name.as_str(), rule)));
         }
         Self {
             named: Walk::new(named),
             general,
-            rules,
         }
     }
 
     /// The largest weight of the rules that name a cluster; 0 without any.
     pub(crate) fn of(&self, cluster: &ClusterView) -> i64 {
-        let own = self.named.of(&cluster.name).copied();
-        let candidates = own.chain(self.general.iter().copied());
-        candidates
-            .map(|at| &self.rules[at])
-            .filter(|rule| {
-                let affinity = &rule.target_cluster;
-                !affinity.exclude.contains(&cluster.name) && selects(affinity, cluster)
-            })
-            .map(|rule| rule.weight)
-            .max()
-            .unwrap_or_default()
-            .max(0)
+        let rules = self.named.of(&cluster.name).chain(&self.general);
+        let weights = rules.filter(|rule| rule.names(cluster)).map(|rule| rule.weight);
+        weights.max().unwrap_or_default().max(0)
     }
 }

@@ -240,11 +240,14 @@ impl BindingView {
     }
 
     /// Whether the set of components that a target was recorded with is as large as the one that is asked for, or larger: then it has its room
-    /// already.
+    /// already. A single component is not recorded.
     pub(crate) fn fits_in(&self, target: &TargetCluster) -> bool {
-        target.components.iter().all(|record| {
-            let mut components = self.components.iter().filter(|component| component.name == record.name);
-            components.all(|component| component.replicas <= record.replicas)
+        if self.components.len() <= 1 && target.components.is_empty() {
+            return true;
+        }
+        self.components.iter().all(|component| {
+            let mut records = target.components.iter();
+            records.any(|record| record.name == component.name && component.replicas <= record.replicas)
         })
     }
 

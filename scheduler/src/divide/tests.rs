@@ -85,3 +85,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn s3_5_ties_go_to_who_has_fewer_seats_then_by_name() {
+    let check = |seats: i32, list: &[(&'static str, i64)], descend: bool, expected: &[i32]| {
+        let shares = apportioned(seats, &list.iter().copied().collect(), descend);
+        assert_eq!(
+            shares.values().copied().collect::<Vec<_>>(),
+            expected,
+            "{seats} of {list:?}"
+        );
+    };
+    // 3/3 and 1/1: who has none yet.
+    check(2, &[("a", 3), ("b", 1)], false, &[1, 1]);
+    check(2, &[("a", 3), ("b", 1)], true, &[1, 1]);
+    check(2, &[("a", 1), ("b", 3)], true, &[1, 1]);
+    // 5/5, 3/3 and 1/1.
+    check(4, &[("a", 5), ("b", 3), ("c", 1)], false, &[2, 1, 1]);
+    check(5, &[("a", 5), ("b", 3), ("c", 1)], true, &[2, 2, 1]);
+    check(1, &[("a", 1), ("b", 1)], false, &[1, 0]);
+    check(1, &[("a", 1), ("b", 1)], true, &[0, 1]);
+}
+
+#[test]
+fn s3_5_the_parity_of_the_uid_tells_the_direction() {
+    // Published values of FNV-1a, 32 bits: 0xe40c292c for "a", 0xe70c2de5 for "b", 0xbf9cf968 for "foobar".
+    for (uid, descend) in [("", false), ("a", false), ("b", true), ("foobar", false)] {
+        assert_eq!(names_descend(uid), descend, "{uid:?}");
+    }
+}

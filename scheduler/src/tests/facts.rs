@@ -45,10 +45,13 @@ fn named(affinity: &ClusterAffinity, cluster: &ClusterView) -> bool {
             "region" => vec![&cluster.region],
             _ => cluster.zones.iter().collect(),
         };
-        let listed = of_cluster
-            .iter()
-            .any(|value| !value.is_empty() && rule.values.contains(value));
-        listed == (rule.operator == "In")
+        let listed: Vec<bool> = (of_cluster.iter().filter(|value| !value.is_empty()))
+            .map(|value| rule.values.contains(value))
+            .collect();
+        match rule.operator.as_str() {
+            "In" => !listed.is_empty() && !listed.contains(&false),
+            _ => !listed.contains(&true),
+        }
     })
 }
 
@@ -203,7 +206,7 @@ fn chosen_is_so(
     prop_assert_eq!(row.overflow, tier.unwrap_or_default());
     if let (Some(told), Some(room)) = (row.room, room(world, cluster)) {
         let held = if crate::strategy::counts_sets(&world.binding) {
-            i64::from(holds(world, cluster))
+            i64::from(holds(world, cluster) && world.binding.components.len() == 1)
         } else {
             i64::from(row.previous)
         };
