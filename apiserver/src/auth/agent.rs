@@ -66,8 +66,6 @@ fn may(cluster: &str, attributes: &Attributes) -> bool {
         // Finalizers lie in the main resource.
         ("work.karmada.io", "works", "") => execution && matches!(verb, "get" | "list" | "watch" | "update" | "patch"),
         ("work.karmada.io", "works", "status") => execution && matches!(verb, "get" | "update" | "patch"),
-        // What a webhook says that its cluster keeps: answered about Works of its own, and stored nowhere.
-        ("work.flotilla.dev", "retentions", "") => execution && verb == "create",
         // The name of what is created stands in the body: see `check_created`.
         ("cluster.karmada.io", "clusters", "") => {
             (named && matches!(verb, "get" | "list" | "watch" | "update" | "patch"))
@@ -86,7 +84,8 @@ fn may(cluster: &str, attributes: &Attributes) -> bool {
         ("certificates.k8s.io", "certificatesigningrequests", "selfclusteragent") => verb == "create",
         // Scripts for every cluster alike: no secret of anybody's, and the same for all.
         ("config.karmada.io", "resourceinterpretercustomizations", "") => matches!(verb, "get" | "list" | "watch"),
-        ("" | "events.k8s.io", "events", "") => execution && verb == "create",
+        // What a webhook says that its cluster keeps is answered about Works of its own, and stored nowhere.
+        ("work.flotilla.dev", "retentions", "") | ("" | "events.k8s.io", "events", "") => execution && verb == "create",
         _ => false,
     }
 }

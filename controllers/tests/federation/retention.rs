@@ -14,6 +14,7 @@ use crate::webhook::{Reply, Webhook, patch};
 const KEEPER: &str = "/metadata/annotations/work.flotilla.dev~1retained-by";
 
 /// Its members keep their replicas.
+#[allow(clippy::unnecessary_wraps, reason = "the type of all answers")]
 fn keeping(request: &Value) -> Reply {
     assert_eq!(request["operation"], "Retain");
     assert_eq!(request["object"]["spec"]["replicas"], 1);
