@@ -44,7 +44,7 @@ pub struct Spec {
     replicas: i32,
     replica_requirements: Option<Requirements>,
     components: Vec<Component>,
-    placement: Option<Placement>,
+    pub(crate) placement: Option<Placement>,
     clusters: Vec<TargetCluster>,
     graceful_eviction_tasks: Vec<Eviction>,
     scheduler_name: String,
@@ -80,11 +80,16 @@ struct Told {
 }
 
 impl Status {
-    /// Whether the last word about its placement is that there is none.
-    pub(crate) fn is_refused(&self) -> bool {
+    /// Whether the last word about its placement is that there is one.
+    pub(crate) fn is_placed(&self) -> bool {
         self.conditions
             .iter()
-            .any(|told| told.kind == SCHEDULED && told.status == "False")
+            .any(|told| told.kind == SCHEDULED && told.status == "True")
+    }
+
+    /// Whether an affinity group is told to be the one in use.
+    pub(crate) fn observes(&self, group: &str) -> bool {
+        self.scheduler_observing_affinity_name == group
     }
 }
 
@@ -107,6 +112,19 @@ struct Eviction {
 #[serde(default)]
 struct Suspension {
     scheduling: bool,
+}
+
+impl Spec {
+    /// Whether it is in any cluster.
+    pub(crate) fn is_somewhere(&self) -> bool {
+        !self.clusters.is_empty()
+    }
+
+    /// Whether there are affinity groups to choose from.
+    pub(crate) fn has_groups(&self) -> bool {
+        let placement = self.placement.as_ref();
+        placement.is_some_and(|placement| !placement.cluster_affinities.is_empty())
+    }
 }
 
 impl Binding {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::features::Gate;
-use runtime::hub::{self, Request};
+use runtime::hub::{self, Request, Resource};
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
 use scheduler::view::Neighbours;
@@ -24,6 +24,10 @@ use crate::render::plan::Reference;
 
 /// How long a binding without room waits for its next look.
 const RETRY_UNSCHEDULABLE: Duration = Duration::from_mins(5);
+/// How often the outcome of a placement is written when others write at the same time, and how long it waits in between.
+const ATTEMPTS: u32 = 10;
+/// See [`ATTEMPTS`].
+const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Deserialize)]
 struct Bound {
@@ -117,12 +121,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let waits = decision.error.as_ref().map(ScheduleError::class) == Some(ErrorClass::AwaitRoom);
     context.queues.set_roomless(&key, waits);
-    let have = current.value();
-    let want = plan::status(&have, current.meta().generation, &decision, moved, context.clock.now());
-    let told = context
-        .write_status(SCHEDULER, resource, &current, &have, &want)
-        .await?
-        .is_some();
+    let told = say(&context, current.clone(), &decision, moved).await?;
     if moved || told {
         context
             .metrics
@@ -138,7 +137,39 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     })
 }
 
-/// A binding is where it should be, and waits for nothing. It says so if the last word was another: what found no room or was refused asks for less now.
+/// Writes into the status what came of a placement; answers whether that was news. Others write there, too: a placement that is stored must be
+/// told all the same, for nobody decides it again.
+async fn say(context: &Context, mut current: Arc<Entry>, decision: &Decision, moved: bool) -> Result<bool, Error> {
+    let (key, generation) = (current.key().clone(), current.meta().generation);
+    let resource = kinds::binding_of(&key);
+    let mut decided: Option<Value> = None;
+    let mut attempts = 0;
+    loop {
+        let mut have = current.value();
+        if let Some(spec) = &decided {
+            // What has been asked for since is not what this answers.
+            have["spec"] = spec.clone();
+        }
+        let want = plan::status(&have, generation, decision, moved, context.clock.now());
+        let told = context.write_status(SCHEDULER, resource, &current, &have, &want).await;
+        attempts += 1;
+        match told {
+            Err(status) if status.code == 409 && attempts < ATTEMPTS => {
+                decided.get_or_insert_with(|| have["spec"].take());
+            }
+            told => return Ok(told?.is_some()),
+        }
+        // The other write is on its way to this process.
+        tokio::time::sleep(PAUSE).await;
+        let Some(entry) = context.hub.get(&key) else {
+            return Ok(false);
+        };
+        current = entry;
+    }
+}
+
+/// A binding is where it should be, and waits for nothing. It says so if the last word was another: what found no room or was refused asks for less
+/// now, and what was placed may not have been told, for the process ended before.
 async fn stands(context: &Context, entry: &Entry, binding: &Binding) -> Result<(), Error> {
     let (key, generation) = (entry.key(), entry.meta().generation);
     let memberships = &binding.spec.workload_affinity_groups;
@@ -151,20 +182,55 @@ async fn stands(context: &Context, entry: &Entry, binding: &Binding) -> Result<(
     context.index.concerns.set(key, None, 0);
     context.queues.set_over_quota(key, false);
     context.queues.set_roomless(key, false);
+    if binding.spec.placement.is_none() {
+        return Ok(());
+    }
     let resource = kinds::binding_of(key);
-    if binding.status.is_refused() {
+    let known = binding.status.scheduler_observed_generation == generation;
+    // What is nowhere, for no cluster fits, goes on saying so when it asks for nothing.
+    let told = binding.status.is_placed() || !binding.spec.is_somewhere();
+    let group = if binding.spec.has_groups() && !(known && told) {
+        stored_group(context, entry)
+    } else {
+        None
+    };
+    if !told || group.as_ref().is_some_and(|group| !binding.status.observes(group)) {
         let have = entry.value();
         let mut want = have.clone();
         conditions::set(&mut want, &plan::succeeded(), context.clock.now());
-        want["status"]["schedulerObservedGeneration"] = generation.into();
+        let status = &mut want["status"];
+        status["schedulerObservedGeneration"] = generation.into();
+        if status["lastScheduledTime"].is_null() {
+            status["lastScheduledTime"] = conditions::seconds(context.clock.now()).into();
+        }
+        if let Some(group) = group {
+            status["schedulerObservingAffinityName"] = group.into();
+        }
         context.write_status(SCHEDULER, resource, entry, &have, &want).await?;
-    } else if binding.status.scheduler_observed_generation != generation {
+    } else if !known {
         let patch = json!({"status": {"schedulerObservedGeneration": generation}});
         context
             .patch(SCHEDULER, resource, entry, Some("status"), patch, false)
             .await?;
     }
     Ok(())
+}
+
+/// The affinity group by which a binding was placed, as its explanation tells, which is stored together with the placement.
+fn stored_group(context: &Context, binding: &Entry) -> Option<String> {
+    let explanation = context.get(explanation_of(binding), binding.namespace(), binding.name())?;
+    let explanation: Explanation = explanation.typed().ok()?;
+    let placed = explanation.reason == crds::reasons::SUCCESS && !explanation.affinity_name.is_empty();
+    placed.then_some(explanation.affinity_name)
+}
+
+/// The kind of a binding's explanation.
+fn explanation_of(binding: &Entry) -> &'static Resource {
+    if binding.namespace().is_empty() {
+        &kinds::CLUSTER_EXPLANATION
+    } else {
+        &kinds::EXPLANATION
+    }
 }
 
 /// A quota of the namespace does not allow the placement: the binding stays as it is and says why, until the quota changes.
@@ -200,11 +266,7 @@ async fn over_quota(
 /// The request that stores why, beside the binding and gone with it; `None` when that is stored already. A look that moves nothing
 /// leaves the explanation of the one that did, as long as it says the same of the clusters.
 fn explanation(context: &Context, binding: &Entry, decision: &Decision, moves: bool) -> Option<Request> {
-    let resource = if binding.namespace().is_empty() {
-        &kinds::CLUSTER_EXPLANATION
-    } else {
-        &kinds::EXPLANATION
-    };
+    let resource = explanation_of(binding);
     let present = context.get(resource, binding.namespace(), binding.name());
     let owned = |entry: &Entry| {
         let owners = &entry.meta().owner_references;
@@ -225,7 +287,7 @@ fn explanation(context: &Context, binding: &Entry, decision: &Decision, moves: b
     }
     let object = plan::explanation(kinds::binding_of(binding.key()), binding.meta(), &decision.explanation)?;
     Some(Request {
-        resource: (**resource).clone(),
+        resource: resource.clone(),
         namespace: binding.key().namespace.clone(),
         name: binding.key().name.clone(),
         subresource: None,

@@ -217,3 +217,42 @@ async fn s3_3_workloads_of_a_group_keep_apart() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_1_a_placement_that_nobody_was_told_of_is_told_by_the_next_process() {
+    let federation = three_members().await;
+    let group = |name: &str, cluster: &str| json!({"affinityName": name, "clusterNames": [cluster]});
+    let taint = json!([{"key": "down", "effect": "NoSchedule"}]);
+    federation
+        .merge(&cluster("ap"), json!({"spec": {"taints": taint}}))
+        .await;
+    federation
+        .apply(policy(
+            json!({"clusterAffinities": [group("own", "ap"), group("spare", "eu")], "replicaScheduling": {"replicaSchedulingType": "Divided"}}),
+        ))
+        .await;
+    federation.apply(deployment("hello", 2)).await;
+    spreads(&federation, "eu:2").await;
+    federation.settle().await;
+    let before = federation.now(&binding()).unwrap();
+    assert_eq!(before["status"]["schedulerObservingAffinityName"], "spare");
+    // As if the process had ended between the two writes.
+    let untold = json!({"status": {"conditions": null, "schedulerObservedGeneration": 0, "schedulerObservingAffinityName": "own", "lastScheduledTime": null}});
+    federation.merge_status(&binding(), untold).await;
+    federation
+        .merge(&cluster("ap"), json!({"spec": {"taints": null}}))
+        .await;
+    federation.settle().await;
+    federation.restart_controllers().await;
+    federation
+        .until("it is told", || {
+            let now = federation.now(&binding()).unwrap();
+            scheduled(&federation).0 == "Success"
+                && now["status"]["schedulerObservingAffinityName"] == "spare"
+                && now["status"]["schedulerObservedGeneration"] == now["metadata"]["generation"]
+                && now["status"]["lastScheduledTime"].is_string()
+        })
+        .await;
+    federation.settle().await;
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:2");
+}

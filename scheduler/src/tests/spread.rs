@@ -416,3 +416,16 @@ fn s3_4_what_further_constraints_leave_must_do() {
         ],
     );
 }
+
+#[test]
+fn s3_4_regions_choose_wherever_they_are_listed() {
+    let constraints = json!([
+        {"spreadByField": "zone", "minGroups": 1, "maxGroups": 2},
+        {"spreadByField": "cluster", "minGroups": 1, "maxGroups": 9},
+        {"spreadByField": "region", "minGroups": 1, "maxGroups": 1},
+    ]);
+    let wanted = binding(1, by(json!({}), constraints), "");
+    let decision = place(&snapshot(clusters("a@r/z1 b@r/z2 c@q/z1")), &wanted);
+    assert_eq!(shares(&decision.targets), "a=1 b=1");
+    assert_eq!(decision.explanation.groups[0].by, "region");
+}

@@ -158,12 +158,18 @@ fn section_3_1_when_all_groups_fail_the_first_error_is_the_answer_and_the_others
         value["spec"]["clusters"] = json!([{"name": "eu", "replicas": 2}]);
         let view = serde_json::from_value::<Binding>(value.clone()).unwrap().view();
         let decision = scheduler::place(&snapshot(), &view);
-        let told: Vec<&str> = passed_over(&decision, &view).iter().map(|group| &*group.affinity_name).collect();
+        let told: Vec<&str> = passed_over(&decision, &view)
+            .iter()
+            .map(|group| &*group.affinity_name)
+            .collect();
         assert_eq!(told, expected, "with {observed:?} in use");
         // It leaves where it is, and the group that was in use is remembered.
         let want = placed(&value, &decision).unwrap();
         assert_eq!(want["spec"]["clusters"], Value::Null);
-        assert_eq!(want["metadata"]["annotations"][names::APPLIED_PLACEMENT], groups.to_string());
+        assert_eq!(
+            want["metadata"]["annotations"][names::APPLIED_PLACEMENT],
+            groups.to_string()
+        );
         let want = status(&want, 2, &decision, true, Timestamp::UNIX_EPOCH);
         assert_eq!(want["status"]["schedulerObservingAffinityName"], observed);
         assert_eq!(want["status"]["lastScheduledTime"], Value::Null);
@@ -176,18 +182,26 @@ fn section_3_1_when_all_groups_fail_the_first_error_is_the_answer_and_the_others
 
 #[test]
 fn section_3_1_only_a_workload_that_fits_nowhere_leaves() {
-    let mut placement = json!({"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Aggregated"}});
+    let mut placement =
+        json!({"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Aggregated"}});
     let check = |placement: &Value, reason: &str| {
         let mut value = binding(placement.clone(), 2);
         value["spec"]["clusters"] = json!([{"name": "eu", "replicas": 1}]);
         value["status"] = json!({"lastScheduledTime": "2026-01-01T00:00:00Z", "schedulerObservedGeneration": 1});
         let view = serde_json::from_value::<Binding>(value.clone()).unwrap().view();
         let decision = scheduler::place(&snapshot(), &view);
-        assert_eq!(placed(&value, &decision), None, "targets and the record of the placement stay");
+        assert_eq!(
+            placed(&value, &decision),
+            None,
+            "targets and the record of the placement stay"
+        );
         let want = status(&value, 2, &decision, false, Timestamp::UNIX_EPOCH);
         assert_eq!(want["status"]["conditions"][0]["reason"], reason);
         assert_eq!(want["status"]["conditions"][0]["status"], "False");
-        assert_eq!(want["status"]["lastScheduledTime"], value["status"]["lastScheduledTime"]);
+        assert_eq!(
+            want["status"]["lastScheduledTime"],
+            value["status"]["lastScheduledTime"]
+        );
         assert_eq!(want["status"]["schedulerObservedGeneration"], 1);
     };
     check(&placement, "Unschedulable");
@@ -221,7 +235,8 @@ fn section_3_7_sets_that_changed_are_placed_again() {
         let parsed: Binding = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(parsed.trigger(&meta(&value), &snapshot()), expected);
     };
-    let record = |head: i64, worker: i64| json!([{"name": "head", "replicas": head}, {"name": "worker", "replicas": worker}]);
+    let record =
+        |head: i64, worker: i64| json!([{"name": "head", "replicas": head}, {"name": "worker", "replicas": worker}]);
     check(record(1, 4), None);
     check(record(1, 3), Some(scheduler::trigger::Trigger::Replicas));
     check(record(2, 4), Some(scheduler::trigger::Trigger::Replicas));
