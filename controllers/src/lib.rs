@@ -167,8 +167,8 @@ pub async fn run(
     let dispatcher = Dispatcher::new(context.clone(), cancel.clone());
     dispatcher.start(&mut tasks).await?;
     context.config.previews.open(&context);
-    cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
     context.config.retentions.open(&context);
+    cluster::reconcile::create_namespace(&context, names::CLUSTER_NAMESPACE).await?;
 
     let queues = &context.queues;
     context.metrics.watch_scheduler(&queues.place, &queues.roomless);

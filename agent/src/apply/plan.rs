@@ -47,7 +47,7 @@ impl Wanted {
         }
         Self {
             manifest: hash(manifest),
-            rules: interpreter.version(manifest),
+            rules,
         }
     }
 }

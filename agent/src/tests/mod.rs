@@ -276,7 +276,10 @@ async fn section_2_9_what_is_preserved_is_let_go_of_once_and_by_its_own_work() {
     assert_eq!(ours["metadata"]["annotations"], json!({}));
     let theirs = world.member.now(&others).unwrap();
     for marks in ["labels", "annotations"] {
-        assert_eq!(theirs["metadata"][marks], others["metadata"][marks], "they are another's");
+        assert_eq!(
+            theirs["metadata"][marks], others["metadata"][marks],
+            "they are another's"
+        );
     }
     assert_eq!(world.member.now(&manifest("gone")), None, "nothing is made anew");
 }
