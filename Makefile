@@ -1,5 +1,7 @@
 # The commands of this project. `make help` lists them.
 CARGO ?= cargo
+# Not `--benches`: that builds every library once more, for benchmarks that none of them has.
+BENCHES = --bench federation --bench rendering --bench apiserver --bench placement
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fmt bench bench-apiserver bench-placement bench-rendering doc
 
@@ -23,15 +25,15 @@ fmt: ## format the source
 	$(CARGO) fmt --all
 
 bench: ## measure: start, memory, propagation of 300, 3,000 and 50 Deployments a second (release build); RUNS="300 50x60" chooses
-	$(CARGO) build --release --workspace --bins --benches
+	$(CARGO) build --release --workspace --bins $(BENCHES)
 	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --workspace --bench federation -- $(RUNS)
 
 bench-rendering: ## measure bindings that become Works, over bindings and clusters, and memory of each (release build); ROWS="100,100,3" chooses
-	$(CARGO) build --release --workspace --bins --benches
+	$(CARGO) build --release --workspace --bins $(BENCHES)
 	FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --workspace --bench rendering -- $(ROWS)
 
 bench-apiserver: ## measure requests of the hub, beside a kube-apiserver when KUBEBUILDER_ASSETS names one (release build)
-	$(CARGO) build --release --workspace --bins --benches
+	$(CARGO) build --release --workspace --bins $(BENCHES)
 	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/release/flotilla" $(CARGO) bench --package e2e --bench apiserver
 
 bench-placement: ## measure placements per second, for 10 to 5,000 clusters and every strategy (release build)
