@@ -12,14 +12,16 @@ pub(crate) async fn three_members() -> Federation {
     for name in ["ap", "eu", "us"] {
         federation.join(name).await;
     }
-    let untainted = |name: &str| {
-        federation
-            .now(&cluster(name))
-            .is_some_and(|now| now["spec"]["taints"].is_null())
+    // A cluster that nobody has looked at has no taints either.
+    let settled = |name: &str| {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("karmada-es-{name}")}});
+        let cluster = federation.now(&cluster(name));
+        cluster.is_some_and(|now| now["spec"]["taints"].is_null()) && federation.now(&namespace).is_some()
     };
     federation
         .until("members are free of taints", || {
-            ["ap", "eu", "us"].into_iter().all(untainted)
+            ["ap", "eu", "us"].into_iter().all(settled)
         })
         .await;
     federation
