@@ -1,7 +1,7 @@
 //! A custom kind that scripts of a user explain: its replicas divided, its status reflected and added up, its health judged, and
 //! what becomes of scripts that fail.
 
-use e2e::federation::{Federation, MEMBERS};
+use e2e::federation::{Federation, MEMBERS, Options};
 use e2e::wait::until;
 use serde_json::Value;
 
@@ -125,7 +125,11 @@ fn report(scene: &Scene<'_>, member: &str, ready: u32, phase: &str) {
 
 #[test]
 fn a_kind_is_what_scripts_say() {
-    let federation = Federation::start().unwrap();
+    let federation = Federation::start_with(Options {
+        agent_args: vec!["--cluster-status-update-frequency=1".to_owned()],
+        ..Options::default()
+    })
+    .unwrap();
     let scene = Scene::new(&federation, "widgets");
     federation.hub().run_with(&["apply", "-f", "-"], DEFINITION).ok();
     for member in MEMBERS {
@@ -136,6 +140,18 @@ fn a_kind_is_what_scripts_say() {
     }
     let established = ["wait", "crd/widgets.things.example.io", "--for=condition=Established"];
     federation.hub().run(&established).ok();
+    // What is divided before a member has told that it serves the kind goes to the others, and stays there.
+    for member in MEMBERS {
+        until(&format!("{member} serves the kind"), || {
+            let cluster = federation.hub().get(&["cluster", member]);
+            let told = cluster["status"]["apiEnablements"].to_string();
+            if told.contains("things.example.io/v1") {
+                Ok(())
+            } else {
+                Err(told)
+            }
+        });
+    }
     scene.apply(&customization(REPLICAS, HEALTH));
     scene.apply(WIDGET);
 
