@@ -3,7 +3,7 @@
 //! It handles one object after the other, reading each anew, so that it never acts on its own stale view. What to do is
 //! decided by [`crate::workloads`] and [`crate::kubelet`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Engine {
     dirty: BTreeSet<Key>,
     /// Pods that fit nowhere: looked at again when room is made.
     pending: BTreeSet<Key>,
+    /// What each controller owns, by the controller's uid.
+    owned: HashMap<String, BTreeSet<Key>>,
 }
 
 fn known(group: &str, plural: &str, kind: &str, namespaced: bool) -> Resource {
@@ -67,6 +69,7 @@ impl Engine {
             fleet: Fleet::default(),
             dirty: BTreeSet::new(),
             pending: BTreeSet::new(),
+            owned: HashMap::new(),
         }
     }
 
@@ -146,6 +149,7 @@ impl Engine {
             _ => {}
         }
         if let Some(owner) = entry.meta().owner_references.iter().find(|owner| owner.controller) {
+            self.note_owner(&owner.uid, &key, deleted);
             let resource = match owner.kind.as_str() {
                 "Deployment" => Some(GroupResource::new("apps", "deployments")),
                 "ReplicaSet" => Some(GroupResource::new("apps", "replicasets")),
@@ -161,6 +165,17 @@ impl Engine {
         }
         if !deleted {
             self.dirty.insert(key);
+        }
+    }
+
+    fn note_owner(&mut self, owner: &str, key: &Key, deleted: bool) {
+        if !deleted {
+            self.owned.entry(owner.to_owned()).or_default().insert(key.clone());
+        } else if let Some(keys) = self.owned.get_mut(owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.owned.remove(owner);
+            }
         }
     }
 
@@ -366,15 +381,17 @@ impl Engine {
         .await
     }
 
+    /// What an object controls, as it is now.
     fn owned(&self, resource: &GroupResource, owner: &Entry) -> Vec<Value> {
         let uid = &owner.meta().uid;
-        let listed = self.member_client.list(resource, Some(owner.namespace()));
-        let controlled = listed.iter().filter(|entry| {
-            entry
-                .meta()
-                .owner_references
-                .iter()
-                .any(|reference| reference.controller && reference.uid == *uid)
+        let keys = self.owned.get(uid).into_iter().flatten();
+        let entries = keys
+            .filter(|key| key.resource == *resource)
+            .filter_map(|key| self.member_client.get(key));
+        // One that was orphaned, or made anew by another, has the same name.
+        let controlled = entries.filter(|entry| {
+            let mut owners = entry.meta().owner_references.iter();
+            owners.any(|reference| reference.controller && reference.uid == *uid)
         });
         controlled.map(|entry| entry.value()).collect()
     }
