@@ -72,6 +72,11 @@ impl Row<'_> {
 }
 
 impl Journal {
+    /// Whether a transaction costs more than what is in it: pages and a sync.
+    pub(crate) fn is_costly(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// Writes rows of history and moves the counter, in one transaction.
     pub(crate) async fn write(&mut self, rows: &[Row<'_>], counter: u64, now: i64) -> Result<(), Failure> {
         match self {

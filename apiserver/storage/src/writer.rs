@@ -26,10 +26,10 @@ const MAX_OPS: usize = 256;
 const MAX_BYTES: usize = 2 << 20;
 /// How many revisions are reserved at a time for heartbeats.
 const RESERVE: u64 = 4096;
-/// While several write at once, no transaction begins sooner after the one before than this for each request that it served
-/// besides the first, up to a bound: what comes in between shares its end with others. Who writes alone is not held up.
+/// While several write at once to a disk, no transaction begins sooner after the one before than this for each request that it
+/// served besides the first, up to a bound: what comes in between shares its end with others. Who writes alone is not held up.
 const PACE: Duration = Duration::from_millis(1);
-const MAX_PACES: u32 = 8;
+const MAX_PACES: u32 = 5;
 const FLUSH: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -210,7 +210,11 @@ impl Writer {
             next = self.next(begin).await;
         };
         let others = u32::try_from(commits.len()).unwrap_or(MAX_PACES).saturating_sub(1);
-        self.paces = others.min(MAX_PACES);
+        self.paces = if self.journal.is_costly() {
+            others.min(MAX_PACES)
+        } else {
+            0
+        };
         self.begun = Instant::now();
         for (answer, reply) in self.commit(commits).await.into_iter().zip(replies) {
             // A caller that went away does not undo its write.
