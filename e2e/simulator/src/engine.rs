@@ -14,6 +14,7 @@ use schema::clock::Clock;
 use schema::entry::{Entry, GroupResource, Key};
 use schema::status::{Reason, Status};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubelet::{self, Fleet, NodeShape};
@@ -21,6 +22,9 @@ use crate::workloads::{Plan, daemonset, deployment, disruption, job, replicaset,
 
 /// Field manager of everything that the loop writes.
 const MANAGER: &str = "simulator";
+/// Time until another try.
+const RETRY: Duration = Duration::from_secs(1);
+const FOREVER: Duration = Duration::from_hours(1);
 
 /// What a loop does.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Engine {
     config: EngineConfig,
     fleet: Fleet,
     dirty: BTreeSet<Key>,
+    /// What could not be handled: tried again after a while.
+    failed: BTreeSet<Key>,
     /// Pods that fit nowhere: looked at again when room is made.
     pending: BTreeSet<Key>,
     /// What each controller owns, by the controller's uid.
@@ -68,6 +74,7 @@ impl Engine {
             config,
             fleet: Fleet::default(),
             dirty: BTreeSet::new(),
+            failed: BTreeSet::new(),
             pending: BTreeSet::new(),
             owned: HashMap::new(),
         }
@@ -96,23 +103,33 @@ impl Engine {
         self.make_nodes().await?;
         let followed: Vec<GroupResource> = resources.into_iter().map(|resource| resource.group_resource).collect();
         let mut subscription = self.member_client.subscribe(&followed);
+        let mut retry_at = Instant::now() + FOREVER;
         loop {
-            let retry = if self.dirty.is_empty() {
-                Duration::from_hours(1)
-            } else {
-                Duration::from_secs(1)
-            };
-            let signal = tokio::select! {
-                signal = subscription.next() => signal,
-                () = tokio::time::sleep(retry) => Some(Signal::Synced),
-                () = stop.cancelled() => return Ok(()),
-            };
-            let Some(signal) = signal else { return Ok(()) };
-            self.take(signal);
+            // Handling one object changes others, which have been taken in by now.
+            if self.dirty.is_empty() {
+                if self.failed.is_empty() {
+                    retry_at = Instant::now() + FOREVER;
+                } else if Instant::now() + RETRY < retry_at {
+                    retry_at = Instant::now() + RETRY;
+                }
+                tokio::select! {
+                    signal = subscription.next() => match signal {
+                        Some(signal) => self.take(signal),
+                        None => return Ok(()),
+                    },
+                    () = tokio::time::sleep_until(retry_at) => {
+                        self.dirty.append(&mut self.failed);
+                        retry_at = Instant::now() + FOREVER;
+                    }
+                    () = stop.cancelled() => return Ok(()),
+                }
+            } else if stop.is_cancelled() {
+                return Ok(());
+            }
             self.drain(subscription.as_mut());
             for key in std::mem::take(&mut self.dirty) {
                 if let Err(status) = self.handle(&key).await {
-                    self.failed(key, &status);
+                    self.note_failure(key, &status);
                 }
                 self.drain(subscription.as_mut());
             }
@@ -201,7 +218,7 @@ impl Engine {
         }
     }
 
-    fn failed(&mut self, key: Key, status: &Status) {
+    fn note_failure(&mut self, key: Key, status: &Status) {
         match status.reason {
             // Something moved: the change that moved it comes by the subscription.
             Some(Reason::NotFound | Reason::Conflict | Reason::AlreadyExists) => {}
@@ -209,7 +226,7 @@ impl Engine {
             Some(Reason::Forbidden | Reason::Invalid) => tracing::debug!(%key, %status, "refused"),
             _ => {
                 tracing::warn!(%key, %status, "will try again");
-                self.dirty.insert(key);
+                self.failed.insert(key);
             }
         }
     }
