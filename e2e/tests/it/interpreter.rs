@@ -130,6 +130,13 @@ fn a_kind_is_what_scripts_say() {
         ..Options::default()
     })
     .unwrap();
+    if federation.has_real_members() {
+        eprintln!(
+            "NOT RUN: custom resources end the real kube-apiserver of {}",
+            e2e::assets::RELEASE
+        );
+        return;
+    }
     let scene = Scene::new(&federation, "widgets");
     federation.hub().run_with(&["apply", "-f", "-"], DEFINITION).ok();
     for member in MEMBERS {
