@@ -4,27 +4,8 @@ use controllers::Config;
 use serde_json::{Value, json};
 
 use crate::harness::{Federation, deployment};
+use crate::policies::{cluster_wide, policy};
 use crate::propagation::three_members;
-
-fn policy(name: &str, cluster: &str, more: Value) -> Value {
-    let mut policy = json!({
-        "apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"}],
-            "placement": {"clusterAffinity": {"clusterNames": [cluster]}},
-        },
-    });
-    for (key, value) in more.as_object().unwrap() {
-        policy["spec"][key] = value.clone();
-    }
-    policy
-}
-
-fn cluster_wide(mut policy: Value) -> Value {
-    policy["kind"] = "ClusterPropagationPolicy".into();
-    policy["metadata"].as_object_mut().unwrap().remove("namespace");
-    policy
-}
 
 fn override_policy(kind: &str, name: &str) -> Value {
     let mut object = json!({

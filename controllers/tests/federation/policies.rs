@@ -6,7 +6,7 @@ use crate::harness::{Federation, deployment};
 use crate::propagation::three_members;
 
 /// A policy that places everything it selects in one cluster.
-fn policy(name: &str, cluster: &str, spec: Value) -> Value {
+pub(crate) fn policy(name: &str, cluster: &str, spec: Value) -> Value {
     let mut policy = json!({
         "apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy", "metadata": {"name": name, "namespace": "default"},
         "spec": {
@@ -20,7 +20,8 @@ fn policy(name: &str, cluster: &str, spec: Value) -> Value {
     policy
 }
 
-fn cluster_wide(mut policy: Value) -> Value {
+/// The same for all namespaces.
+pub(crate) fn cluster_wide(mut policy: Value) -> Value {
     policy["kind"] = "ClusterPropagationPolicy".into();
     policy["metadata"].as_object_mut().unwrap().remove("namespace");
     policy

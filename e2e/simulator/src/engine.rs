@@ -14,7 +14,7 @@ use schema::clock::Clock;
 use schema::entry::{Entry, GroupResource, Key};
 use schema::status::{Reason, Status};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubelet::{self, Fleet, NodeShape};
@@ -22,9 +22,8 @@ use crate::workloads::{Plan, daemonset, deployment, disruption, job, replicaset,
 
 /// Field manager of everything that the loop writes.
 const MANAGER: &str = "simulator";
-/// Time until another try.
+/// Time between two tries.
 const RETRY: Duration = Duration::from_secs(1);
-const FOREVER: Duration = Duration::from_hours(1);
 
 /// What a loop does.
 #[derive(Debug, Clone)]
@@ -103,24 +102,17 @@ impl Engine {
         self.make_nodes().await?;
         let followed: Vec<GroupResource> = resources.into_iter().map(|resource| resource.group_resource).collect();
         let mut subscription = self.member_client.subscribe(&followed);
-        let mut retry_at = Instant::now() + FOREVER;
+        let mut retry = tokio::time::interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Handling one object changes others, which have been taken in by now.
             if self.dirty.is_empty() {
-                if self.failed.is_empty() {
-                    retry_at = Instant::now() + FOREVER;
-                } else if Instant::now() + RETRY < retry_at {
-                    retry_at = Instant::now() + RETRY;
-                }
                 tokio::select! {
                     signal = subscription.next() => match signal {
                         Some(signal) => self.take(signal),
                         None => return Ok(()),
                     },
-                    () = tokio::time::sleep_until(retry_at) => {
-                        self.dirty.append(&mut self.failed);
-                        retry_at = Instant::now() + FOREVER;
-                    }
+                    _ = retry.tick(), if !self.failed.is_empty() => self.dirty.append(&mut self.failed),
                     () = stop.cancelled() => return Ok(()),
                 }
             } else if stop.is_cancelled() {
