@@ -214,7 +214,7 @@ async fn section_2_7_a_cluster_that_is_purged_is_empty_first() {
     federation.apply(deployment("hello", 1)).await;
     federation.apply(policy("p", "slow", json!({}))).await;
     spreads(&federation, "slow:1").await;
-    agent.stop();
+    agent.stop().await;
     let task = |mode: &str| json!({"fromCluster": "slow", "purgeMode": mode, "reason": "ApplicationFailure", "producer": "test"});
     let moved = |mode: &str| json!({"spec": {"clusters": [{"name": "us", "replicas": 1}], "gracefulEvictionTasks": [task(mode)]}});
     federation

@@ -68,7 +68,7 @@ async fn a_silent_cluster_becomes_unknown_keeps_its_work_and_can_be_deleted() {
         })
         .await;
 
-    agent.stop();
+    agent.stop().await;
     // The other agent renews its Lease while time passes.
     let mut beats: u32 = 0;
     while ready(&federation, "eu") != "Unknown ClusterStatusUnknown" {

@@ -115,7 +115,7 @@ async fn section_2_8_dependencies_follow() {
 async fn what_is_needed_comes_first() {
     let federation = three_members().await;
     let silent = json!({"apiVersion": "cluster.karmada.io/v1alpha1", "kind": "Cluster", "metadata": {"name": "slow"}, "spec": {"syncMode": "Pull"}});
-    federation.join("slow").await.stop();
+    federation.join("slow").await.stop().await;
     federation
         .until("slow is free of taints", || {
             federation

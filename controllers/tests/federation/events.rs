@@ -110,7 +110,7 @@ async fn section_9_5_works_are_told_of_failures_and_suspension() {
         "Successfully applied resource(default/web) to cluster eu",
     )
     .await;
-    agent.stop();
+    agent.stop().await;
     assert!(
         !federation.told(&work, "SyncSucceed", ""),
         "what the template is told is not told twice"

@@ -53,11 +53,16 @@ impl Drop for Federation {
 }
 
 /// A pretended agent; it stops when told to.
-pub(crate) struct Agent(CancellationToken);
+pub(crate) struct Agent {
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
 
 impl Agent {
-    pub(crate) fn stop(&self) {
-        self.0.cancel();
+    /// Answers nothing more once this returns.
+    pub(crate) async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
     }
 }
 
@@ -389,9 +394,10 @@ impl Federation {
         let cancel = self.cancel.child_token();
         let mut works = hub.subscribe(&[GroupResource::new("work.karmada.io", "works")]);
         let stop = cancel.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             loop {
                 let signal = tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     signal = works.next() => signal,
                 };
@@ -405,7 +411,7 @@ impl Federation {
                 }
             }
         });
-        Agent(cancel)
+        Agent { cancel, task }
     }
 }
 

@@ -137,7 +137,7 @@ async fn section_3_2_what_waits_for_room_is_placed_by_priority() {
     .await;
     for name in ["ap", "eu", "us"] {
         // What is on its way stays so: nobody answers.
-        federation.join(name).await.stop();
+        federation.join(name).await.stop().await;
     }
     for name in ["ap", "eu", "us"] {
         room(&federation, name, 0).await;
@@ -194,7 +194,7 @@ async fn section_3_2_room_is_given_away_once() {
     })
     .await;
     for name in ["ap", "eu"] {
-        federation.join(name).await.stop();
+        federation.join(name).await.stop().await;
         room(&federation, name, 0).await;
     }
     federation
