@@ -171,6 +171,7 @@ impl LocalHub {
             field_validation: Some("Ignore".to_owned()),
             ..Query::default()
         };
+        let mut unowned = false;
         let api_version = api_version(&request.resource.group_resource.group, &request.resource.version);
         let kind = &request.resource.kind;
         let typed = |mut object: Value| {
@@ -182,6 +183,10 @@ impl LocalHub {
         };
         let (verb, content_type, body) = match request.action {
             Action::Create(object) => (Verb::Create, "application/json", typed(object)),
+            Action::Record(object) => {
+                unowned = true;
+                (Verb::Create, "application/json", typed(object))
+            }
             Action::Update(object) => (Verb::Update, "application/json", typed(object)),
             Action::Merge(patch) => (Verb::Patch, "application/merge-patch+json", patch),
             Action::Json(patch) => (Verb::Patch, "application/json-patch+json", patch),
@@ -235,6 +240,7 @@ impl LocalHub {
             content_type: content_type.to_owned(),
             body: Bytes::new(),
             agent: manager.to_owned(),
+            unowned,
         };
         (call, Payload::Value(body))
     }
@@ -244,7 +250,7 @@ impl LocalHub {
         let labels = LocalLabels {
             manager: manager.to_owned(),
             verb: match request.action {
-                Action::Create(_) => "CREATE",
+                Action::Create(_) | Action::Record(_) => "CREATE",
                 Action::Update(_) => "UPDATE",
                 Action::Merge(_) | Action::Json(_) => "PATCH",
                 Action::Apply { .. } => "APPLY",

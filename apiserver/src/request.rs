@@ -119,6 +119,8 @@ pub struct ApiRequest {
     pub body: Bytes,
     /// `User-Agent` up to the first slash: the default field manager.
     pub agent: String,
+    /// A create that notes no owners of fields. Only loops of the hub ask for it.
+    pub unowned: bool,
 }
 
 /// An answer before it is rendered in the form that the client accepts.

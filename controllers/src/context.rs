@@ -217,9 +217,24 @@ impl Context {
 
     /// Creates an object from what it should be.
     pub(crate) async fn create(&self, manager: &str, resource: &Resource, object: Value) -> Result<Arc<Entry>, Status> {
+        self.make(manager, resource, object, Action::Create).await
+    }
+
+    /// As [`Context::create`] for what only the hub and its agents write: nobody asks who set which field of it.
+    pub(crate) async fn record(&self, manager: &str, resource: &Resource, object: Value) -> Result<Arc<Entry>, Status> {
+        self.make(manager, resource, object, Action::Record).await
+    }
+
+    async fn make(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        object: Value,
+        action: fn(Value) -> Action,
+    ) -> Result<Arc<Entry>, Status> {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().into();
         let (namespace, name) = (text("namespace"), text("name"));
-        let action = Action::Create(object);
+        let action = action(object);
         self.hub
             .write(
                 manager,

@@ -281,7 +281,7 @@ impl EventWriter {
                 seen.again(at);
                 Some(Action::Merge(seen.repeat(Instant::now())))
             }
-            None => Some(Action::Create(event(&note, &id.0, &id.1, at))),
+            None => Some(Action::Record(event(&note, &id.0, &id.1, at))),
         };
         self.seen.insert(id.clone(), seen);
         action.map(|action| (id, action))

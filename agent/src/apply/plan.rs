@@ -1,6 +1,7 @@
 //! Decides what to do with one manifest in the member. Pure: reads the manifest and what is there, writes nothing.
 
 use interpreter::Interpreter;
+use schema::entry::Pairs;
 use serde_json::{Map, Value};
 
 use crds::{annotations, labels};
@@ -98,12 +99,9 @@ pub(crate) fn names_another(object: &Value, work_namespace: &str, work_name: &st
 }
 
 /// The Work that a member object came from: its name, when it came from this execution namespace.
-pub(crate) fn source_work<'a>(
-    found: &'a std::collections::BTreeMap<String, String>,
-    execution_namespace: &str,
-) -> Option<&'a str> {
+pub(crate) fn source_work<'a>(found: &'a Pairs, execution_namespace: &str) -> Option<&'a str> {
     let namespace = found.get(annotations::WORK_NAMESPACE)?;
-    (namespace == execution_namespace).then(|| found.get(annotations::WORK_NAME).map(String::as_str))?
+    (namespace == execution_namespace).then(|| found.get(annotations::WORK_NAME))?
 }
 
 /// The merge patch that takes the federation's marks off a member object, for `preserveResourcesOnDeletion`.

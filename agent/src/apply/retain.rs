@@ -35,7 +35,7 @@ impl<'a> Place<'a> {
             work,
             generation: meta.generation,
             ordinal,
-            keeper: meta.annotations.get(annotations::RETAINED_BY).map(String::as_str),
+            keeper: meta.annotations.get(annotations::RETAINED_BY),
         }
     }
 }

@@ -79,7 +79,7 @@ fn owner(pod: &Entry) -> Option<Owner> {
         .iter()
         .find(|owner| owner.controller && owner.kind == "ReplicaSet")?;
     let hash = meta.labels.get("pod-template-hash")?;
-    let name = set.name.strip_suffix(hash.as_str())?.strip_suffix('-')?;
+    let name = set.name.strip_suffix(hash)?.strip_suffix('-')?;
     Some((pod.namespace().to_owned(), name.to_owned()))
 }
 

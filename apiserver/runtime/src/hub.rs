@@ -50,6 +50,9 @@ pub struct Request {
 pub enum Action {
     /// POST.
     Create(Value),
+    /// POST of something that only its writer ever writes, such as an Event. The hub does not note who set which field of it:
+    /// as kube-apiserver does for an object without `managedFields`, until somebody applies it.
+    Record(Value),
     /// PUT; a `metadata.resourceVersion` in the object is a precondition.
     Update(Value),
     /// JSON merge patch (RFC 7396).

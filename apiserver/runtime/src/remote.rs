@@ -293,7 +293,7 @@ impl Hub for RemoteHub {
             name: request.name.clone(),
         };
         let answer = self.core.transport.write(manager, &request).await?;
-        request::entry_of(&request.resource, answer, || self.core.cache.get(&known))
+        request::entry_of(&request.resource, &answer, || self.core.cache.get(&known))
     }
 
     async fn read(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {

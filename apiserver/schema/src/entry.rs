@@ -3,15 +3,19 @@
 //! A [`Draft`] is an object that has no revision yet; the store seals it into an [`Entry`] when its transaction has one.
 //! Lists and watches send [`Entry::json`] as it is; nobody keeps a `serde_json::Value` at rest.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+pub use pairs::Pairs;
+
+mod pairs;
+mod wire;
 
 /// A resource as it is stored: group and plural, without a version. The core group is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,16 +82,18 @@ impl fmt::Display for Key {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
-    /// Name.
-    pub name: String,
-    /// Namespace, or empty.
-    pub namespace: String,
+    /// Name. In an [`Entry`] it is the text of its key, not a copy.
+    #[serde(deserialize_with = "shared")]
+    pub name: Arc<str>,
+    /// Namespace, or empty; likewise.
+    #[serde(deserialize_with = "shared")]
+    pub namespace: Arc<str>,
     /// Uid; empty only before creation.
     pub uid: String,
     /// Labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Pairs,
     /// Annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Pairs,
     /// Owners.
     pub owner_references: Vec<OwnerReference>,
     /// Finalizers.
@@ -98,6 +104,10 @@ pub struct Meta {
     pub creation_timestamp: Option<Timestamp>,
     /// Set while it is being deleted.
     pub deletion_timestamp: Option<Timestamp>,
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    Box::<str>::deserialize(deserializer).map(Arc::from)
 }
 
 /// One owner of an object.
@@ -216,10 +226,16 @@ impl Draft {
         json.extend_from_slice(&self.json[..self.splice]);
         json.extend_from_slice(stamp.as_bytes());
         json.extend_from_slice(&self.json[self.splice..]);
+        let mut meta = self.meta;
+        for (own, keys) in [(&mut meta.name, &key.name), (&mut meta.namespace, &key.namespace)] {
+            if own == keys {
+                own.clone_from(keys);
+            }
+        }
         Entry {
             key,
             revision,
-            meta: self.meta,
+            meta,
             json: Bytes::from(json),
             stamp: self.splice..self.splice + stamp.len(),
         }

@@ -190,6 +190,7 @@ impl Front {
             content_type: media_type(&parts.headers),
             body: read(body, &parts.headers).await?,
             agent: agent_name(&parts.headers),
+            unowned: false,
         };
         agent::check_created(&request)?;
         let query = request.query.clone();
@@ -231,6 +232,7 @@ impl Front {
             content_type: String::new(),
             body: Bytes::new(),
             agent: agent_name(&parts.headers),
+            unowned: false,
         };
         self.api
             .admit_connection(&request, serde_json::json!({"path": rest}))

@@ -314,7 +314,7 @@ impl Hub for FakeHub {
                 object["metadata"]["finalizers"] = json!(finalizers);
                 object
             }
-            Action::Create(_) | Action::Json(_) | Action::Apply { .. } | Action::Finish { .. } => {
+            Action::Create(_) | Action::Record(_) | Action::Json(_) | Action::Apply { .. } | Action::Finish { .. } => {
                 return Err(Status::bad_request("not here"));
             }
         };

@@ -82,6 +82,32 @@ async fn each_action_does_what_its_request_does() {
 }
 
 #[tokio::test]
+async fn what_is_recorded_has_no_owners_until_it_is_applied() {
+    let hub = hub().await;
+    let managers = |entry: &schema::entry::Entry| {
+        let list = entry.value()["metadata"]["managedFields"].clone();
+        let names = list.as_array().into_iter().flatten();
+        names
+            .map(|owner| owner["manager"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let record = Action::Record(map("m", &json!({"a": "1"})));
+    let made = hub.write("loop", request(&hub, "m", record)).await.unwrap();
+    assert_eq!(made.value()["data"], json!({"a": "1"}));
+    assert!(managers(&made).is_empty());
+    let merge = Action::Merge(json!({"data": {"b": "2"}}));
+    let merged = hub.write("loop", request(&hub, "m", merge)).await.unwrap();
+    assert_eq!(merged.value()["data"], json!({"a": "1", "b": "2"}));
+    assert!(managers(&merged).is_empty());
+    let apply = Action::Apply {
+        object: map("m", &json!({"c": "3"})),
+        force: false,
+    };
+    let applied = hub.write("kubectl", request(&hub, "m", apply)).await.unwrap();
+    assert_eq!(managers(&applied), ["kubectl", "before-first-apply"]);
+}
+
+#[tokio::test]
 async fn a_subscription_begins_with_what_is_there_and_goes_on() {
     let hub = hub().await;
     let maps = GroupResource::new("", "configmaps");

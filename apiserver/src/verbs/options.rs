@@ -28,6 +28,8 @@ pub(crate) struct WriteOptions {
     pub(crate) validation: Validation,
     /// Apply: take fields over.
     pub(crate) force: bool,
+    /// Create: nobody is noted as the owner of fields.
+    pub(crate) unowned: bool,
 }
 
 /// What kind of options a request carries; the name appears in errors.
@@ -107,6 +109,7 @@ impl WriteOptions {
             },
             validation,
             force: query.force.unwrap_or_default(),
+            unowned: request.unowned,
         })
     }
 }

@@ -58,6 +58,7 @@ impl Write<'_, '_> {
 
     async fn create_entry(&self, mut object: Value, managed: bool) -> Result<(Option<Arc<Entry>>, Value), Status> {
         let call = self.call;
+        let managed = managed || self.options.unowned;
         self.place(&mut object)?;
         if !meta_text(&object, "resourceVersion").is_empty() {
             return Err(Status::bad_request(

@@ -102,8 +102,8 @@ pub(crate) fn entry(def: &ResourceDef, object: Value) -> Arc<Entry> {
     let draft = Draft::new(object).unwrap();
     let key = Key::new(
         def.storage.clone(),
-        draft.meta().namespace.as_str(),
-        draft.meta().name.as_str(),
+        draft.meta().namespace.clone(),
+        draft.meta().name.clone(),
     );
     Arc::new(draft.seal(key, 7))
 }

@@ -148,6 +148,8 @@ impl<'a> Batch<'a> {
         }
         self.last += 1;
         let bytes = Some(draft.bytes().clone());
+        // All states of an object share the text of its key.
+        let key = previous.as_ref().map_or(key, |previous| previous.key().clone());
         let entry = Arc::new(draft.seal(key, self.last));
         if let Some(map) = self.maps.get_mut(&entry.key().resource) {
             map.insert_mut(Place::of(entry.key()), entry.clone());

@@ -10,6 +10,7 @@
 
 pub mod api;
 mod batch;
+mod expiries;
 mod history;
 mod journal;
 mod pack;

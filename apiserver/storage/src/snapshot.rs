@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use rpds::RedBlackTreeMapSync;
-use schema::entry::{Entry, Key};
+use schema::entry::{Entry, GroupResource, Key};
 
 /// All objects of one resource, ordered by (namespace, name) bytewise.
 pub(crate) type Map = RedBlackTreeMapSync<Place, Arc<Entry>>;
@@ -25,6 +25,14 @@ impl Place {
         Self {
             namespace: namespace.clone(),
             name: name.clone(),
+        }
+    }
+
+    pub(crate) fn key(&self, resource: &GroupResource) -> Key {
+        Key {
+            resource: resource.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::api::{CommitError, Op, Outcome, ReadError, Scope, Write};
 use crate::batch::Asked;
+use crate::expiries::Expiries;
 use crate::history;
 use crate::journal::Journal;
 use crate::pack;
@@ -24,7 +25,7 @@ use crate::sqlite::open::{Limits, Loaded};
 use crate::state::{Replays, Shared, State};
 use crate::tally::Tally;
 use crate::watch::{Patience, Watch};
-use crate::writer::{Expiries, Request, Writer};
+use crate::writer::{Request, Writer};
 
 /// The revision that an empty store stands at; low numbers mean something else to clients.
 pub(crate) const FIRST: u64 = 1000;

@@ -50,7 +50,7 @@ impl Scope {
     pub(crate) fn label_matches(&self, entry: &Entry) -> bool {
         self.label.as_ref().is_none_or(|(label, value)| {
             let labels = &entry.meta().labels;
-            labels.get(&**label).is_some_and(|found| **found == **value)
+            labels.get(label).is_some_and(|found| found == &**value)
         })
     }
 
@@ -220,13 +220,10 @@ impl Shelf {
 
     /// Who asked for a label that an object has.
     fn labelled<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Arc<Watcher>> {
-        let labels = (!self.by_label.is_empty()).then(|| &entry.meta().labels);
+        let labels = (!self.by_label.is_empty()).then(|| entry.meta().labels.iter());
         let found = labels.into_iter().flatten();
         found.flat_map(|(label, value)| {
-            let slot = self
-                .by_label
-                .get(label.as_str())
-                .and_then(|values| values.get(value.as_str()));
+            let slot = self.by_label.get(label).and_then(|values| values.get(value));
             slot.into_iter().flatten()
         })
     }

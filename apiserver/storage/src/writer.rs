@@ -7,7 +7,7 @@
 //!
 //! Never here: waiting for readers.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::api::{CommitError, Op, Outcome, Precondition, Write};
 use crate::batch::{Asked, Batch, Change};
+use crate::expiries::Expiries;
 use crate::journal::{Failure, Journal, Row};
 use crate::state::Shared;
 
@@ -47,34 +48,6 @@ pub(crate) enum Request {
     Maintain { reply: oneshot::Sender<()> },
     /// Stop.
     Close { reply: oneshot::Sender<()> },
-}
-
-/// When objects go away by themselves.
-#[derive(Debug, Default)]
-pub(crate) struct Expiries {
-    by_time: BTreeSet<(i64, Key)>,
-    by_key: HashMap<Key, i64>,
-}
-
-impl Expiries {
-    pub(crate) fn set(&mut self, key: &Key, at: Option<i64>) {
-        if let Some(before) = self.by_key.remove(key) {
-            self.by_time.remove(&(before, key.clone()));
-        }
-        if let Some(at) = at {
-            self.by_key.insert(key.clone(), at);
-            self.by_time.insert((at, key.clone()));
-        }
-    }
-
-    fn due(&self, now: i64) -> Vec<Key> {
-        self.by_time
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, key)| key.clone())
-            .take(MAX_OPS)
-            .collect()
-    }
 }
 
 /// Where the store stood at some time.
@@ -337,7 +310,7 @@ impl Writer {
     /// Removes what has expired, as ordinary deletions.
     async fn sweep(&mut self, now: i64) {
         loop {
-            let due = self.expiries.due(now);
+            let due = self.expiries.due(now, MAX_OPS);
             if due.is_empty() {
                 return;
             }

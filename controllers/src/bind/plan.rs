@@ -109,7 +109,7 @@ fn fresh(source: &Source<'_>, namespaced: bool, new_id: impl FnOnce() -> String)
     };
     let mut metadata = json!({"name": names::binding_name(source.kind, &template.name), "labels": {id: new_id()}});
     if namespaced {
-        metadata["namespace"] = template.namespace.clone().into();
+        metadata["namespace"] = (*template.namespace).into();
     }
     json!({"metadata": metadata, "spec": {}})
 }
@@ -150,7 +150,7 @@ fn refer(spec: &mut Value, source: &Source<'_>, follow_revision: bool) {
         "resourceVersion": source.template.revision().to_string(),
     });
     if !template.namespace.is_empty() {
-        reference["namespace"] = template.namespace.clone().into();
+        reference["namespace"] = (*template.namespace).into();
     }
     if !follow_revision && let Some(known) = spec["resource"].get("resourceVersion") {
         reference["resourceVersion"] = known.clone();

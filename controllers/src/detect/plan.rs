@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use schema::entry::{Entry, Key, Meta};
+use schema::entry::{Entry, Key, Meta, Pairs};
 use schema::selector::LabelSelector;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -130,7 +130,7 @@ impl Policy {
                 .map(|labels| LabelSelector::from_json(&labels).unwrap_or_else(|_| LabelSelector::nothing()));
             // A policy of a namespace never looks beyond it.
             let namespace = if namespaced {
-                meta.namespace.clone()
+                meta.namespace.to_string()
             } else {
                 selector.namespace
             };
@@ -146,7 +146,7 @@ impl Policy {
         carried.retain(|key, value| CARRIED.contains(&key.as_str()) && !value.is_null());
         Some(Self {
             key: entry.key().clone(),
-            id: meta.labels.get(label).cloned().unwrap_or_default(),
+            id: meta.labels.get(label).unwrap_or_default().to_owned(),
             deleting: meta.deletion_timestamp.is_some(),
             generation: meta.generation,
             priority: raw.spec.priority,
@@ -236,12 +236,12 @@ impl Selector {
         let meta = template.meta;
         if self.api_version != template.api_version
             || self.kind != template.kind
-            || (!self.namespace.is_empty() && self.namespace != meta.namespace)
+            || (!self.namespace.is_empty() && *self.namespace != *meta.namespace)
         {
             return 0;
         }
         match &self.labels {
-            _ if !self.name.is_empty() => 3 * u8::from(self.name == meta.name),
+            _ if !self.name.is_empty() => 3 * u8::from(*self.name == *meta.name),
             Some(labels) => 2 * u8::from(labels.matches(&meta.labels)),
             None => 1,
         }
@@ -318,19 +318,19 @@ impl Claim {
 
 /// The claim that an object carries, if it is whole.
 pub fn claim_of(meta: &Meta) -> Option<Claim> {
-    let annotation = |key| meta.annotations.get(key).cloned();
+    let annotation = |key| meta.annotations.get(key).map(str::to_owned);
     if let Some(id) = meta.labels.get(names::POLICY_ID)
         && let (Some(namespace), Some(name)) = (annotation(names::POLICY_NAMESPACE), annotation(names::POLICY_NAME))
     {
         return Some(Claim::Policy {
-            id: id.clone(),
+            id: id.to_owned(),
             namespace,
             name,
         });
     }
     let id = meta.labels.get(names::CLUSTER_POLICY_ID)?;
     Some(Claim::ClusterPolicy {
-        id: id.clone(),
+        id: id.to_owned(),
         name: annotation(names::CLUSTER_POLICY_NAME)?,
     })
 }
@@ -357,11 +357,11 @@ pub fn claim_patch(meta: &Meta, claim: Option<&Claim>) -> Option<Value> {
     (!metadata.is_empty()).then(|| json!({"metadata": metadata}))
 }
 
-fn change(have: &BTreeMap<String, String>, owned: &[&str], want: &BTreeMap<&str, &str>) -> Map<String, Value> {
+fn change(have: &Pairs, owned: &[&str], want: &BTreeMap<&str, &str>) -> Map<String, Value> {
     owned
         .iter()
         .filter_map(|key| {
-            let (have, want) = (have.get(*key).map(String::as_str), want.get(key).copied());
+            let (have, want) = (have.get(key), want.get(key).copied());
             (have != want).then(|| ((*key).to_owned(), want.map_or(Value::Null, Value::from)))
         })
         .collect()

@@ -234,7 +234,7 @@ fn worth_telling(entry: &Entry, resource: &GroupResource) -> bool {
     let meta = entry.meta();
     let bootstrapped = meta.labels.contains_key("kubernetes.io/bootstrapping")
         // The Service of the hub's own address, and what stands behind it.
-        || (meta.namespace == "default" && meta.name == "kubernetes");
+        || (&*meta.namespace == "default" && &*meta.name == "kubernetes");
     let system = meta.name.starts_with("system:") || meta.name.starts_with("system-") || meta.name.starts_with("kube-");
     let cluster_scoped = meta.namespace.is_empty();
     let namespace = cluster_scoped && resource.group.is_empty() && &*resource.resource == "namespaces";

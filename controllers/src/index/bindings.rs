@@ -57,13 +57,14 @@ impl Index {
             policies.extend(
                 [names::POLICY_ID, names::CLUSTER_POLICY_ID]
                     .iter()
-                    .filter_map(|label| meta.labels.get(*label))
-                    .cloned(),
+                    .filter_map(|label| meta.labels.get(label))
+                    .map(str::to_owned),
             );
-            let ours = meta.labels.range(names::DEPENDED_BY_PREFIX.to_owned()..);
+            let labels = meta.labels.iter();
             dependents.extend(
-                ours.take_while(|(label, _)| label.starts_with(names::DEPENDED_BY_PREFIX))
-                    .map(|(_, id)| id.clone()),
+                labels
+                    .filter(|(label, _)| label.starts_with(names::DEPENDED_BY_PREFIX))
+                    .map(|(_, id)| id.to_owned()),
             );
             if let Ok(targets) = entry.typed::<Targets>() {
                 let spec = targets.spec;
@@ -215,8 +216,8 @@ impl Index {
         let labels = &entry.meta().labels;
         let ids = [names::BINDING_ID, names::CLUSTER_BINDING_ID]
             .iter()
-            .filter_map(|label| labels.get(*label))
-            .cloned();
+            .filter_map(|label| labels.get(label))
+            .map(str::to_owned);
         let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
         let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
         let terms = if deleted {
@@ -303,5 +304,5 @@ pub(crate) fn binding_id(entry: &Entry) -> &str {
     } else {
         names::CLUSTER_BINDING_ID
     };
-    entry.meta().labels.get(label).map_or("", String::as_str)
+    entry.meta().labels.get(label).unwrap_or_default()
 }

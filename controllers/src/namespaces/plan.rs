@@ -13,7 +13,7 @@ pub fn travels(meta: &Meta, skipped: &[Regex]) -> bool {
         .labels
         .get(names::SKIP_AUTO_PROPAGATION)
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    meta.deletion_timestamp.is_none() && meta.name != "default" && !opted_out && !skips(&meta.name, skipped)
+    meta.deletion_timestamp.is_none() && &*meta.name != "default" && !opted_out && !skips(&meta.name, skipped)
 }
 
 /// Whether nothing in a namespace is propagated.

@@ -79,7 +79,7 @@ async fn sync(
     let Some(entry) = existing else {
         let mut work = plan::work(None, namespace, manifest, cluster, || context.random.uuid());
         overrides::plan::record(&mut work, &applied);
-        context.create(MANAGER, &kinds::WORK, work).await?;
+        context.record(MANAGER, &kinds::WORK, work).await?;
         return Ok(true);
     };
     if entry.meta().deletion_timestamp.is_some() {

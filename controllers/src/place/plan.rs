@@ -135,7 +135,7 @@ impl Binding {
         meta.deletion_timestamp.is_none()
             && named
             && !self.spec.suspension.scheduling
-            && owned.iter().any(|label| meta.labels.contains_key(*label))
+            && owned.iter().any(|label| meta.labels.contains_key(label))
     }
 
     fn is_workload(&self) -> bool {
@@ -162,7 +162,7 @@ impl Binding {
         scheduler::trigger::needs_scheduling(&scheduler::trigger::View {
             deleting: meta.deletion_timestamp.is_some(),
             placement: self.spec.placement.as_ref(),
-            applied_placement: meta.annotations.get(names::APPLIED_PLACEMENT).map(String::as_str),
+            applied_placement: meta.annotations.get(names::APPLIED_PLACEMENT),
             // Components are placed whole: their targets carry no replicas to compare.
             replicas: if 1 < self.spec.components.len() {
                 0
@@ -322,8 +322,8 @@ pub fn cluster_view(entry: &Entry) -> ClusterView {
         })
         .collect();
     ClusterView {
-        name: meta.name.clone(),
-        labels: meta.labels.clone(),
+        name: meta.name.to_string(),
+        labels: meta.labels.to_map(),
         provider: cluster.spec.provider,
         region: cluster.spec.region,
         zones,

@@ -294,7 +294,7 @@ fn explanation(context: &Context, binding: &Entry, decision: &Decision, moves: b
         action: if present.is_some() {
             hub::Action::Update(object)
         } else {
-            hub::Action::Create(object)
+            hub::Action::Record(object)
         },
     })
 }

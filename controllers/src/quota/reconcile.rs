@@ -168,7 +168,7 @@ async fn assign(context: &Context, key: &Key, uid: &str, assignments: &[Assignme
         });
         let stored = match (&existing, &have) {
             (Some(work), Some(have)) => context.write(MANAGER, &kinds::WORK, work, have, &want).await?,
-            _ => Some(context.create(MANAGER, &kinds::WORK, want).await?),
+            _ => Some(context.record(MANAGER, &kinds::WORK, want).await?),
         };
         if let Some(stored) = stored {
             context.index.work_seen(&stored, false);

@@ -208,7 +208,7 @@ impl<'a> Renderer<'a> {
                 vec![(names::CLUSTER_BINDING_NAME, binding.name())],
             )
         };
-        let id = binding.meta().labels.get(label).map_or("", String::as_str);
+        let id = binding.meta().labels.get(label).unwrap_or_default();
         let meta = template.meta();
         let mut renderer = Self {
             name: names::work_name(&spec.resource.kind, &spec.resource.name, &spec.resource.namespace),

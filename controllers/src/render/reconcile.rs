@@ -382,7 +382,7 @@ async fn sync_one(
         let mut work = renderer.work(None, &target.name, manifest, || context.random.uuid());
         overrides::plan::record(&mut work, &applied);
         interpret::note_keeper(context, &mut work);
-        let stored = context.create(MANAGER, &kinds::WORK, work).await?;
+        let stored = context.record(MANAGER, &kinds::WORK, work).await?;
         context.index.work_seen(&stored, false);
         report::applied(context, (resource, template), &target.name, &applied);
         return Ok(Done::Wrote);

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use schema::entry::Entry;
 use schema::status::{Reason, Status};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::hub::Resource;
-use crate::remote::request::{collection, entry};
+use crate::remote::request::{collection, entry, parse};
 use crate::remote::{Core, Limit};
 
 /// Objects of one page of a list.
@@ -58,7 +58,7 @@ enum End {
 struct List {
     metadata: ListMeta,
     /// Absent or null when there is none.
-    items: Option<Vec<Value>>,
+    items: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
@@ -71,10 +71,17 @@ struct ListMeta {
 }
 
 #[derive(Deserialize)]
-struct Frame {
+struct Frame<'a> {
     #[serde(rename = "type")]
     kind: String,
-    object: Value,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// An object of which only the revision counts.
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: ListMeta,
 }
 
 impl Follower {
@@ -174,7 +181,7 @@ impl Follower {
                 Err(status) => return Err(status),
             };
             for object in list.items.unwrap_or_default() {
-                entries.push(Arc::new(entry(&self.resource, object)?));
+                entries.push(Arc::new(entry(&self.resource, object.get().as_bytes())?));
             }
             next = list.metadata.next;
             if next.is_empty() {
@@ -236,26 +243,35 @@ impl Follower {
         if line.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        let frame: Frame = serde_json::from_slice(line)
+        let frame: Frame<'_> = serde_json::from_slice(line)
             .map_err(|error| Status::internal(format!("the watch is not understood: {error}")))?;
-        if frame.kind == "ERROR" {
-            let status: Status = serde_json::from_value(frame.object).map_err(Status::internal)?;
-            return if gone(&status) {
-                Ok(Some(End::Relist))
-            } else {
-                Err(status)
-            };
-        }
-        if let Some(revision) = frame.object["metadata"]["resourceVersion"]
-            .as_str()
-            .filter(|revision| !revision.is_empty())
-        {
-            revision.clone_into(&mut position.revision);
-        }
+        let object = frame.object.get().as_bytes();
         match frame.kind.as_str() {
-            "BOOKMARK" => {}
-            "DELETED" => self.core.cache.delete(Arc::new(entry(&self.resource, frame.object)?)),
-            _ => self.core.cache.put(Arc::new(entry(&self.resource, frame.object)?)),
+            "ERROR" => {
+                let status: Status = parse(object)?;
+                return if gone(&status) {
+                    Ok(Some(End::Relist))
+                } else {
+                    Err(status)
+                };
+            }
+            "BOOKMARK" => {
+                let revision = parse::<Bookmark>(object)?.metadata.resource_version;
+                if !revision.is_empty() {
+                    position.revision = revision;
+                }
+            }
+            kind => {
+                let entry = Arc::new(entry(&self.resource, object)?);
+                if entry.revision() > 0 {
+                    position.revision = entry.revision().to_string();
+                }
+                if kind == "DELETED" {
+                    self.core.cache.delete(entry);
+                } else {
+                    self.core.cache.put(entry);
+                }
+            }
         }
         self.advance(&position.revision);
         Ok(None)

@@ -13,7 +13,6 @@ use kube::client::Body;
 use schema::entry::Entry;
 use schema::status::{Reason, Status};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -66,24 +65,12 @@ impl Transport {
         path: &str,
         accept: &str,
     ) -> Result<(T, Option<String>), Status> {
-        let plain = Plain {
-            method: Method::GET,
-            path: path.to_owned(),
-            content_type: "",
-            body: Vec::new(),
-        };
-        let (code, headers, body) = self.exchange(plain, accept).await?;
-        Ok((decode(code, &body)?, epoch(&headers)))
+        let (code, headers, body) = self.exchange(reading(path), accept).await?;
+        Ok((request::parse(&succeeded(code, body)?)?, epoch(&headers)))
     }
 
     pub(super) async fn get_raw(&self, path: &str) -> Result<(u16, Bytes), Status> {
-        let plain = Plain {
-            method: Method::GET,
-            path: path.to_owned(),
-            content_type: "",
-            body: Vec::new(),
-        };
-        let (code, _, body) = self.exchange(plain, "*/*").await?;
+        let (code, _, body) = self.exchange(reading(path), "*/*").await?;
         Ok((code.as_u16(), body))
     }
 
@@ -96,32 +83,25 @@ impl Transport {
         if name.is_empty() {
             return Err(Status::bad_request("name is required"));
         }
-        match self
-            .get(&request::path(resource, namespace, name, None), "application/json")
-            .await
-        {
-            Ok((object, _)) => request::entry(resource, object).map(|entry| Some(Arc::new(entry))),
+        let plain = reading(&request::path(resource, namespace, name, None));
+        let (code, _, body) = self.exchange(plain, "application/json").await?;
+        match succeeded(code, body) {
+            Ok(object) => request::entry(resource, &object).map(|entry| Some(Arc::new(entry))),
             Err(status) if status.code == 404 => Ok(None),
             Err(status) => Err(status),
         }
     }
 
-    pub(super) async fn write(&self, manager: &str, request: &Request) -> Result<Value, Status> {
+    pub(super) async fn write(&self, manager: &str, request: &Request) -> Result<Bytes, Status> {
         let (code, _, body) = self
             .exchange(request::write(manager, request)?, "application/json")
             .await?;
-        decode(code, &body)
+        succeeded(code, body)
     }
 
     /// Opens a watch.
     pub(super) async fn stream(&self, path: &str) -> Result<(Lines, Option<String>), Status> {
-        let plain = Plain {
-            method: Method::GET,
-            path: path.to_owned(),
-            content_type: "",
-            body: Vec::new(),
-        };
-        let response = self.bounded(self.send(plain, "application/json")).await?;
+        let response = self.bounded(self.send(reading(path), "application/json")).await?;
         let (parts, body) = response.into_parts();
         if parts.status.is_success() {
             return Ok((
@@ -240,12 +220,21 @@ fn epoch(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn decode<T: DeserializeOwned>(code: StatusCode, body: &[u8]) -> Result<T, Status> {
-    if code.is_success() {
-        return serde_json::from_slice(body)
-            .map_err(|error| Status::internal(format!("the server's answer is not understood: {error}")));
+fn reading(path: &str) -> Plain {
+    Plain {
+        method: Method::GET,
+        path: path.to_owned(),
+        content_type: "",
+        body: Vec::new(),
     }
-    Err(failure(code, body))
+}
+
+fn succeeded(code: StatusCode, body: Bytes) -> Result<Bytes, Status> {
+    if code.is_success() {
+        Ok(body)
+    } else {
+        Err(failure(code, &body))
+    }
 }
 
 /// The error in an answer that is not a success.

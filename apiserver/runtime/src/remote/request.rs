@@ -6,6 +6,7 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schema::entry::{Draft, Entry, Key};
 use schema::status::Status;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::hub::{Action, Propagation, Request, Resource};
@@ -86,7 +87,7 @@ pub(super) fn write(manager: &str, request: &Request) -> Result<Plain, Status> {
     let object = path(
         resource,
         namespace,
-        if matches!(action, Action::Create(_)) && subresource.is_none() {
+        if matches!(action, Action::Create(_) | Action::Record(_)) && subresource.is_none() {
             ""
         } else {
             name
@@ -97,7 +98,7 @@ pub(super) fn write(manager: &str, request: &Request) -> Result<Plain, Status> {
     // Nobody reads warnings about fields, so the server need not look for them.
     let unread = format!("{manager}&fieldValidation=Ignore");
     let (method, query, content_type, body) = match action {
-        Action::Create(body) => (Method::POST, unread, "application/json", body.clone()),
+        Action::Create(body) | Action::Record(body) => (Method::POST, unread, "application/json", body.clone()),
         Action::Update(body) => (Method::PUT, unread, "application/json", body.clone()),
         Action::Merge(body) => (Method::PATCH, unread, "application/merge-patch+json", body.clone()),
         Action::Json(body) => (Method::PATCH, unread, "application/json-patch+json", body.clone()),
@@ -151,22 +152,40 @@ fn policy(propagation: Propagation) -> &'static str {
 /// What a write answered with. A deletion that is done answers with a `Status`; then the last known state is given.
 pub(super) fn entry_of(
     resource: &Resource,
-    answer: Value,
+    answer: &[u8],
     last: impl FnOnce() -> Option<Arc<Entry>>,
 ) -> Result<Arc<Entry>, Status> {
+    // A Status has no revision.
+    if let Some(entry) = Entry::received(&resource.group_resource, answer) {
+        return Ok(Arc::new(entry));
+    }
+    let answer: Value = parse(answer)?;
     if answer["kind"] != "Status" || *resource.kind == *"Status" {
-        return entry(resource, answer).map(Arc::new);
+        return completed(resource, answer).map(Arc::new);
     }
     if let Some(entry) = last() {
         return Ok(entry);
     }
     let details = &answer["details"];
     let bare = json!({"metadata": {"name": details["name"].as_str().unwrap_or_default(), "uid": details["uid"].as_str().unwrap_or_default()}});
-    entry(resource, bare).map(Arc::new)
+    completed(resource, bare).map(Arc::new)
 }
 
 /// An object from the wire as an entry. Items of lists come without kind and version.
-pub(super) fn entry(resource: &Resource, mut object: Value) -> Result<Entry, Status> {
+pub(super) fn entry(resource: &Resource, object: &[u8]) -> Result<Entry, Status> {
+    match Entry::received(&resource.group_resource, object) {
+        Some(entry) => Ok(entry),
+        None => completed(resource, parse(object)?),
+    }
+}
+
+/// Reads what the server sent.
+pub(super) fn parse<'a, T: Deserialize<'a>>(sent: &'a [u8]) -> Result<T, Status> {
+    serde_json::from_slice(sent)
+        .map_err(|error| Status::internal(format!("the server's answer is not understood: {error}")))
+}
+
+fn completed(resource: &Resource, mut object: Value) -> Result<Entry, Status> {
     let revision = object["metadata"]["resourceVersion"]
         .as_str()
         .and_then(|text| text.parse().ok())
@@ -185,8 +204,8 @@ pub(super) fn entry(resource: &Resource, mut object: Value) -> Result<Entry, Sta
     })?;
     let key = Key::new(
         resource.group_resource.clone(),
-        draft.meta().namespace.as_str(),
-        draft.meta().name.as_str(),
+        draft.meta().namespace.clone(),
+        draft.meta().name.clone(),
     );
     Ok(draft.seal(key, revision))
 }
@@ -288,20 +307,19 @@ mod tests {
     #[test]
     fn answers_become_entries() {
         let pods = resource("", "pods", "Pod");
-        let pod = entry(
-            &pods,
-            json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": "12"}}),
-        )
-        .unwrap();
+        let bytes = |value: &Value| serde_json::to_vec(value).unwrap();
+        let bare = json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": "12"}});
+        let pod = entry(&pods, &bytes(&bare)).unwrap();
         assert_eq!(
             (pod.revision(), pod.value()["kind"].as_str(), pod.namespace()),
             (12, Some("Pod"), "n")
         );
-        assert!(entry(&pods, json!("text")).is_err());
-        let done = json!({"kind": "Status", "status": "Success", "details": {"name": "a", "uid": "u"}});
-        let gone = entry_of(&pods, done.clone(), || None).unwrap();
+        assert!(entry(&pods, b"\"text\"").is_err());
+        assert!(entry(&pods, b"{").is_err());
+        let done = bytes(&json!({"kind": "Status", "status": "Success", "details": {"name": "a", "uid": "u"}}));
+        let gone = entry_of(&pods, &done, || None).unwrap();
         assert_eq!((gone.name(), &*gone.meta().uid), ("a", "u"));
         let known = Arc::new(pod);
-        assert_eq!(entry_of(&pods, done, || Some(known)).unwrap().revision(), 12);
+        assert_eq!(entry_of(&pods, &done, || Some(known)).unwrap().revision(), 12);
     }
 }

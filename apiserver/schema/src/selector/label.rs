@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::names::{label_key_errors, label_value_errors};
+use crate::entry::Pairs;
 use crate::status::Status;
 
 /// How a requirement compares.
@@ -154,6 +155,24 @@ impl Default for LabelSelector {
     }
 }
 
+/// Labels as somebody keeps them.
+pub trait Labels {
+    /// The value of one of them.
+    fn label(&self, key: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
+impl Labels for Pairs {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.get(key)
+    }
+}
+
 impl LabelSelector {
     /// Matches every object.
     pub fn everything() -> Self {
@@ -203,8 +222,8 @@ impl LabelSelector {
     }
 
     /// Whether these labels satisfy all terms.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.matches_with(|key| labels.get(key).map(String::as_str))
+    pub fn matches(&self, labels: &impl Labels) -> bool {
+        self.matches_with(|key| labels.label(key))
     }
 
     /// [`LabelSelector::matches`] for labels that live elsewhere.

@@ -1,7 +1,6 @@
 //! The rules of an aggregated role: those of the roles that it selects by label.
 
-use std::collections::BTreeMap;
-
+use schema::entry::Pairs;
 use schema::selector::LabelSelector;
 use serde_json::Value;
 
@@ -10,7 +9,7 @@ use super::rule::PolicyRule;
 /// A role that may be a part of others.
 pub(crate) struct Part<'a> {
     pub(crate) name: &'a str,
-    pub(crate) labels: &'a BTreeMap<String, String>,
+    pub(crate) labels: &'a Pairs,
     /// Its rules, read when they are wanted.
     pub(crate) rules: Box<dyn Fn() -> Vec<PolicyRule> + 'a>,
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
-use schema::entry::{GroupResource, Key};
+use schema::entry::{GroupResource, Key, Pairs};
 use schema::facts::{AccessFacts, AccessSet, BindingFacts, RoleFacts, SubjectFacts, access};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -163,15 +163,7 @@ fn metadata(namespace: &str, name: &str, labels: &[(&str, &str)]) -> Value {
 
 /// The roles; those that are put together of others have their rules from the start.
 fn roles(facts: &[RoleFacts]) -> Vec<Wanted> {
-    let labels: Vec<BTreeMap<String, String>> = facts
-        .iter()
-        .map(|role| {
-            role.labels
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect()
-        })
-        .collect();
+    let labels: Vec<Pairs> = facts.iter().map(|role| role.labels.iter().copied().collect()).collect();
     let mut rules: Vec<Vec<PolicyRule>> = facts
         .iter()
         .map(|role| role.rules.iter().map(PolicyRule::from).collect())

@@ -56,7 +56,7 @@ impl Identity {
         if secret["type"] != TOKEN_TYPE || meta.deletion_timestamp.is_some() {
             return Ok(queue::Action::Done);
         }
-        let annotation = |key: &str| meta.annotations.get(key).map(String::as_str).unwrap_or_default();
+        let annotation = |key: &str| meta.annotations.get(key).unwrap_or_default();
         let account = self.get("", "serviceaccounts", namespace, annotation(ACCOUNT_ANNOTATION));
         let wanted = annotation(UID_ANNOTATION);
         let account = account.filter(|account| wanted.is_empty() || account.meta().uid == wanted);

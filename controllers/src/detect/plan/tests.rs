@@ -46,7 +46,7 @@ fn check(policies: &[Arc<Policy>], expected: Expect) {
     let meta = Meta {
         name: "hello".into(),
         namespace: "default".into(),
-        labels: BTreeMap::from([("app".into(), "hello".into())]),
+        labels: [("app", "hello")].into_iter().collect(),
         ..Meta::default()
     };
     let template = Template {
@@ -137,16 +137,8 @@ fn a_claim_is_written_once_and_read_back() {
     let patch = claim_patch(&meta, Some(&claim)).unwrap();
     expect![[r#"{"metadata":{"annotations":{"propagationpolicy.karmada.io/name":"p","propagationpolicy.karmada.io/namespace":"default"},"labels":{"propagationpolicy.karmada.io/permanent-id":"1"}}}"#]]
         .assert_eq(&patch.to_string());
-    meta.labels = claim
-        .labels()
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    meta.annotations = claim
-        .annotations()
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
+    meta.labels = claim.labels().into_iter().collect();
+    meta.annotations = claim.annotations().into_iter().collect();
     assert_eq!(claim_of(&meta), Some(claim.clone()));
     assert_eq!(claim_patch(&meta, Some(&claim)), None);
     let other = Claim::ClusterPolicy {
