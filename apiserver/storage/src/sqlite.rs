@@ -1,7 +1,8 @@
 //! The SQLite backend: `obj` (current), `log` (history), `rv` (the counter), `meta`, `kind`.
 //!
 //! The writer owns one connection; [`log::Log`] reads history on another. The statements of a batch are few and fixed:
-//! rows go into `log` by the dozen, then `obj` takes them from there.
+//! rows go into `log` by the dozen, then `obj` points at them: an object that was written lately is in the database once.
+//! What its last row held moves into `obj` when the row is forgotten, so that states that came and went cost nothing there.
 //!
 //! Start with [`Sqlite::write`]; opening is in [`open`].
 //!
@@ -108,6 +109,16 @@ impl Sqlite {
         };
         let range = [first, last].map(|row| row.change.event.entry.revision().cast_signed());
         let Self { connection, kinds, .. } = self;
+        // The last state moves from one table to the other. First out, then in: users make room in a full database by deleting.
+        for row in rows {
+            if row.change.event.deleted && row.previous.is_some() {
+                let key = row.change.event.entry.key();
+                let delete = sqlx::query("DELETE FROM obj WHERE kind = ? AND ns = ? AND name = ?");
+                let delete = delete.bind(kinds.get(&key.resource).copied());
+                let delete = delete.bind(key.namespace.clone()).bind(key.name.clone());
+                delete.execute(&mut *connection).await?;
+            }
+        }
         let head = "INSERT INTO log(rv, kind, ns, name, op, ts, expires_at, prev_rv, prev, data) VALUES";
         insert(connection, head, "(?,?,?,?,?,?,?,?,?,?)", "", rows, |query, row| {
             let Change {
@@ -132,8 +143,8 @@ impl Sqlite {
         .await?;
         // In revision order, so that the last state of an object wins.
         let upsert = "INSERT INTO obj(kind, ns, name, rv, beat, expires_at, data) \
-            SELECT kind, ns, name, rv, 0, expires_at, data FROM log WHERE rv BETWEEN ? AND ? AND op = 1 ORDER BY rv \
-            ON CONFLICT(kind, ns, name) DO UPDATE SET rv = excluded.rv, beat = 0, expires_at = excluded.expires_at, data = excluded.data";
+            SELECT kind, ns, name, rv, 0, expires_at, x'' FROM log WHERE rv BETWEEN ? AND ? AND op = 1 ORDER BY rv \
+            ON CONFLICT(kind, ns, name) DO UPDATE SET rv = excluded.rv, beat = 0, expires_at = excluded.expires_at, data = x''";
         if rows.iter().any(|row| !row.change.event.deleted) {
             sqlx::query(upsert)
                 .bind(range[0])
@@ -189,24 +200,44 @@ impl Sqlite {
     /// Deletes a slice of the history up to a revision; says whether there may be more.
     pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, Failure> {
         // The lengths are known without the values. The first row goes whatever its size.
-        let delete = "DELETE FROM log WHERE rv IN (SELECT rv FROM ( \
+        let bound = "SELECT max(rv) FROM ( \
             SELECT rv, sum(size) OVER (ORDER BY rv) - size AS before FROM ( \
             SELECT rv, coalesce(length(prev), 0) + coalesce(length(data), 0) AS size FROM log WHERE rv <= ? ORDER BY rv LIMIT ?)) \
-            WHERE before < ?)";
+            WHERE before < ?";
         let start = Instant::now();
         let slice = self.slice;
-        let query = sqlx::query(delete)
+        let query = sqlx::query_scalar(bound)
             .bind(revision.cast_signed())
             .bind(slice)
             .bind(SLICE_BYTES);
-        let done = query.execute(&mut self.connection).await.map_err(failure)?;
+        let last: Option<i64> = query.fetch_one(&mut self.connection).await.map_err(failure)?;
+        let Some(last) = last else { return Ok(false) };
+        self.transact(async |sqlite| sqlite.forget(last).await).await?;
         let took = start.elapsed();
         if took > LONG {
             self.slice = (slice / 2).max(1);
         } else if took < SHORT {
             self.slice = (slice * 2).min(MAX_SLICE);
         }
-        Ok(done.rows_affected() > 0)
+        Ok(true)
+    }
+
+    /// Deletes the rows of the log up to this one. Objects whose newest state is among them keep it.
+    async fn forget(&mut self, last: i64) -> Result<(), sqlx::Error> {
+        // First out, then in: where there is no room for both, what goes makes room for what stays.
+        let kept = "SELECT o.rowid, l.data FROM log l \
+            JOIN obj o ON o.kind = l.kind AND o.ns = l.ns AND o.name = l.name AND o.rv = l.rv \
+            WHERE l.rv <= ? AND length(o.data) = 0";
+        let kept: Vec<(i64, Vec<u8>)> = sqlx::query_as(kept).bind(last).fetch_all(&mut self.connection).await?;
+        let delete = sqlx::query("DELETE FROM log WHERE rv <= ?").bind(last);
+        delete.execute(&mut self.connection).await?;
+        for (row, data) in kept {
+            let update = sqlx::query("UPDATE obj SET data = ? WHERE rowid = ?")
+                .bind(data)
+                .bind(row);
+            update.execute(&mut self.connection).await?;
+        }
+        Ok(())
     }
 
     /// The place of the connection that reads history.

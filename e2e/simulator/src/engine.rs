@@ -232,7 +232,7 @@ impl Engine {
             }
             let node = kubelet::node(&name, &self.config.shape, &self.config.version, &self.now());
             let status = node["status"].clone();
-            self.write(&resource, "", &name, None, Action::Create(node)).await?;
+            self.write(&resource, "", &name, None, Action::Record(node)).await?;
             let patch = Action::Merge(json!({"status": status}));
             self.write(&resource, "", &name, Some("status"), patch).await?;
         }
@@ -264,7 +264,7 @@ impl Engine {
         let plan = deployment::plan(object, &owned, &self.now());
         if let Some(set) = plan.create {
             let name = set["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            self.write(&sets, entry.namespace(), &name, None, Action::Create(set))
+            self.write(&sets, entry.namespace(), &name, None, Action::Record(set))
                 .await?;
         }
         for (name, replicas) in plan.scale {
@@ -322,7 +322,7 @@ impl Engine {
         let pods = known("", "pods", "Pod", true);
         for pod in create {
             let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            self.write(&pods, namespace, &name, None, Action::Create(pod)).await?;
+            self.write(&pods, namespace, &name, None, Action::Record(pod)).await?;
         }
         for name in delete {
             let action = Action::Delete {

@@ -21,6 +21,29 @@ fn with_type<R>(gvk: (&str, &str, &str), run: impl FnOnce(TypeRef<'_>) -> R) -> 
 const DEPLOYMENT: (&str, &str, &str) = ("apps", "v1", "Deployment");
 const POD: (&str, &str, &str) = ("", "v1", "Pod");
 
+/// What is both JSON and YAML means one thing, and what is only nearly JSON is still YAML.
+#[test]
+fn flow_mappings_are_read_alike_by_either_way() {
+    for text in [
+        r#"{"a":1,"a":2,"b":{"c":1,"c":null}}"#,
+        r#"{"a":1.0,"b":1e3,"c":-0.5,"d":18446744073709551615,"e":9007199254740993,"f":1.5e300}"#,
+        r#"{"a":"\u00e9\n\t\"\\\/","yes":"yes","<<":{"x":1},"null":null,"~":"~"}"#,
+        " \n{\"a\": [ ] , \"b\" : { } }\n",
+    ] {
+        let short = decode_yaml(text.as_bytes()).unwrap();
+        let long = parse::read_yaml(text.as_bytes());
+        assert_eq!(Ok(short), long, "{text}");
+    }
+    for (text, expected) in [
+        ("{a: yes, b: 010}", json!({"a": true, "b": 8})),
+        ("{\"a\": 1,}", json!({"a": 1})),
+        ("{\"a\": 1} # one", json!({"a": 1})),
+        ("{\"a\": 1}\n---\n{\"a\": 2}\n", json!({"a": 1})),
+    ] {
+        assert_eq!(decode_yaml(text.as_bytes()).unwrap().value, expected, "{text}");
+    }
+}
+
 #[test]
 fn json_keys_that_stand_twice_are_named() {
     let body = br#"{"a":1,"spec":{"x":1,"x":2,"list":[{"y":1},{"y":1,"y":2}]},"a":3}"#;
@@ -318,6 +341,13 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(value in any_json()) {
         prop_assert_eq!(decode_json(value.to_string().as_bytes()).unwrap().value, value);
+    }
+
+    #[test]
+    fn json_is_the_yaml_that_it_is(value in any_json(), pretty in any::<bool>()) {
+        let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let short = decode_yaml(text.as_bytes()).unwrap();
+        prop_assert_eq!(short, parse::read_yaml(text.as_bytes()).unwrap());
     }
 
     #[test]

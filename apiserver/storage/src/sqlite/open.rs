@@ -23,8 +23,9 @@ use crate::store::{FIRST, OpenError};
 
 /// Marks a database as ours (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x464C_4F54;
-/// The layout of the tables that this program writes. 2: large values are compressed.
-const SCHEMA: u64 = 2;
+/// The layout of the tables that this program writes. 2: large values are compressed. 3: a row of `obj` without data stands
+/// for the row of `log` with its revision.
+const SCHEMA: u64 = 3;
 /// A page of the database: most objects fit into one.
 const PAGE_BYTES: u32 = 8192;
 
@@ -291,7 +292,8 @@ async fn load(
         newest: newest.max(compacted),
     };
     let mut namespace: Arc<str> = Arc::from("");
-    let objects = "SELECT kind, ns, name, rv, beat, expires_at, data FROM obj ORDER BY rowid";
+    let objects = "SELECT o.kind, o.ns, o.name, o.rv, o.beat, o.expires_at, iif(length(o.data) = 0, l.data, o.data) \
+        FROM obj o LEFT JOIN log l ON l.rv = o.rv ORDER BY o.rowid";
     // Row by row: nothing is in memory twice.
     let mut rows = sqlx::query(objects).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await.map_err(failed)? {
@@ -318,8 +320,9 @@ fn object(
     let revision: i64 = row.try_get(3)?;
     let beat: i64 = row.try_get(4)?;
     let expires: Option<i64> = row.try_get(5)?;
-    let data: &[u8] = row.try_get(6)?;
-    let Ok(draft) = pack::unpack(data).and_then(|json| Draft::from_bytes(json).map_err(|error| error.to_string()))
+    let data: Option<&[u8]> = row.try_get(6)?;
+    let Ok(draft) = pack::unpack(data.unwrap_or_default())
+        .and_then(|json| Draft::from_bytes(json).map_err(|error| error.to_string()))
     else {
         return Ok(Err(damaged(&key.to_string())));
     };

@@ -28,7 +28,7 @@ async fn a_file_that_is_not_ours_is_refused() {
         open().await,
         Err(OpenError::Newer {
             found: 7,
-            supported: 2,
+            supported: 3,
             ..
         })
     ));
@@ -80,6 +80,8 @@ async fn a_damaged_object_is_named() {
     write(&store, "a", "1").await;
     store.close().await;
     let path = directory.path().join("hub.db");
+    // Without data it would stand for its row of the log.
+    foreign(&path, &["DELETE FROM log"]).await;
     for data in ["x''", "x'78014B'", "'[]'"] {
         let statement: &'static str = format!("UPDATE obj SET data = {data}").leak();
         foreign(&path, &[statement]).await;
@@ -119,5 +121,5 @@ async fn an_earlier_database_is_taken_over() {
         .fetch_one(&mut connection)
         .await
         .unwrap();
-    assert_eq!(version, "2");
+    assert_eq!(version, "3");
 }

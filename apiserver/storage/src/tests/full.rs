@@ -1,5 +1,7 @@
 //! A disk without room, and transactions that fail.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[tokio::test]
@@ -52,14 +54,14 @@ async fn a_transaction_that_ends_by_itself_is_an_error_and_not_the_end() {
     );
 }
 
-/// Writes large values until there is no room; gives the names that were acknowledged.
-async fn fill(store: &Store) -> Vec<String> {
+/// Writes large values under so many names in turn until there is no room; gives the names that were acknowledged.
+async fn fill(store: &Store, names: usize) -> Vec<String> {
     let mut written = Vec::new();
     loop {
         assert!(written.len() < 200, "it is never full");
-        let name = format!("big-{}", written.len());
+        let name = format!("big-{}", written.len() % names);
         let value = noise(written.len() as u64, 50_000);
-        match one(store, put(&name, Precondition::Absent, &value)).await {
+        match one(store, put(&name, Precondition::None, &value)).await {
             Ok(_) => written.push(name),
             Err(CommitError::Full(reason)) => {
                 assert!(
@@ -77,11 +79,18 @@ async fn fill(store: &Store) -> Vec<String> {
 /// Everything that was acknowledged can be read, from the cache, from history and by watchers, and nothing else is there.
 async fn readable(store: &Store, written: &[String]) {
     let revision = store.revision();
-    for (number, name) in written.iter().enumerate() {
+    let last: BTreeMap<&String, usize> = written
+        .iter()
+        .enumerate()
+        .map(|(number, name)| (name, number))
+        .collect();
+    for (name, number) in &last {
         let entry = store.get(&key(name)).unwrap();
-        assert_eq!(entry.value()["data"]["value"], noise(number as u64, 50_000));
+        assert_eq!(entry.value()["data"]["value"], noise(*number as u64, 50_000));
     }
-    assert!(store.get(&key(&format!("big-{}", written.len()))).is_none());
+    let snapshot = store.snapshot(&maps());
+    let there = snapshot.iter().filter(|entry| entry.name().starts_with("big-"));
+    assert_eq!(there.count(), last.len());
     let mut watch = store.watch(names(None), Some(1000)).await.unwrap();
     let told = std::iter::from_fn(|| watch.try_recv());
     let told: Vec<String> = told
@@ -106,8 +115,8 @@ async fn a_full_database_is_read_and_is_written_again_when_history_goes() {
     let store = Store::open(cramped()).await.unwrap();
     write(&store, "first", "1").await;
     let mut watch = store.watch(names(None), None).await.unwrap();
-    let written = fill(&store).await;
-    assert!(!written.is_empty());
+    let written = fill(&store, 4).await;
+    assert!(4 < written.len());
     readable(&store, &written).await;
     assert_eq!(std::iter::from_fn(|| watch.try_recv()).count(), written.len());
     // Several at once are refused as one, and nobody sees a part of them.
@@ -130,9 +139,50 @@ async fn a_full_database_is_read_and_is_written_again_when_history_goes() {
         1002 + written.len() as u64,
         "what was refused took no revision"
     );
-    for name in &written {
+    for name in &written[..4] {
         one(&store, delete(name)).await.unwrap();
     }
+}
+
+/// Where what is there fills the database, and not what was, users must be able to delete something.
+#[tokio::test]
+async fn a_full_database_takes_deletions() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(HandClock::default());
+    let cramped = || Options {
+        ring_bytes: 1,
+        file_bytes: Some(1 << 20),
+        ..options(file(directory.path()), &clock)
+    };
+    let mut store = Store::open(cramped()).await.unwrap();
+    let written = fill(&store, usize::MAX).await;
+    let age = async |store: &Store| {
+        for _ in 0..3 {
+            clock.advance(300);
+            store.maintain().await;
+        }
+    };
+    let refused = async |store: &Store, value: &str| {
+        let answer = one(store, put("late", Precondition::None, value)).await;
+        assert!(matches!(answer, Err(CommitError::Full(_))));
+    };
+    refused(&store, &noise(7, 50_000)).await;
+    for again in 0..3 {
+        age(&store).await;
+        store.close().await;
+        store = Store::open(cramped()).await.unwrap();
+        assert_eq!(store.snapshot(&maps()).len(), written.len() - again);
+        refused(&store, &noise(7, 50_000 * (again + 2))).await;
+        one(&store, delete(&written[again])).await.unwrap();
+    }
+    age(&store).await;
+    write(&store, "late", &noise(7, 100_000)).await;
+    for name in &written[3..] {
+        one(&store, delete(name)).await.unwrap();
+    }
+    store.close().await;
+    let store = Store::open(cramped()).await.unwrap();
+    assert_eq!(store.snapshot(&maps()).len(), 1);
 }
 
 /// Runs only as the child of the test below: its files may not grow beyond a limit, for a while.
@@ -163,7 +213,7 @@ fn cramped() {
             one(&store, beat(value)).await.unwrap();
         }
         limit(Some(1 << 20));
-        let written = fill(&store).await;
+        let written = fill(&store, usize::MAX).await;
         assert!(!written.is_empty());
         readable(&store, &written).await;
         assert!(matches!(

@@ -210,6 +210,35 @@ async fn hold(store: Store, steps: Vec<Step>, wishes: &[Wish]) {
     }
 }
 
+/// Writes round by round; after some of them history is forgotten, and after some the store is opened again.
+fn survive(rounds: Vec<(Vec<Step>, bool, bool)>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(HandClock::default());
+        let mut store = Store::open(options(file(directory.path()), &clock)).await.unwrap();
+        for (steps, forget, reopen) in rounds {
+            for step in &steps {
+                // What loses a race with another part of the step is refused, which changes nothing.
+                let _ = store.commit(ops(step)).await;
+            }
+            for _ in 0..if forget { 3 } else { 0 } {
+                clock.advance(300);
+                store.maintain().await;
+            }
+            let before = state(&store);
+            if reopen {
+                store.close().await;
+                store = Store::open(options(file(directory.path()), &clock)).await.unwrap();
+            }
+            assert_eq!(state(&store), before);
+        }
+    });
+}
+
 fn run(steps: Vec<Step>, wishes: &[Wish], ring_bytes: Option<usize>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -247,6 +276,13 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_forgotten_is_only_history(
+        rounds in prop::collection::vec((prop::collection::vec(step(), 0..12), any::<bool>(), any::<bool>()), 1..6),
+    ) {
+        survive(rounds);
+    }
 
     #[test]
     fn watches_equal_the_log_on_disk(steps in prop::collection::vec(step(), 0..40), wishes in prop::collection::vec(wish(), 0..3), ring_bytes in prop_oneof![Just(1), Just(2000), Just(1 << 20)]) {
