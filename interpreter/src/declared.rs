@@ -4,6 +4,7 @@
 //! whole object. What a file may say is [`Rule`]; the files' own tests lie beside them in
 //! `<group>.cases.json`. Start with [`of`].
 
+mod machine;
 mod parts;
 mod path;
 mod status;
@@ -73,7 +74,7 @@ pub(crate) struct Rule {
     generations: bool,
     /// How statuses add up.
     aggregate: Option<Aggregate>,
-    /// What the member keeps.
+    /// What the member keeps; with a `?` at the end only where the manifest says nothing.
     keep: Vec<String>,
     /// Pod templates (what has a `spec` of a pod) whose needs are the object's.
     pods: Vec<String>,
@@ -94,6 +95,9 @@ struct Count {
     /// Other places of the template, where it is not there.
     #[serde(default)]
     or: Vec<String>,
+    /// Where the `spec` of a virtual machine's instance is, which has no pod template.
+    #[serde(default)]
+    machine: String,
 }
 
 /// References to other objects by name.
@@ -110,6 +114,12 @@ struct Need {
     /// Only references that say this kind, or none.
     #[serde(default)]
     only: bool,
+    /// Only references that say this kind.
+    #[serde(default)]
+    named: bool,
+    /// A name may have its namespace and a slash before it.
+    #[serde(default)]
+    slashed: bool,
 }
 
 static RULES: LazyLock<HashMap<String, &'static Rule>> = LazyLock::new(|| {
@@ -167,7 +177,11 @@ impl Rule {
         let templates = std::iter::once(&rule.template).chain(&rule.or);
         let mut templates = templates.filter(|path| !path.is_empty());
         let template = templates.find_map(|path| first(object, path));
-        let requirements = template.and_then(requests::requirements);
+        let requirements = if rule.machine.is_empty() {
+            template.and_then(requests::requirements)
+        } else {
+            first(object, &rule.machine).and_then(machine::requirements)
+        };
         Some(Replicas { count, requirements })
     }
 
@@ -253,14 +267,18 @@ impl Need {
                 .as_str()
                 .or_else(|| text("name"))
                 .filter(|name| !name.is_empty())?;
+            let (within, name) = match name.split_once('/').filter(|_| self.slashed) {
+                Some((namespace, name)) => (Some(namespace), name),
+                None => (None, name),
+            };
             let kind = text("kind").unwrap_or(&self.kind);
-            if self.only && kind != self.kind {
+            if (self.only || self.named) && kind != self.kind || self.named && text("kind").is_none() {
                 return None;
             }
-            let said = text("apiVersion").filter(|_| !self.only);
+            let said = text("apiVersion").filter(|_| !self.only && !self.named);
             let api_version = said.unwrap_or(&self.api_version);
             let mut reference = json!({"apiVersion": api_version, "kind": kind, "name": name});
-            let namespace = text("namespace").unwrap_or(own);
+            let namespace = within.or_else(|| text("namespace")).unwrap_or(own);
             if !namespace.is_empty() && !kind.starts_with("Cluster") {
                 reference["namespace"] = json!(namespace);
             }

@@ -28,8 +28,31 @@ pub(super) fn first<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
     find(object, path).into_iter().next().map(|(_, value)| value)
 }
 
-/// Takes a field over, where it is there; objects that are missing on the way are made. A path without `*`.
+/// Takes a field over, where it is there; objects that are missing on the way are made. A `?` at the end of the path: only where
+/// there is none. A `*` in it: for items of a list that have one name on both sides.
 pub(super) fn copy(from: &Value, to: &mut Value, path: &str) {
+    if let Some((list, rest)) = path.split_once(".*.") {
+        let Some(items) = to.pointer_mut(&format!("/{}", list.replace('.', "/"))) else {
+            return;
+        };
+        for item in items.as_array_mut().into_iter().flatten() {
+            let others = first(from, list).and_then(Value::as_array).into_iter().flatten();
+            if let Some(other) = others
+                .into_iter()
+                .find(|other| other["name"].is_string() && other["name"] == item["name"])
+            {
+                copy(other, item, rest);
+            }
+        }
+        return;
+    }
+    let (path, unsaid) = match path.strip_suffix('?') {
+        Some(path) => (path, true),
+        None => (path, false),
+    };
+    if unsaid && first(to, path).is_some() {
+        return;
+    }
     let Some(value) = first(from, path) else { return };
     let (parents, field) = path.rsplit_once('.').unwrap_or(("", path));
     let mut at = to;
