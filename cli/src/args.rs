@@ -97,6 +97,9 @@ pub(crate) struct HubArgs {
     /// How long a pod may wait for a node before the descheduler takes it away, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub(crate) unschedulable_threshold: Duration,
+    /// How long a cluster that a workload leaves keeps its copy at most while the new one becomes healthy, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(crate) graceful_eviction_timeout: Duration,
     /// Let a `ClusterTaintPolicy` set taints with the effect `NoExecute`.
     #[arg(long)]
     pub(crate) allow_no_execute_taint_policy: bool,

@@ -83,6 +83,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         cluster_monitor_grace_period: args.cluster_monitor_grace_period,
         cluster_startup_grace_period: args.cluster_startup_grace_period,
         deployment_revisions: args.deployment_revisions,
+        graceful_eviction_timeout: args.graceful_eviction_timeout,
         previews,
         retentions,
         features: args.feature_gates,

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::Config;
 use crate::detect::reconcile::Trigger;
 use crate::events::{Involved, Note, Recorder};
+use crate::evict::Failures;
 use crate::index::Index;
 use crate::merge;
 use crate::metrics::{Metrics, Roomless};
@@ -85,6 +86,7 @@ pub(crate) struct Queues {
     pub(crate) clusters: Arc<Queue<Key>>,
     pub(crate) namespaces: Arc<Queue<Key>>,
     pub(crate) revisions: Arc<Queue<Key>>,
+    pub(crate) evict: Arc<Queue<Key>>,
     /// Bindings that wait for room in clusters.
     pub(crate) roomless: Roomless,
     /// Why the waiting templates are looked at.
@@ -190,6 +192,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) events: Recorder,
     pub(crate) index: Index,
+    pub(crate) failures: Failures,
     pub(crate) queues: Queues,
     pub(crate) interpreter: interpreter::Interpreter,
     pub(crate) webhooks: Webhooks,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crds::features::Gate;
-use interpreter::{ClusterStatus, InterpretError, Operation, Target as Kind};
-use serde_json::Value;
+use interpreter::{ClusterStatus, InterpretError, Layer, Operation, Target as Kind};
+use serde_json::{Value, json};
 
 use crate::aggregate::plan::Item;
 use crate::bind::plan::Replicas;
@@ -100,6 +100,14 @@ pub(crate) async fn revise(context: &Context, manifest: &mut Value, replicas: i6
 /// Whether the statuses of a kind add up to one.
 pub(crate) fn aggregates(context: &Context, template: &Value) -> bool {
     hook(context, Operation::AggregateStatus, template).is_some() || context.interpreter.aggregates(template)
+}
+
+/// Whether anybody knows what health is for a kind. Common conventions are no reason to move a workload.
+pub(crate) fn judges_health(context: &Context, api_version: &str, kind: &str) -> bool {
+    let object = json!({"apiVersion": api_version, "kind": kind});
+    let layer = context.interpreter.layer(&object, Operation::InterpretHealth);
+    let known = matches!(layer, Layer::Customizations(_) | Layer::Data(_) | Layer::BuiltIn);
+    known || hook(context, Operation::InterpretHealth, &object).is_some()
 }
 
 /// A template as it may travel.

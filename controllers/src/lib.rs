@@ -27,6 +27,7 @@ pub mod detect;
 mod dispatch;
 mod door;
 pub mod events;
+pub mod evict;
 pub mod explain;
 mod index;
 mod interpret;
@@ -94,6 +95,8 @@ pub struct Config {
     pub scheduler: SchedulerOptions,
     /// How replicas that find no node are moved; `None` leaves them where they are.
     pub descheduler: Option<Descheduler>,
+    /// How long a cluster that is left keeps its copy at most, where nothing else is said.
+    pub graceful_eviction_timeout: Duration,
     /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
     pub deployment_revisions: bool,
     /// The door for those who ask what changes would do; see [`preview`].
@@ -115,6 +118,7 @@ impl Default for Config {
             features: Features::default(),
             scheduler: SchedulerOptions::default(),
             descheduler: None,
+            graceful_eviction_timeout: Duration::from_mins(10),
             deployment_revisions: false,
             previews: Previews::default(),
             retentions: Retentions::default(),
@@ -156,6 +160,7 @@ pub async fn run(
         metrics,
         events: recorder,
         index: index::Index::new(options),
+        failures: evict::Failures::default(),
         queues: Queues::default(),
         interpreter: interpreter::Interpreter::default(),
         webhooks,
@@ -185,6 +190,7 @@ pub async fn run(
         "rebalance" rebalance rebalance::reconcile::reconcile;
         "taints" taints taints::reconcile::reconcile;
         "remedies" remedies remedies::reconcile::reconcile;
+        "evict" evict evict::reconcile::reconcile;
         "place" place place::reconcile::reconcile;
         "render" render render::reconcile::reconcile;
         "aggregate" aggregate aggregate::reconcile::reconcile;

@@ -101,9 +101,8 @@ const GATES: [(Gate, &str, bool, Stage); 17] = [
 ];
 
 /// Gates that nothing reads, and why.
-const IDLE: [(Gate, &str); 7] = [
-    (Gate::Failover, "nothing is evicted yet"),
-    (Gate::GracefulEviction, "nothing is evicted yet"),
+const IDLE: [(Gate, &str); 6] = [
+    (Gate::Failover, "taints of clusters evict nothing yet"),
     (Gate::MultiClusterService, "nothing acts on multi-cluster services yet"),
     (Gate::ControllerPriorityQueue, "every queue knows priorities"),
     (Gate::LoggingAlphaOptions, "--log says what is logged"),
@@ -264,8 +263,11 @@ mod tests {
         let vain = |text: &str| Features::parse(text).unwrap().turned_in_vain();
         assert_eq!(vain(""), []);
         assert_eq!(vain("PropagateDeps=false,Failover=false"), []);
-        assert_eq!(vain("Failover=true"), [("Failover", "nothing is evicted yet")]);
-        assert_eq!(vain("GracefulEviction=false").len(), 1);
+        assert_eq!(
+            vain("Failover=true"),
+            [("Failover", "taints of clusters evict nothing yet")]
+        );
+        assert_eq!(vain("GracefulEviction=false"), []);
         assert!(
             vain("AllAlpha=true")
                 .iter()

@@ -18,6 +18,7 @@ pub mod entry;
 pub mod facts;
 #[cfg(test)]
 mod hostile;
+pub mod jsonpath;
 pub mod leaves;
 pub mod model;
 pub mod openapi;

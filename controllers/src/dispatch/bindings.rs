@@ -27,6 +27,7 @@ impl Dispatcher {
         let key = entry.key().clone();
         if change.deleted {
             index.binding_seen(entry, true);
+            self.context.failures.forget(&key);
             queues.set_over_quota(&key, false);
             self.recount(entry);
             queues.set_roomless(&key, false);
@@ -59,6 +60,9 @@ impl Dispatcher {
             self.context.metrics.queued(event, 1);
             queues.place.add(key.clone());
             queues.render.add(key.clone());
+        }
+        if index.may_leave(&key) {
+            queues.evict.add(key.clone());
         }
         if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {
             queues.aggregate_soon(key);

@@ -4,6 +4,7 @@ use interpreter::Target;
 use runtime::hub::Resource;
 use schema::entry::{Entry, GroupResource, Key};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Index, Inner};
 use crate::depend::plan::listed;
@@ -23,6 +24,14 @@ struct TargetsSpec {
     clusters: Vec<TargetName>,
     required_by: Vec<TargetsOfDependent>,
     propagate_deps: bool,
+    graceful_eviction_tasks: Vec<IgnoredAny>,
+    failover: Option<FailoverSpec>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FailoverSpec {
+    application: Option<IgnoredAny>,
 }
 
 #[derive(Default, Deserialize)]
@@ -49,6 +58,7 @@ impl Index {
         let (mut policies, mut clusters, mut needs, mut dependents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let meta = entry.meta();
         let mut of_kind = None;
+        let mut leaves = false;
         let mut depends = meta
             .finalizers
             .iter()
@@ -73,6 +83,8 @@ impl Index {
                 let required = spec.required_by.into_iter().flat_map(|dependent| dependent.clusters);
                 clusters.extend(spec.clusters.into_iter().chain(required).map(|cluster| cluster.name));
                 depends |= spec.propagate_deps && !entry.namespace().is_empty();
+                let moved = spec.failover.is_some_and(|failover| failover.application.is_some());
+                leaves = moved || !spec.graceful_eviction_tasks.is_empty();
             }
             if depends {
                 needs.extend(
@@ -87,6 +99,11 @@ impl Index {
         inner.bindings_on.set(entry.key(), clusters);
         inner.needing.set(entry.key(), needs);
         inner.attached.set(entry.key(), dependents);
+        if leaves {
+            inner.leaving.insert(entry.key().clone());
+        } else {
+            inner.leaving.remove(entry.key());
+        }
         if let Some(kind) = of_kind {
             inner.bind_kind(kind, entry.key());
         }
@@ -99,6 +116,11 @@ impl Index {
             }
         }
         depends
+    }
+
+    /// Whether a workload is leaving a cluster, or may when it fails.
+    pub(crate) fn may_leave(&self, binding: &Key) -> bool {
+        self.read().leaving.contains(binding)
     }
 
     /// The kinds of all templates that are bound.

@@ -55,6 +55,8 @@ struct Inner {
     waiting: HashMap<GroupResource, HashSet<Key>>,
     /// Templates about which a question has no answer, by resource.
     unanswered: HashMap<GroupResource, HashSet<Key>>,
+    /// Bindings whose workloads are leaving a cluster, or may.
+    leaving: HashSet<Key>,
     /// Bindings by the kind of their template.
     bindings_of_kind: HashMap<Target, HashSet<Key>>,
     /// Bindings by the id of their policy.

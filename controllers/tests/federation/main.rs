@@ -11,6 +11,7 @@ mod customizations;
 mod dependencies;
 mod descheduling;
 mod events;
+mod eviction;
 mod fallback;
 mod governance;
 mod harness;

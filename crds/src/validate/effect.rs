@@ -14,7 +14,7 @@ pub fn without_effect(object: &Value, features: Features) -> Vec<String> {
             spec["propagateDeps"] == true && !features.on(Gate::PropagateDeps),
             "spec.propagateDeps",
         ),
-        (present(spec, "failover"), "spec.failover"),
+        (present(&spec["failover"], "cluster"), "spec.failover.cluster"),
         (
             text(spec, "preemption") == "Always" && !features.on(Gate::PropagationPolicyPreemption),
             "spec.preemption: Always",
@@ -50,7 +50,11 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_for_is_named() {
-        check(&json!({"failover": {"cluster": {}}}), &["spec.failover"]);
+        check(
+            &json!({"failover": {"cluster": {}, "application": {}}}),
+            &["spec.failover.cluster"],
+        );
+        check(&json!({"failover": {"application": {}}}), &[]);
         check(&json!({"preemption": "Always"}), &["spec.preemption: Always"]);
         check(
             &json!({"placement": {"workloadAffinity": {}}}),

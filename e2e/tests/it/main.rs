@@ -14,6 +14,7 @@ mod clients;
 mod demo;
 mod descheduling;
 mod differential;
+mod eviction;
 mod explain;
 mod governance;
 mod hub_faults;

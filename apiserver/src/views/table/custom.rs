@@ -1,9 +1,9 @@
 //! Tables of custom resources: the columns that their definition asks for.
 
 use jiff::Timestamp;
+use schema::jsonpath::JsonPath;
 use serde_json::{Value, json};
 
-use super::jsonpath::JsonPath;
 use super::{column_definition, text};
 
 /// The printer of one version of a custom resource.

@@ -7,7 +7,6 @@
 //! Never here: column widths or anything else that the client decides.
 
 mod custom;
-mod jsonpath;
 mod machinery;
 mod network;
 mod pod;

@@ -1,11 +1,11 @@
-//! The part of `JSONPath` that printer columns and scale subresources use: fields, indices, slices, `*`, and filters that
+//! The part of `JSONPath` that printer columns, scale subresources and policies use: fields, indices, slices, `*`, and filters that
 //! compare a field with a constant.
 
 use serde_json::Value;
 
 /// A parsed path.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct JsonPath {
+pub struct JsonPath {
     steps: Vec<Step>,
 }
 
@@ -33,12 +33,12 @@ enum Comparison {
 
 impl JsonPath {
     /// Parses a path such as `.status.conditions[?(@.type=="Ready")].status`; `None` when it is not in the subset.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = text
             .strip_prefix('{')
             .and_then(|inner| inner.strip_suffix('}'))
-            .unwrap_or(text);
+            .map_or(text, str::trim);
         let mut rest = text.strip_prefix('$').unwrap_or(text);
         let mut steps = Vec::new();
         while !rest.is_empty() {
@@ -55,7 +55,7 @@ impl JsonPath {
     }
 
     /// Everything that the path leads to.
-    pub(crate) fn find<'a>(&self, root: &'a Value) -> Vec<&'a Value> {
+    pub fn find<'a>(&self, root: &'a Value) -> Vec<&'a Value> {
         self.steps.iter().fold(vec![root], |places, step| {
             places.into_iter().flat_map(|place| step.walk(place)).collect()
         })

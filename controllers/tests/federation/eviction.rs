@@ -1,0 +1,202 @@
+//! Workloads that fail in a cluster leave it (§3.10), and what they leave behind goes in time (§3.9).
+
+use std::time::Duration;
+
+use controllers::Config;
+use serde_json::{Value, json};
+
+use crate::harness::{Agent, Federation, deployment};
+
+fn binding() -> Value {
+    json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding",
+        "metadata": {"name": "hello-deployment", "namespace": "default"}})
+}
+
+/// One cluster of two at a time; who fails there for a minute leaves it.
+fn policy(application: Value) -> Value {
+    let mut failover = json!({"application": {"decisionConditions": {"tolerationSeconds": 60}}});
+    for (field, value) in application.as_object().unwrap() {
+        failover["application"][field] = value.clone();
+    }
+    json!({
+        "apiVersion": "policy.karmada.io/v1alpha1", "kind": "PropagationPolicy",
+        "metadata": {"name": "one", "namespace": "default"},
+        "spec": {
+            "resourceSelectors": [{"apiVersion": "apps/v1", "kind": "Deployment"}],
+            "propagateDeps": true,
+            "failover": failover,
+            "placement": {
+                "clusterAffinity": {"clusterNames": ["eu", "us"]},
+                "spreadConstraints": [{"spreadByField": "cluster", "minGroups": 1, "maxGroups": 1}],
+            },
+        },
+    })
+}
+
+/// A federation in which hello runs in eu, whose agent has gone silent, as has that of us.
+async fn hello_in_eu(application: Value) -> Federation {
+    // Silence of clusters is another story.
+    let patient = |config: &mut Config| config.cluster_monitor_grace_period = Duration::from_hours(100);
+    let federation = Federation::start_with(patient).await;
+    let agents: [Agent; 2] = [federation.join("eu").await, federation.join("us").await];
+    federation.apply(policy(application)).await;
+    federation.apply(deployment("hello", 1)).await;
+    runs(&federation, "eu:1").await;
+    healthy(&federation, &["eu Healthy"]).await;
+    for agent in agents {
+        agent.stop().await;
+    }
+    federation
+}
+
+async fn runs(federation: &Federation, expected: &str) {
+    let what = format!("hello runs in {expected:?}");
+    federation
+        .until(&what, || federation.spread("Deployment", "hello") == expected)
+        .await;
+}
+
+async fn healthy(federation: &Federation, expected: &[&str]) {
+    let health = || {
+        let now = federation.now(&binding()).unwrap_or_default();
+        let reports = now["status"]["aggregatedStatus"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let text = |report: &Value| {
+            format!(
+                "{} {}",
+                report["clusterName"].as_str().unwrap(),
+                report["health"].as_str().unwrap()
+            )
+        };
+        reports.iter().map(text).collect::<Vec<_>>()
+    };
+    federation
+        .until(&format!("{expected:?}"), || health() == expected)
+        .await;
+}
+
+/// What the member eu says about hello from now on.
+async fn says(federation: &Federation, health: &str) {
+    let works = federation.list("work.karmada.io", "works", "karmada-es-eu");
+    let work = works
+        .iter()
+        .find(|work| work["spec"]["workload"]["manifests"][0]["kind"] == "Deployment")
+        .unwrap();
+    let mut report = work["status"]["manifestStatuses"][0].clone();
+    report["health"] = health.into();
+    federation
+        .merge_status(work, json!({"status": {"manifestStatuses": [report]}}))
+        .await;
+    healthy(federation, &[&format!("eu {health}")]).await;
+}
+
+/// So many seconds later somebody touches the binding: tests have a clock of their own, which wakes nobody.
+async fn later(federation: &Federation, seconds: i64) {
+    federation.settle().await;
+    federation.advance(seconds);
+    let touched = json!({"metadata": {"annotations": {"looked-at": federation.revision().to_string()}}});
+    federation.merge(&binding(), touched).await;
+    federation.settle().await;
+}
+
+fn tasks(federation: &Federation) -> Value {
+    federation.now(&binding()).unwrap()["spec"]["gracefulEvictionTasks"].clone()
+}
+
+fn told(federation: &Federation, reason: &str, text: &str) -> bool {
+    [binding(), deployment("hello", 1)]
+        .iter()
+        .all(|object| federation.told(object, reason, text))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_10_what_fails_moves_and_goes_when_it_is_healthy_elsewhere() {
+    let rules = json!({"rules": [{"aliasLabelName": "example.com/ready", "jsonPath": "{.readyReplicas}"}]});
+    let federation =
+        hello_in_eu(json!({"purgeMode": "Gracefully", "gracePeriodSeconds": 300, "statePreservation": rules})).await;
+    // What recovers in time stays.
+    says(&federation, "Unhealthy").await;
+    later(&federation, 59).await;
+    says(&federation, "Healthy").await;
+    later(&federation, 10).await;
+    says(&federation, "Unhealthy").await;
+    later(&federation, 59).await;
+    assert_eq!(tasks(&federation), Value::Null);
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
+    // It is too long: the new copy comes, and the old one stays for now.
+    later(&federation, 1).await;
+    runs(&federation, "eu:1 us:1").await;
+    federation
+        .until("its time begins", || {
+            tasks(&federation)[0]["creationTimestamp"].is_string()
+        })
+        .await;
+    let mut task = tasks(&federation)[0].clone();
+    task["creationTimestamp"].take();
+    assert_eq!(
+        task,
+        json!({"fromCluster": "eu", "replicas": 1, "purgeMode": "Gracefully", "gracePeriodSeconds": 300, "reason": "ApplicationFailure",
+            "producer": "resource-binding-application-failover-controller", "clustersBeforeFailover": ["eu"],
+            "preservedLabelState": {"example.com/ready": "1"}, "creationTimestamp": null})
+    );
+    later(&federation, 299).await;
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1 us:1");
+    // It is healthy there.
+    federation.run_agent("us");
+    federation
+        .until("nothing is left to do", || {
+            tasks(&federation) == json!([]) || tasks(&federation).is_null()
+        })
+        .await;
+    federation.run_agent("eu");
+    runs(&federation, "us:1").await;
+    let text = "Evict from cluster eu succeed.";
+    federation
+        .until(text, || told(&federation, "EvictWorkloadFromClusterSucceed", text))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_9_time_ends_and_never_does_not() {
+    let federation = hello_in_eu(json!({"purgeMode": "Never"})).await;
+    says(&federation, "Unhealthy").await;
+    later(&federation, 60).await;
+    runs(&federation, "eu:1 us:1").await;
+    let us = federation.run_agent("us");
+    healthy(&federation, &["eu Unhealthy", "us Healthy"]).await;
+    later(&federation, 100_000).await;
+    assert_eq!(
+        federation.spread("Deployment", "hello"),
+        "eu:1 us:1",
+        "its user has not said so"
+    );
+    let mut list = tasks(&federation);
+    assert_eq!(list[0]["suppressDeletion"], true);
+    list[0]["suppressDeletion"] = false.into();
+    federation
+        .merge(&binding(), json!({"spec": {"gracefulEvictionTasks": list}}))
+        .await;
+    let eu = federation.run_agent("eu");
+    runs(&federation, "us:1").await;
+    // Somebody else's task ends, too, though nothing becomes healthy.
+    let mine = json!([{"fromCluster": "us", "reason": "Mine", "producer": "me"}]);
+    let elsewhere = json!([{"name": "eu", "replicas": 1}]);
+    let suspended = json!({"scheduling": true});
+    for agent in [eu, us] {
+        agent.stop().await;
+    }
+    federation
+        .merge(
+            &binding(),
+            json!({"spec": {"suspension": suspended, "clusters": elsewhere, "gracefulEvictionTasks": mine}}),
+        )
+        .await;
+    runs(&federation, "eu:1 us:1").await;
+    later(&federation, 599).await;
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1 us:1");
+    later(&federation, 1).await;
+    federation.run_agent("us");
+    runs(&federation, "eu:1").await;
+}
