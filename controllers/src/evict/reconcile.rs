@@ -61,19 +61,16 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         let resource = kinds::binding_of(&key);
         let outcome = context.write(MANAGER, resource, &entry, &have, &want).await;
         for cluster in &ended.left {
-            let (outcome, text) = match &outcome {
-                Ok(_) => (
-                    Outcome::normal("EvictWorkloadFromClusterSucceed"),
-                    format!("Evict from cluster {cluster} succeed."),
-                ),
+            let source = source(&key, EVICTION);
+            match &outcome {
+                Ok(_) => tell_left(&context, &entry, &binding, source, cluster),
                 // Somebody else was quicker, or it is gone: the retry sees.
-                Err(status) if status.code == 409 || status.code == 404 => continue,
-                Err(status) => (
-                    Outcome::warning(FAILED),
-                    format!("Evict from cluster {cluster} failed: {status}"),
-                ),
-            };
-            tell(&context, &entry, &binding, source(&key, EVICTION), outcome, &text);
+                Err(status) if status.code == 409 || status.code == 404 => {}
+                Err(status) => {
+                    let text = format!("Evict from cluster {cluster} failed: {status}");
+                    tell(&context, &entry, &binding, source, Outcome::warning(FAILED), &text);
+                }
+            }
         }
         outcome?;
         context.metrics.lag("evict", since.elapsed());
@@ -117,6 +114,12 @@ async fn move_failed(context: &Context, entry: &Entry, binding: &Binding) -> Res
     let wrote = context
         .write(MANAGER, kinds::binding_of(key), entry, &have, &want)
         .await?;
+    if !graceful {
+        // Nobody ends the tasks, and tells of it then.
+        for cluster in &failed {
+            tell_left(context, entry, binding, source, cluster);
+        }
+    }
     Ok(Moved {
         wrote: wrote.is_some(),
         next,
@@ -126,6 +129,12 @@ async fn move_failed(context: &Context, entry: &Entry, binding: &Binding) -> Res
 /// The name of the one that looks after bindings of this kind.
 fn source(binding: &Key, names: [&'static str; 2]) -> &'static str {
     names[usize::from(binding.namespace.is_empty())]
+}
+
+fn tell_left(context: &Context, entry: &Entry, binding: &Binding, source: &'static str, cluster: &str) {
+    let outcome = Outcome::normal("EvictWorkloadFromClusterSucceed");
+    let text = format!("Evict from cluster {cluster} succeed.");
+    tell(context, entry, binding, source, outcome, &text);
 }
 
 /// Tells the readers of a binding and of its template.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use controllers::Config;
+use crds::features::Gate;
 use serde_json::{Value, json};
 
 use crate::harness::{Agent, Federation, deployment};
@@ -33,11 +34,18 @@ fn policy(application: Value) -> Value {
     })
 }
 
+/// Silence of clusters is another story.
+fn patient(config: &mut Config) {
+    config.cluster_monitor_grace_period = Duration::from_hours(100);
+}
+
 /// A federation in which hello runs in eu, whose agent has gone silent, as has that of us.
 async fn hello_in_eu(application: Value) -> Federation {
-    // Silence of clusters is another story.
-    let patient = |config: &mut Config| config.cluster_monitor_grace_period = Duration::from_hours(100);
-    let federation = Federation::start_with(patient).await;
+    hello_with(patient, application).await
+}
+
+async fn hello_with(adjust: fn(&mut Config), application: Value) -> Federation {
+    let federation = Federation::start_with(adjust).await;
     let agents: [Agent; 2] = [federation.join("eu").await, federation.join("us").await];
     federation.apply(policy(application)).await;
     federation.apply(deployment("hello", 1)).await;
@@ -199,4 +207,34 @@ async fn section_3_9_time_ends_and_never_does_not() {
     later(&federation, 1).await;
     federation.run_agent("us");
     runs(&federation, "eu:1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_10_without_grace_a_workload_leaves_at_once_or_not_at_all() {
+    let ungraceful = |config: &mut Config| {
+        patient(config);
+        config.features = config.features.with(Gate::GracefulEviction, false);
+    };
+    let federation = hello_with(ungraceful, json!({"purgeMode": "Gracefully", "gracePeriodSeconds": 30})).await;
+    says(&federation, "Unhealthy").await;
+    later(&federation, 60).await;
+    let text =
+        "Evict from cluster eu failed: GracefulEviction featureGate must be enabled when purgeMode is Gracefully";
+    federation
+        .until(text, || told(&federation, "EvictWorkloadFromClusterFailed", text))
+        .await;
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
+    federation.apply(policy(json!({"purgeMode": "Directly"}))).await;
+    // The agent of eu takes the copy away before there is another.
+    federation
+        .until("it leaves", || tasks(&federation)[0]["purgeMode"] == "Directly")
+        .await;
+    federation.settle().await;
+    assert_eq!(federation.spread("Deployment", "hello"), "");
+    federation.run_agent("eu");
+    runs(&federation, "us:1").await;
+    let text = "Evict from cluster eu succeed.";
+    federation
+        .until(text, || told(&federation, "EvictWorkloadFromClusterSucceed", text))
+        .await;
 }
