@@ -187,7 +187,13 @@ async fn section_3_9_time_ends_and_never_does_not() {
         .merge(&binding(), json!({"spec": {"gracefulEvictionTasks": list}}))
         .await;
     let eu = federation.run_agent("eu");
-    runs(&federation, "us:1").await;
+    let gone = || {
+        let works = federation.list("work.karmada.io", "works", "karmada-es-eu");
+        works
+            .iter()
+            .all(|work| work["spec"]["workload"]["manifests"][0]["kind"] != "Deployment")
+    };
+    federation.until("the copy in eu is gone", gone).await;
     // Somebody else's task ends, too, though nothing becomes healthy.
     let mine = json!([{"fromCluster": "us", "reason": "Mine", "producer": "me"}]);
     let elsewhere = json!([{"name": "eu", "replicas": 1}]);
