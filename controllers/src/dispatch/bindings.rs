@@ -25,9 +25,12 @@ impl Dispatcher {
         let Context { index, queues, .. } = &*self.context;
         let entry = &change.entry;
         let key = entry.key().clone();
+        let could_leave = index.may_leave(&key);
         if change.deleted {
+            if could_leave {
+                queues.evict.add(key.clone());
+            }
             index.binding_seen(entry, true);
-            self.context.failures.forget(&key);
             queues.set_over_quota(&key, false);
             self.recount(entry);
             queues.set_roomless(&key, false);
@@ -61,7 +64,8 @@ impl Dispatcher {
             queues.place.add(key.clone());
             queues.render.add(key.clone());
         }
-        if index.may_leave(&key) {
+        // One that may no more is forgotten: its time begins anew when it may again.
+        if could_leave || index.may_leave(&key) {
             queues.evict.add(key.clone());
         }
         if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {

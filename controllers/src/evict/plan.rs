@@ -133,6 +133,11 @@ pub struct Ended {
 }
 
 impl Binding {
+    /// Whether any cluster is being left.
+    pub fn is_leaving(&self) -> bool {
+        !self.spec.graceful_eviction_tasks.is_empty()
+    }
+
     /// Ends the tasks that are done or whose time is over; `have` is `spec.gracefulEvictionTasks` as it is stored, `grace` what a task has
     /// that says nothing itself.
     pub fn end(&self, generation: i64, have: &Value, grace: Duration, now: Timestamp) -> Ended {

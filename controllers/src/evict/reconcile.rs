@@ -8,7 +8,7 @@ use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use tokio::time::Instant;
 
-use super::plan::{Binding, Ended};
+use super::plan::Binding;
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::interpret;
 use crate::kinds;
@@ -45,17 +45,14 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         context.metrics.lag("evict", since.elapsed());
         return Ok(Action::Done);
     }
-    let graceful = context.config.features.on(Gate::GracefulEviction);
-    let ended = if graceful {
-        let have = entry.value();
-        let tasks = &have["spec"]["gracefulEvictionTasks"];
-        let grace = context.config.graceful_eviction_timeout;
-        binding.end(entry.meta().generation, tasks, grace, context.clock.now())
-    } else {
-        Ended::default()
-    };
+    if !binding.is_leaving() || !context.config.features.on(Gate::GracefulEviction) {
+        return Ok(next.next.map_or(Action::Done, Action::After));
+    }
+    let have = entry.value();
+    let tasks = &have["spec"]["gracefulEvictionTasks"];
+    let grace = context.config.graceful_eviction_timeout;
+    let ended = binding.end(entry.meta().generation, tasks, grace, context.clock.now());
     if let Some(tasks) = ended.tasks {
-        let have = entry.value();
         let mut want = have.clone();
         want["spec"]["gracefulEvictionTasks"] = tasks.into();
         let resource = kinds::binding_of(&key);

@@ -113,10 +113,11 @@ fn tasks(federation: &Federation) -> Value {
     federation.now(&binding()).unwrap()["spec"]["gracefulEvictionTasks"].clone()
 }
 
-fn told(federation: &Federation, reason: &str, text: &str) -> bool {
-    [binding(), deployment("hello", 1)]
-        .iter()
-        .all(|object| federation.told(object, reason, text))
+/// Waits until both the binding and its template are told.
+async fn told(federation: &Federation, reason: &str, text: &str) {
+    let both = [binding(), deployment("hello", 1)];
+    let told = || both.iter().all(|object| federation.told(object, reason, text));
+    federation.until(text, told).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,6 +133,14 @@ async fn section_3_10_what_fails_moves_and_goes_when_it_is_healthy_elsewhere() {
     says(&federation, "Unhealthy").await;
     later(&federation, 59).await;
     assert_eq!(tasks(&federation), Value::Null);
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
+    // Without failover nobody counts, and with it again from the start.
+    let with = federation.now(&policy(json!({}))).unwrap()["spec"]["failover"].clone();
+    let failover = |failover: &Value| json!({"spec": {"failover": failover}});
+    federation.merge(&policy(json!({})), failover(&Value::Null)).await;
+    later(&federation, 100).await;
+    federation.merge(&policy(json!({})), failover(&with)).await;
+    later(&federation, 59).await;
     assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
     // It is too long: the new copy comes, and the old one stays for now.
     later(&federation, 1).await;
@@ -160,10 +169,12 @@ async fn section_3_10_what_fails_moves_and_goes_when_it_is_healthy_elsewhere() {
         .await;
     federation.run_agent("eu");
     runs(&federation, "us:1").await;
-    let text = "Evict from cluster eu succeed.";
-    federation
-        .until(text, || told(&federation, "EvictWorkloadFromClusterSucceed", text))
-        .await;
+    told(
+        &federation,
+        "EvictWorkloadFromClusterSucceed",
+        "Evict from cluster eu succeed.",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,9 +237,7 @@ async fn section_3_10_without_grace_a_workload_leaves_at_once_or_not_at_all() {
     later(&federation, 60).await;
     let text =
         "Evict from cluster eu failed: GracefulEviction featureGate must be enabled when purgeMode is Gracefully";
-    federation
-        .until(text, || told(&federation, "EvictWorkloadFromClusterFailed", text))
-        .await;
+    told(&federation, "EvictWorkloadFromClusterFailed", text).await;
     assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
     federation.apply(policy(json!({"purgeMode": "Directly"}))).await;
     // The agent of eu takes the copy away before there is another.
@@ -239,8 +248,10 @@ async fn section_3_10_without_grace_a_workload_leaves_at_once_or_not_at_all() {
     assert_eq!(federation.spread("Deployment", "hello"), "");
     federation.run_agent("eu");
     runs(&federation, "us:1").await;
-    let text = "Evict from cluster eu succeed.";
-    federation
-        .until(text, || told(&federation, "EvictWorkloadFromClusterSucceed", text))
-        .await;
+    told(
+        &federation,
+        "EvictWorkloadFromClusterSucceed",
+        "Evict from cluster eu succeed.",
+    )
+    .await;
 }

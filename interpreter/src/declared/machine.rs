@@ -38,7 +38,8 @@ pub(super) fn requirements(spec: &Value) -> Option<Value> {
         .filter_map(|device| device["deviceName"].as_str())
         .collect();
     for device in &devices {
-        *asked.entry((*device).to_owned()).or_default() += 1000;
+        let known = asked.entry((*device).to_owned()).or_default();
+        *known = known.saturating_add(1000);
     }
     if domain["resources"]["overcommitGuestOverhead"] != true {
         add_overhead(&mut asked, cpus.unwrap_or(1), domain, !devices.is_empty());

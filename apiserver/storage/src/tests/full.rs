@@ -1,6 +1,7 @@
 //! A disk without room, and transactions that fail.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::*;
 
@@ -102,16 +103,21 @@ async fn readable(store: &Store, written: &[String]) {
     assert_eq!(store.revision(), revision);
 }
 
+/// A database of a megabyte, and history that is read from it.
+fn small(directory: &Path, clock: &Arc<HandClock>) -> Options {
+    Options {
+        ring_bytes: 1,
+        file_bytes: Some(1 << 20),
+        ..options(file(directory), clock)
+    }
+}
+
 /// Room comes back by itself when history goes.
 #[tokio::test]
 async fn a_full_database_is_read_and_is_written_again_when_history_goes() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(HandClock::default());
-    let cramped = || Options {
-        ring_bytes: 1,
-        file_bytes: Some(1 << 20),
-        ..options(file(directory.path()), &clock)
-    };
+    let cramped = || small(directory.path(), &clock);
     let store = Store::open(cramped()).await.unwrap();
     write(&store, "first", "1").await;
     let mut watch = store.watch(names(None), None).await.unwrap();
@@ -149,11 +155,7 @@ async fn a_full_database_is_read_and_is_written_again_when_history_goes() {
 async fn a_full_database_takes_deletions() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(HandClock::default());
-    let cramped = || Options {
-        ring_bytes: 1,
-        file_bytes: Some(1 << 20),
-        ..options(file(directory.path()), &clock)
-    };
+    let cramped = || small(directory.path(), &clock);
     let mut store = Store::open(cramped()).await.unwrap();
     let written = fill(&store, usize::MAX).await;
     let age = async |store: &Store| {
