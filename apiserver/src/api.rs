@@ -56,6 +56,8 @@ pub struct Config {
     pub max_token_seconds: i64,
     /// Which of the federation's features are on.
     pub features: crds::features::Features,
+    /// Taints with the effect `NoExecute` evict.
+    pub taint_eviction: bool,
     /// `ClusterTaintPolicy` may evict (`NoExecute`).
     pub evicting_taint_policies: bool,
     /// What was built.
@@ -107,6 +109,7 @@ impl Default for Config {
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             max_token_seconds: 365 * 24 * 3600,
             features: crds::features::Features::default(),
+            taint_eviction: false,
             evicting_taint_policies: false,
             build: Build::default(),
             check_script: None,

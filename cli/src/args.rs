@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use controllers::{Features, Plugins, SkippedApis};
+use controllers::{Features, Plugins, PurgeMode, SkippedApis};
 use interpreter::Operation;
 use regex::Regex;
 
@@ -100,6 +100,24 @@ pub(crate) struct HubArgs {
     /// How long a cluster that a workload leaves keeps its copy at most while the new one becomes healthy, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) graceful_eviction_timeout: Duration,
+    /// Make workloads leave clusters with a taint `NoExecute` that they do not tolerate.
+    #[arg(long)]
+    pub(crate) enable_no_execute_taint_eviction: bool,
+    /// What becomes of the copy in such a cluster where a policy does not say: Gracefully or Directly.
+    #[arg(long, value_name = "MODE", default_value = "Gracefully", value_parser = purge_mode)]
+    pub(crate) no_execute_taint_eviction_purge_mode: PurgeMode,
+    /// How many workloads leave such a cluster in a second; 0 for none.
+    #[arg(long, value_name = "RATE", default_value = "0.5", value_parser = rate)]
+    pub(crate) resource_eviction_rate: f64,
+    /// The same while too many of many clusters are not ready.
+    #[arg(long, value_name = "RATE", default_value = "0.1", value_parser = rate)]
+    pub(crate) secondary_resource_eviction_rate: f64,
+    /// The share of clusters that may not be ready before that is too many, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "0.55", value_parser = share)]
+    pub(crate) unhealthy_cluster_threshold: f64,
+    /// More clusters than this are many; of fewer, nothing leaves while too many are not ready.
+    #[arg(long, value_name = "CLUSTERS", default_value = "10")]
+    pub(crate) large_cluster_num_threshold: usize,
     /// Let a `ClusterTaintPolicy` set taints with the effect `NoExecute`.
     #[arg(long)]
     pub(crate) allow_no_execute_taint_policy: bool,
@@ -341,6 +359,25 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Some(seconds) if 0.0 < seconds && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("expected a duration between 0 and 24h, in seconds or like 1m30s".to_owned()),
     }
+}
+
+/// How a workload leaves a cluster.
+fn purge_mode(text: &str) -> Result<PurgeMode, String> {
+    let modes = [PurgeMode::Gracefully, PurgeMode::Directly];
+    let mode = modes.into_iter().find(|mode| mode.name() == text);
+    mode.ok_or_else(|| "expected Gracefully or Directly".to_owned())
+}
+
+/// So many in a second.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.0..=1e6).contains(rate));
+    rate.ok_or_else(|| "expected a number from 0 to 1000000".to_owned())
+}
+
+/// A part of the whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// Prints a shell's completion script.

@@ -59,6 +59,7 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
             pki: Some(pki.clone()),
             features: args.feature_gates,
             evicting_taint_policies: args.allow_no_execute_taint_policy,
+            taint_eviction: args.enable_no_execute_taint_eviction,
             build: Build {
                 commit: build::COMMIT,
                 tree_state: build::TREE_STATE,
@@ -84,6 +85,17 @@ pub(crate) async fn run(args: HubArgs) -> Result<()> {
         cluster_startup_grace_period: args.cluster_startup_grace_period,
         deployment_revisions: args.deployment_revisions,
         graceful_eviction_timeout: args.graceful_eviction_timeout,
+        taint_eviction: args
+            .enable_no_execute_taint_eviction
+            .then_some(controllers::TaintEviction {
+                purge_mode: args.no_execute_taint_eviction_purge_mode,
+                pace: controllers::Pace {
+                    resource_eviction_rate: args.resource_eviction_rate,
+                    secondary_resource_eviction_rate: args.secondary_resource_eviction_rate,
+                    unhealthy_cluster_threshold: args.unhealthy_cluster_threshold,
+                    large_cluster_num_threshold: args.large_cluster_num_threshold,
+                },
+            }),
         previews,
         retentions,
         features: args.feature_gates,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::Config;
 use crate::detect::reconcile::Trigger;
 use crate::events::{Involved, Note, Recorder};
-use crate::evict::Failures;
+use crate::evict::Evictions;
 use crate::index::Index;
 use crate::merge;
 use crate::metrics::{Metrics, Roomless};
@@ -192,7 +192,7 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) events: Recorder,
     pub(crate) index: Index,
-    pub(crate) failures: Failures,
+    pub(crate) evictions: Evictions,
     pub(crate) queues: Queues,
     pub(crate) interpreter: interpreter::Interpreter,
     pub(crate) webhooks: Webhooks,

@@ -67,6 +67,8 @@ pub use context::Error;
 pub use crds::features::Features;
 pub use descheduler::Descheduler;
 pub use detect::skip::SkippedApis;
+pub use evict::pace::Pace;
+pub use evict::taints::{PurgeMode, TaintEviction};
 pub use metrics::Metrics;
 pub use preview::Previews;
 pub use scheduler::{Options as SchedulerOptions, Plugins};
@@ -97,6 +99,8 @@ pub struct Config {
     pub descheduler: Option<Descheduler>,
     /// How long a cluster that is left keeps its copy at most, where nothing else is said.
     pub graceful_eviction_timeout: Duration,
+    /// How workloads leave clusters with taints that evict; `None` leaves them where they are.
+    pub taint_eviction: Option<TaintEviction>,
     /// Record each template of a Deployment in a ReplicaSet; see [`revisions`].
     pub deployment_revisions: bool,
     /// The door for those who ask what changes would do; see [`preview`].
@@ -119,6 +123,7 @@ impl Default for Config {
             scheduler: SchedulerOptions::default(),
             descheduler: None,
             graceful_eviction_timeout: Duration::from_mins(10),
+            taint_eviction: None,
             deployment_revisions: false,
             previews: Previews::default(),
             retentions: Retentions::default(),
@@ -160,7 +165,7 @@ pub async fn run(
         metrics,
         events: recorder,
         index: index::Index::new(options),
-        failures: evict::Failures::default(),
+        evictions: evict::Evictions::default(),
         queues: Queues::default(),
         interpreter: interpreter::Interpreter::default(),
         webhooks,
@@ -177,6 +182,7 @@ pub async fn run(
 
     let queues = &context.queues;
     context.metrics.watch_scheduler(&queues.place, &queues.roomless);
+    context.metrics.watch_evictions(&context.evictions.turns);
     macro_rules! start_all {
         ($($name:literal $queue:ident $reconcile:path;)*) => {
             $(start(&mut tasks, $name, &queues.$queue, &context, &cancel, $reconcile);)*

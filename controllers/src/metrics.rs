@@ -3,6 +3,7 @@
 //! Nothing is global: the caller makes [`Metrics`], registers it where it serves `/metrics` and hands it to the controllers.
 
 mod cluster;
+mod evictions;
 mod queues;
 mod webhooks;
 
@@ -17,6 +18,8 @@ use prometheus_client::registry::Registry;
 use runtime::queue::Queue;
 use schema::entry::Key;
 use serde_json::Value;
+
+use crate::evict::pace::Turns;
 
 pub(crate) use queues::{QueueMetrics, Roomless};
 pub(crate) use webhooks::WebhookMetrics;
@@ -82,6 +85,7 @@ pub struct Metrics {
     events_dropped: Counter,
     queues: queues::Queues,
     webhooks: WebhookMetrics,
+    evictions: evictions::Evictions,
 }
 
 fn buckets() -> Histogram {
@@ -105,6 +109,7 @@ impl Default for Metrics {
             events_dropped: Counter::default(),
             queues: queues::Queues::default(),
             webhooks: WebhookMetrics::default(),
+            evictions: evictions::Evictions::default(),
         }
     }
 }
@@ -168,6 +173,7 @@ impl Metrics {
         self.clusters.register(registry);
         self.queues.register(registry);
         self.webhooks.register(registry);
+        self.evictions.register(registry);
         registry.register(
             "flotilla_stage_lag_seconds",
             "Time between the change that a stage reacts to and the end of its writes",
@@ -246,6 +252,17 @@ impl Metrics {
     /// Where bindings wait for the scheduler, and which of them wait for room.
     pub(crate) fn watch_scheduler(&self, queue: &Arc<Queue<Key>>, roomless: &Roomless) {
         self.queues.watch_scheduler(queue, roomless);
+    }
+
+    /// Whose turn it is to leave clusters with taints.
+    pub(crate) fn watch_evictions(&self, turns: &Arc<Turns>) {
+        self.evictions.watch(turns);
+    }
+
+    /// A workload has left clusters with taints, or should have.
+    pub(crate) fn evicted(&self, binding: &Key, success: bool, took: Duration) {
+        self.evictions
+            .round(!binding.namespace.is_empty(), result_of(success), took);
     }
 
     /// The numbers of one queue of the controllers.

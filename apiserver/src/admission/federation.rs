@@ -290,8 +290,9 @@ fn check(call: &Call<'_>, subresource: &str, object: &Value, old: Option<&Value>
         call.warn(format!("nothing acts on a {} in this release", call.def.kind));
     }
     if kind.tells_effect && subresource.is_empty() {
-        for field in validate::without_effect(object, call.api.config.features) {
-            call.warn(format!("{field} has no effect in this release"));
+        let config = &call.api.config;
+        for told in validate::without_effect(object, config.features, config.taint_eviction) {
+            call.warn(told);
         }
     }
     Ok(())

@@ -55,7 +55,7 @@ async fn what_has_no_effect_is_said_on_every_change() {
         "propagateDeps": true,
         "preemption": "Always",
     });
-    let warnings = ["spec.preemption: Always has no effect in this release"];
+    let warnings = ["spec.preemption: Always has no effect while the feature gate PropagationPolicyPreemption is off"];
     let made = server.send(&format!("POST {POLICIES}"), policy(&spec)).await.unwrap();
     assert_eq!(made.warnings, warnings);
     let change = json!({"spec": {"priority": 1}});

@@ -27,7 +27,7 @@ impl Dispatcher {
         let key = entry.key().clone();
         let could_leave = index.may_leave(&key);
         if change.deleted {
-            if could_leave {
+            if could_leave || self.is_evicted(&key) {
                 queues.evict.add(key.clone());
             }
             index.binding_seen(entry, true);
@@ -65,11 +65,20 @@ impl Dispatcher {
             queues.render.add(key.clone());
         }
         // One that may no more is forgotten: its time begins anew when it may again.
-        if could_leave || index.may_leave(&key) {
+        if could_leave || index.may_leave(&key) || self.is_evicted(&key) {
             queues.evict.add(key.clone());
         }
         if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {
             queues.aggregate_soon(key);
+        }
+    }
+
+    /// Whether a binding is where taints evict.
+    fn is_evicted(&self, binding: &Key) -> bool {
+        let Context { index, evictions, .. } = &*self.context;
+        evictions.clusters.any_tainted() && {
+            let mut clusters = index.clusters_of(binding).into_iter();
+            clusters.any(|cluster| evictions.clusters.taints(&cluster).is_some())
         }
     }
 

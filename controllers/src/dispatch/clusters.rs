@@ -83,6 +83,11 @@ impl Dispatcher {
                 }
             }
         }
+        if self.context.config.taint_eviction.is_some() && self.context.evictions.seen(entry, change.deleted) {
+            for binding in index.bindings_on(entry.name()) {
+                queues.evict.add(binding);
+            }
+        }
         if initial {
             return;
         }

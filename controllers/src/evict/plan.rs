@@ -8,12 +8,15 @@ use schema::jsonpath::JsonPath;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::taints::PurgeMode;
 use crate::render::plan::Reference;
 
 /// How long a workload may be unhealthy where nothing else is said, in seconds.
 const TOLERATION: i64 = 300;
-/// Why an application leaves a cluster.
+/// Why an application leaves a cluster where it fails.
 const FAILURE: &str = "ApplicationFailure";
+/// Why a workload leaves a cluster with a taint, and who says so in tasks.
+const UNTOLERATED: (&str, &str) = ("TaintUntolerated", "TaintManager");
 
 /// What is read of a binding.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -55,6 +58,15 @@ struct Task {
 #[serde(default)]
 struct Failover {
     application: Option<Application>,
+    cluster: Option<Cluster>,
+}
+
+/// `spec.failover.cluster`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Cluster {
+    purge_mode: String,
+    state_preservation: StatePreservation,
 }
 
 /// `spec.failover.application`.
@@ -119,6 +131,20 @@ pub enum Refusal {
         /// The cluster that is left.
         cluster: String,
     },
+}
+
+/// How and why a workload leaves clusters.
+#[derive(Debug)]
+pub struct Departure<'a> {
+    mode: &'a str,
+    grace_period_seconds: Option<i64>,
+    rules: &'a [Rule],
+    reason: &'static str,
+    producer: &'a str,
+    /// Tasks say where the workload was before. Karmada's taint manager leaves it out.
+    tells_before: bool,
+    /// Nobody would end the tasks: there are none.
+    forgets: bool,
 }
 
 /// What becomes of the tasks of a binding.
@@ -217,15 +243,18 @@ impl Binding {
         (failed, next.next)
     }
 
-    /// Makes the workload leave clusters: they are no targets any more, and each has a task.
-    pub fn leave(
+    /// The clusters that the workload is in.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.spec.clusters.iter().map(|target| target.name.as_str())
+    }
+
+    /// How it leaves clusters where it fails. `graceful`: somebody ends tasks.
+    pub fn failing<'a>(
         &self,
-        spec: &mut Value,
-        application: &Application,
-        failed: &[String],
-        producer: &str,
+        application: &'a Application,
+        producer: &'a str,
         graceful: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Departure<'a>, Refusal> {
         let mode = match application.purge_mode.as_str() {
             "" | "Graciously" => "Gracefully",
             mode => mode,
@@ -233,40 +262,87 @@ impl Binding {
         if mode != "Directly" && !graceful {
             return Err(Refusal::Gate(mode.to_owned()));
         }
-        let before: Vec<&str> = self.spec.clusters.iter().map(|target| target.name.as_str()).collect();
+        Ok(Departure {
+            mode,
+            grace_period_seconds: application.grace_period_seconds,
+            rules: &application.state_preservation.rules,
+            reason: FAILURE,
+            producer,
+            tells_before: true,
+            forgets: false,
+        })
+    }
+
+    /// How it leaves clusters with a taint that it does not tolerate, where its policy says nothing else than `default`.
+    pub fn untolerating(&self, default: PurgeMode, graceful: bool) -> Departure<'_> {
+        let cluster = self
+            .spec
+            .failover
+            .as_ref()
+            .and_then(|failover| failover.cluster.as_ref());
+        let mode = match cluster.map(|cluster| cluster.purge_mode.as_str()) {
+            None => default.name(),
+            Some("" | "Graciously") => "Gracefully",
+            Some(mode) => mode,
+        };
+        let (reason, producer) = UNTOLERATED;
+        Departure {
+            mode,
+            grace_period_seconds: None,
+            rules: cluster.map_or(&[], |cluster| &cluster.state_preservation.rules),
+            reason,
+            producer,
+            tells_before: false,
+            forgets: mode == "Gracefully" && !graceful,
+        }
+    }
+
+    /// Makes the workload leave clusters: they are no targets any more, and each has a task.
+    pub fn leave(&self, spec: &mut Value, departure: &Departure<'_>, clusters: &[String]) -> Result<(), Refusal> {
+        let before: Vec<&str> = self.targets().collect();
         let known = |cluster: &str| {
             let mut tasks = self.spec.graceful_eviction_tasks.iter();
             tasks.any(|task| task.from_cluster == cluster)
         };
         let mut tasks = spec["gracefulEvictionTasks"].as_array().cloned().unwrap_or_default();
-        for target in self.spec.clusters.iter().filter(|target| failed.contains(&target.name)) {
-            if known(&target.name) {
+        for target in self
+            .spec
+            .clusters
+            .iter()
+            .filter(|target| clusters.contains(&target.name))
+        {
+            if departure.forgets || known(&target.name) {
                 continue;
             }
-            let mut task = json!({"fromCluster": target.name, "purgeMode": mode, "reason": FAILURE, "producer": producer,
-                "clustersBeforeFailover": before});
+            let mut task = json!({"fromCluster": target.name, "purgeMode": departure.mode, "reason": departure.reason,
+                "producer": departure.producer});
+            if departure.tells_before {
+                task["clustersBeforeFailover"] = json!(before);
+            }
             if 0 < target.replicas {
                 task["replicas"] = target.replicas.into();
             }
-            match mode {
+            match departure.mode {
                 "Never" => task["suppressDeletion"] = true.into(),
                 "Gracefully" => {
-                    if let Some(seconds) = application.grace_period_seconds {
+                    if let Some(seconds) = departure.grace_period_seconds {
                         task["gracePeriodSeconds"] = seconds.into();
                     }
                 }
                 _ => {}
             }
-            let state = self.state(&target.name, &application.state_preservation.rules)?;
+            let state = self.state(&target.name, departure.rules)?;
             if !state.is_empty() {
                 task["preservedLabelState"] = json!(state);
             }
             tasks.push(task);
         }
-        if let Some(clusters) = spec["clusters"].as_array_mut() {
-            clusters.retain(|target| !failed.iter().any(|name| target["name"] == name.as_str()));
+        if let Some(targets) = spec["clusters"].as_array_mut() {
+            targets.retain(|target| !clusters.iter().any(|name| target["name"] == name.as_str()));
         }
-        spec["gracefulEvictionTasks"] = tasks.into();
+        if !departure.forgets {
+            spec["gracefulEvictionTasks"] = tasks.into();
+        }
         Ok(())
     }
 
@@ -298,6 +374,13 @@ impl Binding {
             state.insert(alias_label_name.clone(), value);
         }
         Ok(state)
+    }
+}
+
+impl Departure<'_> {
+    /// Whether the clusters that are left are not remembered.
+    pub fn forgets(&self) -> bool {
+        self.forgets
     }
 }
 

@@ -233,6 +233,11 @@ impl Index {
         self.read().bindings_on.get(cluster)
     }
 
+    /// Clusters that a binding targets.
+    pub(crate) fn clusters_of(&self, binding: &Key) -> Vec<String> {
+        self.read().bindings_on.terms(binding).to_vec()
+    }
+
     /// A Work was seen, or written.
     pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool) {
         let labels = &entry.meta().labels;

@@ -34,6 +34,11 @@ impl Postings {
         self.backward.insert(key.clone(), terms);
     }
 
+    /// What belongs to a key.
+    pub(super) fn terms(&self, key: &Key) -> &[String] {
+        self.backward.get(key).map(Vec::as_slice).unwrap_or_default()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.forward.is_empty()
     }

@@ -63,6 +63,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let _turn = if grouped { Some(groups.turn().await) } else { None };
     let started = Instant::now();
     let mut view = binding.view();
+    context.evictions.clusters.avoid(&mut view, context.clock.now());
     if grouped {
         view.neighbours = groups.neighbours(&key, memberships);
     }

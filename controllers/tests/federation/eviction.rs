@@ -1,12 +1,13 @@
-//! Workloads that fail in a cluster leave it (§3.10), and what they leave behind goes in time (§3.9).
+//! Workloads that fail in a cluster leave it (§3.10), as do those that do not tolerate its taints (§3.11), and what they leave behind goes in
+//! time (§3.9).
 
 use std::time::Duration;
 
-use controllers::Config;
+use controllers::{Config, TaintEviction};
 use crds::features::Gate;
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Federation, deployment};
+use crate::harness::{Agent, Federation, cluster, deployment};
 
 fn binding() -> Value {
     json!({"apiVersion": "work.karmada.io/v1alpha2", "kind": "ResourceBinding",
@@ -254,4 +255,157 @@ async fn section_3_10_without_grace_a_workload_leaves_at_once_or_not_at_all() {
         "Evict from cluster eu succeed.",
     )
     .await;
+}
+
+/// Taints evict; silence of clusters is another story.
+fn evicting(config: &mut Config) {
+    patient(config);
+    config.taint_eviction = Some(TaintEviction::default());
+}
+
+/// One cluster of two at a time, with tolerations.
+fn tolerating(tolerations: Value) -> Value {
+    let mut policy = policy(json!({}));
+    policy["spec"]["placement"]["clusterTolerations"] = tolerations;
+    policy["spec"].as_object_mut().unwrap().remove("failover");
+    policy
+}
+
+/// Taints a cluster from now on.
+async fn taint(federation: &Federation, name: &str, effect: &str) {
+    let taints = json!([{"key": "repair", "effect": effect}]);
+    federation
+        .merge(&cluster(name), json!({"spec": {"taints": taints}}))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_11_what_does_not_tolerate_a_taint_leaves_one_after_the_other() {
+    let federation = Federation::start_with(evicting).await;
+    let agents = [federation.join("eu").await, federation.join("us").await];
+    federation.apply(tolerating(json!([]))).await;
+    for name in ["hello", "one", "two"] {
+        federation.apply(deployment(name, 1)).await;
+        federation
+            .until("it runs", || federation.spread("Deployment", name) == "eu:1")
+            .await;
+    }
+    healthy(&federation, &["eu Healthy"]).await;
+    for agent in agents {
+        agent.stop().await;
+    }
+    taint(&federation, "eu", "NoSchedule").await;
+    federation.settle().await;
+    let there = || {
+        let names = ["hello", "one", "two"].iter();
+        let stays = names.filter(|name| federation.spread("Deployment", name) == "eu:1");
+        stays.count()
+    };
+    assert_eq!(there(), 3, "such a taint evicts nobody");
+    taint(&federation, "eu", "NoExecute").await;
+    federation.until("one leaves", || there() == 2).await;
+    federation.settle().await;
+    assert_eq!(there(), 2, "one at a time");
+    let waiting = || federation.counted(r#"eviction_queue_depth{name="binding-eviction"}"#);
+    assert_eq!(waiting(), 2);
+    let of = r#"eviction_kind_total{member_cluster="eu",resource_kind="ResourceBinding"}"#;
+    assert_eq!(federation.counted(of), 2);
+    for left in [1, 0] {
+        federation.advance(2);
+        for name in ["hello", "one", "two"] {
+            let mut binding = binding();
+            binding["metadata"]["name"] = format!("{name}-deployment").into();
+            let touched = json!({"metadata": {"annotations": {"looked-at": left.to_string()}}});
+            federation.merge(&binding, touched).await;
+        }
+        federation.until("another one leaves", || there() == left).await;
+        federation.settle().await;
+        assert_eq!(there(), left);
+    }
+    assert_eq!(waiting(), 0);
+    let done = r#"eviction_processing_total{name="binding-eviction",result="success"}"#;
+    assert_eq!(federation.counted(done), 3);
+    runs(&federation, "eu:1 us:1").await;
+    let mut task = tasks(&federation)[0].clone();
+    task["creationTimestamp"].take();
+    assert_eq!(
+        task,
+        json!({"fromCluster": "eu", "replicas": 1, "purgeMode": "Gracefully", "reason": "TaintUntolerated", "producer": "TaintManager",
+            "creationTimestamp": null})
+    );
+    for name in ["eu", "us"] {
+        federation.run_agent(name);
+    }
+    runs(&federation, "us:1").await;
+    let text = "Evict from cluster eu succeed.";
+    told(&federation, "EvictWorkloadFromClusterSucceed", text).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_11_what_bears_a_taint_for_a_time_leaves_then_and_does_not_come_back() {
+    let federation = Federation::start_with(evicting).await;
+    let _agents = [federation.join("eu").await, federation.join("us").await];
+    let bears = json!([{"key": "repair", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]);
+    federation.apply(tolerating(bears)).await;
+    federation.apply(deployment("hello", 1)).await;
+    runs(&federation, "eu:1").await;
+    taint(&federation, "eu", "NoExecute").await;
+    later(&federation, 29).await;
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
+    later(&federation, 1).await;
+    runs(&federation, "us:1").await;
+    // Now the other one, too: nobody is left, and the first is no better than it was.
+    taint(&federation, "us", "NoExecute").await;
+    later(&federation, 30).await;
+    federation
+        .until("it is to leave", || {
+            tasks(&federation)[0]["creationTimestamp"].is_string()
+        })
+        .await;
+    assert_eq!(
+        federation.spread("Deployment", "hello"),
+        "us:1",
+        "there is nothing better"
+    );
+    later(&federation, 600).await;
+    runs(&federation, "").await;
+    for _ in 0..3 {
+        later(&federation, 10).await;
+        assert_eq!(
+            federation.spread("Deployment", "hello"),
+            "",
+            "it would have to leave at once"
+        );
+    }
+    federation
+        .merge(&cluster("eu"), json!({"spec": {"taints": null}}))
+        .await;
+    runs(&federation, "eu:1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn section_3_11_taints_evict_only_where_that_is_asked_for() {
+    let federation = Federation::start_with(patient).await;
+    let _agents = [federation.join("eu").await, federation.join("us").await];
+    federation.apply(tolerating(json!([]))).await;
+    federation.apply(deployment("hello", 1)).await;
+    runs(&federation, "eu:1").await;
+    taint(&federation, "eu", "NoExecute").await;
+    later(&federation, 1000).await;
+    assert_eq!(federation.spread("Deployment", "hello"), "eu:1");
+
+    let ungraceful = |config: &mut Config| {
+        evicting(config);
+        config.features = config.features.with(Gate::GracefulEviction, false);
+    };
+    let federation = Federation::start_with(ungraceful).await;
+    let _agents = [federation.join("eu").await, federation.join("us").await];
+    federation.apply(tolerating(json!([]))).await;
+    federation.apply(deployment("hello", 1)).await;
+    runs(&federation, "eu:1").await;
+    taint(&federation, "eu", "NoExecute").await;
+    runs(&federation, "us:1").await;
+    assert_eq!(tasks(&federation), Value::Null, "nobody would end it");
+    let text = "Evict from cluster eu succeed.";
+    told(&federation, "EvictWorkloadFromClusterSucceed", text).await;
 }

@@ -5,35 +5,43 @@ use serde_json::Value;
 use super::{present, text};
 use crate::features::{Features, Gate};
 
-/// What a policy or a Cluster asks for and does not get: the fields, with their value where another value has an effect.
-pub fn without_effect(object: &Value, features: Features) -> Vec<String> {
+/// What a policy or a Cluster asks for and does not get, and why, each in a sentence. `evicts`: taints with the effect `NoExecute` do.
+pub fn without_effect(object: &Value, features: Features, evicts: bool) -> Vec<String> {
     let spec = &object["spec"];
     let placement = &spec["placement"];
-    let found = [
+    let gated = [
+        (spec["propagateDeps"] == true, Gate::PropagateDeps, "spec.propagateDeps"),
         (
-            spec["propagateDeps"] == true && !features.on(Gate::PropagateDeps),
-            "spec.propagateDeps",
-        ),
-        (present(&spec["failover"], "cluster"), "spec.failover.cluster"),
-        (
-            text(spec, "preemption") == "Always" && !features.on(Gate::PropagationPolicyPreemption),
+            text(spec, "preemption") == "Always",
+            Gate::PropagationPolicyPreemption,
             "spec.preemption: Always",
         ),
         (
-            present(spec, "schedulePriority") && !features.on(Gate::PriorityBasedScheduling),
+            present(spec, "schedulePriority"),
+            Gate::PriorityBasedScheduling,
             "spec.schedulePriority",
         ),
         (
-            present(placement, "workloadAffinity") && !features.on(Gate::WorkloadAffinity),
+            present(placement, "workloadAffinity"),
+            Gate::WorkloadAffinity,
             "spec.placement.workloadAffinity",
         ),
-        (text(spec, "syncMode") == "Push", "spec.syncMode: Push"),
     ];
-    found
+    let off = gated
         .into_iter()
-        .filter(|(found, _)| *found)
-        .map(|(_, field)| field.to_owned())
-        .collect()
+        .filter(|(asked, gate, _)| *asked && !features.on(*gate));
+    let mut told: Vec<String> = off
+        .map(|(_, gate, field)| format!("{field} has no effect while the feature gate {gate:?} is off"))
+        .collect();
+    if present(&spec["failover"], "cluster") && !evicts {
+        told.push(
+            "spec.failover.cluster has no effect without flotilla hub --enable-no-execute-taint-eviction".to_owned(),
+        );
+    }
+    if text(spec, "syncMode") == "Push" {
+        told.push("spec.syncMode: Push has no effect in this release".to_owned());
+    }
+    told
 }
 
 #[cfg(test)]
@@ -44,33 +52,45 @@ mod tests {
 
     #[track_caller]
     fn check(spec: &Value, expected: &[&str]) {
-        let features = Features::default();
-        assert_eq!(without_effect(&json!({"spec": spec}), features), expected, "{spec}");
+        let told = without_effect(&json!({"spec": spec}), Features::default(), false);
+        assert_eq!(told, expected, "{spec}");
     }
 
     #[test]
     fn only_what_is_asked_for_is_named() {
         check(
             &json!({"failover": {"cluster": {}, "application": {}}}),
-            &["spec.failover.cluster"],
+            &["spec.failover.cluster has no effect without flotilla hub --enable-no-execute-taint-eviction"],
         );
         check(&json!({"failover": {"application": {}}}), &[]);
-        check(&json!({"preemption": "Always"}), &["spec.preemption: Always"]);
+        check(
+            &json!({"preemption": "Always"}),
+            &["spec.preemption: Always has no effect while the feature gate PropagationPolicyPreemption is off"],
+        );
         check(
             &json!({"placement": {"workloadAffinity": {}}}),
-            &["spec.placement.workloadAffinity"],
+            &["spec.placement.workloadAffinity has no effect while the feature gate WorkloadAffinity is off"],
         );
-        check(&json!({"syncMode": "Push"}), &["spec.syncMode: Push"]);
+        check(
+            &json!({"syncMode": "Push"}),
+            &["spec.syncMode: Push has no effect in this release"],
+        );
         let plain = json!({"propagateDeps": true, "failover": null, "preemption": "Never", "dependentOverrides": ["o"], "schedulePriority": {"priorityClassName": "p"},
             "priority": 3, "placement": {"clusterTolerations": []}, "syncMode": "Pull"});
         check(&plain, &[]);
         check(&json!("odd"), &[]);
-        assert_eq!(without_effect(&json!(3), Features::default()), Vec::<String>::new());
-        let all = json!({"spec": {"propagateDeps": true, "preemption": "Always", "schedulePriority": {}}});
+        assert_eq!(
+            without_effect(&json!(3), Features::default(), false),
+            Vec::<String>::new()
+        );
+        let all = json!({"spec": {"propagateDeps": true, "preemption": "Always", "schedulePriority": {}, "failover": {"cluster": {}}}});
         let features = Features::parse("AllBeta=false,AllAlpha=true").unwrap();
         assert_eq!(
-            without_effect(&all, features),
-            ["spec.propagateDeps", "spec.schedulePriority"]
+            without_effect(&all, features, true),
+            [
+                "spec.propagateDeps has no effect while the feature gate PropagateDeps is off",
+                "spec.schedulePriority has no effect while the feature gate PriorityBasedScheduling is off",
+            ]
         );
     }
 }

@@ -18,7 +18,6 @@ enum By {
 }
 use By::{Agent, Both, Hub, Nobody};
 
-const NO_EVICTION: &str = "nothing is evicted yet";
 const NO_SCALING: &str = "there is no federated autoscaling yet";
 const NO_ESTIMATOR: &str = "estimates need no process of their own";
 const PURE: &str = "placement is one pure function without a clock";
@@ -42,10 +41,10 @@ const FAMILIES: &[(&str, &str, &str, By)] = &[
         "member_cluster",
         Agent,
     ),
-    ("eviction_queue_depth", "", "", Nobody(NO_EVICTION)),
-    ("eviction_processing_latency_seconds", "", "", Nobody(NO_EVICTION)),
-    ("eviction_kind_total", "", "", Nobody(NO_EVICTION)),
-    ("eviction_processing_total", "", "", Nobody(NO_EVICTION)),
+    ("eviction_queue_depth", "gauge", "name", Hub),
+    ("eviction_processing_latency_seconds", "histogram", "name", Hub),
+    ("eviction_kind_total", "gauge", "member_cluster,resource_kind", Hub),
+    ("eviction_processing_total", "counter", "name,result", Hub),
     ("resource_match_policy_duration_seconds", "histogram", "", Hub),
     ("resource_apply_policy_duration_seconds", "histogram", "result", Hub),
     ("policy_apply_attempts_total", "counter", "result", Hub),
@@ -235,10 +234,43 @@ fn ask(address: &str, path: &str) -> String {
     answer
 }
 
+/// Two are to leave a cluster, and one of them waits for its turn.
+fn evict_one_of_two(federation: &Federation, manifest: &str) {
+    let hub = federation.hub();
+    let two = ["d", "e"].map(|name| {
+        let named = manifest.replace("name: c,", &format!("name: {name},"));
+        let named = named.replace("name: c}", &format!("name: {name}}}"));
+        named
+            .replace("name: p,", &format!("name: {name},"))
+            .replace("[eu]", "[us]")
+    });
+    hub.run_with(&["apply", "-f", "-"], &two.join("---")).ok();
+    for name in ["d-configmap", "e-configmap"] {
+        let args = [
+            "get",
+            "resourcebinding",
+            name,
+            "-n",
+            "default",
+            "-o",
+            "jsonpath={.spec.clusters[*].name}",
+        ];
+        until("it is placed", || {
+            let placed = hub.run(&args).stdout;
+            if placed == "us" { Ok(()) } else { Err(federation.logs()) }
+        });
+    }
+    let taint = r#"{"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}}"#;
+    hub.run(&["patch", "cluster", "us", "--type=merge", "-p", taint]).ok();
+}
+
 #[test]
 fn section_9_4_every_family_is_there() {
     let federation = Federation::start_with(Options {
         agent_args: ["--metrics-bind-address", "127.0.0.1:0"].map(str::to_owned).into(),
+        hub_args: ["--enable-no-execute-taint-eviction", "--resource-eviction-rate=0.001"]
+            .map(str::to_owned)
+            .into(),
         ..Options::default()
     })
     .unwrap();
@@ -272,6 +304,7 @@ data: {k: one}
     let changed = manifest.replace("k: one", "k: two");
     hub.run_with(&["apply", "-f", "-"], &changed).ok();
     holds("two");
+    evict_one_of_two(&federation, manifest);
     hub.run(&["delete", "configmap", "c", "-n", "default"]).ok();
     until("it goes", || {
         let gone = federation

@@ -180,13 +180,8 @@ fn left(mode: &str, extra: &Value, tasks: Value, graceful: bool) -> Result<Value
     spec["gracefulEvictionTasks"] = tasks;
     let value = binding("eu:2 us:0", "eu=Unhealthy us=Healthy", &spec);
     let (binding, mut after) = (typed(&value), value["spec"].clone());
-    let done = binding.leave(
-        &mut after,
-        binding.application().unwrap(),
-        &["eu".to_owned()],
-        "me",
-        graceful,
-    );
+    let departure = binding.failing(binding.application().unwrap(), "me", graceful);
+    let done = departure.and_then(|departure| binding.leave(&mut after, &departure, &["eu".to_owned()]));
     done.map_err(|refusal| refusal.to_string())?;
     assert_eq!(after["clusters"], json!([{"name": "us", "replicas": 0}]));
     Ok(after["gracefulEvictionTasks"].clone())
@@ -292,4 +287,41 @@ proptest! {
         let fresh = tasks.iter().any(|task| task["creationTimestamp"].is_null());
         prop_assert!(fresh || again.tasks.is_none());
     }
+}
+
+/// The spec after `eu` has got a taint that evicts.
+fn untolerating(cluster: &Value, default: PurgeMode, graceful: bool) -> Result<Value, String> {
+    let spec = json!({"failover": {"cluster": cluster}});
+    let value = binding("eu:2 us:0", "eu=Healthy us=Healthy", &spec);
+    let (binding, mut after) = (typed(&value), value["spec"].clone());
+    let departure = binding.untolerating(default, graceful);
+    let done = binding.leave(&mut after, &departure, &["eu".to_owned()]);
+    done.map_err(|refusal| refusal.to_string())?;
+    assert_eq!(after["clusters"], json!([{"name": "us", "replicas": 0}]));
+    Ok(after["gracefulEvictionTasks"].clone())
+}
+
+#[test]
+fn section_3_11_a_taint_is_left_as_the_policy_or_the_flag_says() {
+    let task = |mode: &str| json!([{"fromCluster": "eu", "purgeMode": mode, "reason": "TaintUntolerated", "producer": "TaintManager", "replicas": 2}]);
+    let (gracefully, directly) = (PurgeMode::Gracefully, PurgeMode::Directly);
+    assert_eq!(untolerating(&Value::Null, gracefully, true), Ok(task("Gracefully")));
+    assert_eq!(untolerating(&Value::Null, directly, true), Ok(task("Directly")));
+    assert_eq!(untolerating(&json!({}), directly, true), Ok(task("Gracefully")));
+    for (said, other) in [("Gracefully", directly), ("Directly", gracefully)] {
+        assert_eq!(untolerating(&json!({"purgeMode": said}), other, true), Ok(task(said)));
+    }
+    assert_eq!(untolerating(&Value::Null, directly, false), Ok(task("Directly")));
+    assert_eq!(
+        untolerating(&Value::Null, gracefully, false),
+        Ok(Value::Null),
+        "nobody would end the task"
+    );
+    let rule = |path: &str| json!({"purgeMode": "Directly", "statePreservation": {"rules": [{"aliasLabelName": "v", "jsonPath": path}]}});
+    let kept = untolerating(&rule("{.version}"), gracefully, true).unwrap();
+    assert_eq!(kept[0]["preservedLabelState"], json!({"v": "7"}));
+    assert_eq!(
+        untolerating(&rule("{.gone}"), gracefully, true).unwrap_err(),
+        "the state v cannot be preserved: {.gone} leads nowhere in the status of the workload in eu"
+    );
 }

@@ -22,6 +22,7 @@ impl Course<'_> {
         let ours = binding.is_ours(entry.meta());
         if ours && binding.trigger(entry.meta(), &snapshot).is_some() {
             let mut view = binding.view();
+            context.evictions.clusters.avoid(&mut view, context.clock.now());
             let memberships = &binding.spec.workload_affinity_groups;
             if !memberships.is_empty() && context.config.features.on(Gate::WorkloadAffinity) {
                 view.neighbours = context.index.groups.neighbours(key, memberships);
