@@ -43,6 +43,13 @@ use waiting::Waiting;
 /// The field manager of everything that an agent applies.
 pub(crate) const FIELD_MANAGER: &str = "flotilla-agent";
 
+/// A member object as a round leaves it.
+struct Present {
+    object: Option<Value>,
+    /// The round has changed it, or made it.
+    changed: bool,
+}
+
 /// Keeps a member in step with the Works of its execution namespace.
 pub(crate) struct Applier {
     pub(crate) hub: Arc<dyn Hub>,
@@ -117,10 +124,14 @@ impl Applier {
         let started = Instant::now();
         let mut fates = Vec::with_capacity(manifests.len());
         let mut again: Option<Duration> = None;
+        let mut changed = false;
         for (ordinal, manifest) in manifests.iter().enumerate() {
             let place = Place::new(work_name, &entry, ordinal);
             match self.apply_in_turn(place, manifest).await {
-                Ok(object) => fates.push(Fate::Applied(object)),
+                Ok(found) => {
+                    changed |= found.changed;
+                    fates.push(Fate::Applied(found.object));
+                }
                 Err((error, delay)) => {
                     fates.push(Fate::Failed(error.to_string()));
                     again = Some(again.map_or(delay, |known| known.min(delay)));
@@ -142,7 +153,9 @@ impl Applier {
         );
         self.waiting.report(&mut status);
         self.metrics.synced(again.is_none(), started.elapsed());
-        let rest = lock(&self.pace).rest(work_name, &work["status"], &status);
+        // What went wrong is told at once.
+        let changed = changed && again.is_none();
+        let rest = lock(&self.pace).rest(work_name, changed, &work["status"], &status);
         if rest.is_none() {
             self.write_status(&entry, &work, status).await?;
         }
@@ -152,7 +165,7 @@ impl Applier {
 
     /// Applies one manifest, unless the member has refused it and it is too early to ask again; then with the refusal, and how
     /// long to wait.
-    async fn apply_in_turn(&self, place: Place<'_>, manifest: &Value) -> Result<Option<Value>, (AgentError, Duration)> {
+    async fn apply_in_turn(&self, place: Place<'_>, manifest: &Value) -> Result<Present, (AgentError, Duration)> {
         let (work_name, ordinal) = (place.work, place.ordinal);
         let wanted = Wanted::of(manifest, &self.interpreter, place.keeper);
         let question = || Question {
@@ -165,9 +178,9 @@ impl Applier {
             return Err(refusal);
         }
         match self.apply(place, manifest, wanted).await {
-            Ok(object) => {
+            Ok(found) => {
                 lock(&self.barred).taken(work_name, ordinal);
-                Ok(object)
+                Ok(found)
             }
             Err(error) => {
                 let delay = lock(&self.barred).refused(work_name, ordinal, question(), &error);
@@ -230,7 +243,7 @@ impl Applier {
     }
 
     /// Applies one manifest unless the member already holds what it says, and answers with the member object.
-    async fn apply(&self, place: Place<'_>, manifest: &Value, wanted: Wanted) -> Result<Option<Value>, AgentError> {
+    async fn apply(&self, place: Place<'_>, manifest: &Value, wanted: Wanted) -> Result<Present, AgentError> {
         let (work_name, ordinal) = (place.work, place.ordinal);
         let resource = self.resource_of(manifest).await?;
         self.ensure_followed(&resource).await?;
@@ -250,7 +263,12 @@ impl Applier {
         let observed = observed.map(|entry| entry.value());
         let last = self.lock_applied().get(&(work_name.clone(), ordinal)).cloned();
         match plan::decide(manifest, wanted, observed.as_ref(), last.as_ref()) {
-            Step::Keep => return Ok(observed),
+            Step::Keep => {
+                return Ok(Present {
+                    object: observed,
+                    changed: false,
+                });
+            }
             Step::Refuse(message) => return Err(AgentError::Refused(message)),
             Step::Apply => {}
         }
@@ -276,7 +294,10 @@ impl Applier {
             left_out,
         };
         self.lock_applied().insert((work_name.clone(), ordinal), applied);
-        Ok(Some(result))
+        Ok(Present {
+            object: Some(result),
+            changed,
+        })
     }
 
     /// Applies an object. Fields that the member does not know are left out; answers with the result and what was left out.
@@ -504,6 +525,7 @@ impl Applier {
         self.lock_applied().retain(|(name, _), _| name != work_name);
         lock(&self.barred).forget(work_name);
         lock(&self.kinds).forget(work_name);
+        lock(&self.pace).forget(work_name);
     }
 
     fn lock_applied(&self) -> MutexGuard<'_, HashMap<(Arc<str>, usize), Applied>> {

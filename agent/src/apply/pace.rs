@@ -1,26 +1,38 @@
-//! When a report may wait: progress that changes neither what a Work's conditions say nor the health of its objects is told seldom,
-//! so that a rollout costs the hub a few writes and not one for each step of each controller.
+//! When a report may wait: progress that changes neither what a Work's conditions say nor the health of its objects is told seldom, and what
+//! an object becomes right after it was applied is told together with that, so that a rollout costs the hub a write or two and not one for each
+//! step of each controller.
 //!
 //! Never here: what a report says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::GATHER;
+
 /// Progress is told this often.
 const PROGRESS: Duration = Duration::from_secs(1);
 
-/// When the status of Works was last written.
+/// When the status of Works was last written, and which wait to be.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(HashMap<Arc<str>, Instant>);
+pub(crate) struct Pace {
+    reported: HashMap<Arc<str>, Instant>,
+    /// Works whose objects have changed, which nobody has been told yet.
+    gathering: HashSet<Arc<str>>,
+}
 
 impl Pace {
-    /// How long a report has to wait; one that is not mere progress has not to.
-    pub(crate) fn rest(&self, work: &Arc<str>, before: &Value, after: &Value) -> Option<Duration> {
-        let last = self.0.get(work)?;
+    /// How long a report has to wait. `changed`: the round has changed objects in the member, and nothing went wrong.
+    pub(crate) fn rest(&mut self, work: &Arc<str>, changed: bool, before: &Value, after: &Value) -> Option<Duration> {
+        // Once: somebody may change it back each time.
+        if !self.gathering.remove(work) && changed && is_under_way(after) {
+            self.gathering.insert(work.clone());
+            return Some(GATHER);
+        }
+        let last = self.reported.get(work)?;
         let left = PROGRESS.saturating_sub(last.elapsed());
         (!left.is_zero() && is_progress(before, after)).then_some(left)
     }
@@ -28,11 +40,22 @@ impl Pace {
     /// A report was written.
     pub(crate) fn reported(&mut self, work: &Arc<str>) {
         // Who has been quiet for long enough need not be known.
-        if self.0.len() == self.0.capacity() {
-            self.0.retain(|_, last| last.elapsed() < PROGRESS);
+        if self.reported.len() == self.reported.capacity() {
+            self.reported.retain(|_, last| last.elapsed() < PROGRESS);
         }
-        self.0.insert(work.clone(), Instant::now());
+        self.reported.insert(work.clone(), Instant::now());
     }
+
+    /// A Work is gone.
+    pub(crate) fn forget(&mut self, work: &Arc<str>) {
+        self.gathering.remove(work);
+    }
+}
+
+/// Whether more is to be expected soon of what a Work has made.
+fn is_under_way(status: &Value) -> bool {
+    let mut manifests = status["manifestStatuses"].as_array().into_iter().flatten();
+    manifests.any(|manifest| manifest["health"] == "Unhealthy")
 }
 
 /// Whether two statuses of a Work differ in nothing but what its objects say of themselves.
@@ -65,16 +88,38 @@ mod tests {
         let work: Arc<str> = "a".into();
         let mut pace = Pace::default();
         let progress = status("True", "Unhealthy", 2);
-        assert_eq!(pace.rest(&work, &before, &progress), None, "nothing was said yet");
+        assert_eq!(
+            pace.rest(&work, false, &before, &progress),
+            None,
+            "nothing was said yet"
+        );
         pace.reported(&work);
         tokio::time::advance(Duration::from_millis(300)).await;
         let left = Some(Duration::from_millis(700));
-        assert_eq!(pace.rest(&work, &before, &progress), left);
+        assert_eq!(pace.rest(&work, false, &before, &progress), left);
         for news in [status("True", "Healthy", 2), status("False", "Unhealthy", 2), json!({})] {
-            assert_eq!(pace.rest(&work, &before, &news), None, "{news}");
+            assert_eq!(pace.rest(&work, false, &before, &news), None, "{news}");
         }
         tokio::time::advance(Duration::from_millis(700)).await;
-        assert_eq!(pace.rest(&work, &before, &progress), None);
+        assert_eq!(pace.rest(&work, false, &before, &progress), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_just_applied_is_told_with_what_becomes_of_it() {
+        let work: Arc<str> = "a".into();
+        let mut pace = Pace::default();
+        let (before, young) = (json!(null), status("True", "Unhealthy", 0));
+        let mut rest = |changed, after: &Value| pace.rest(&work, changed, &before, after);
+        assert_eq!(rest(true, &young), Some(GATHER));
+        assert_eq!(rest(false, &young), None, "it has waited");
+        assert_eq!(rest(true, &young), Some(GATHER));
+        assert_eq!(rest(true, &young), None, "somebody undoes it each time");
+        for settled in [status("True", "Healthy", 1), status("True", "Unknown", 0)] {
+            assert_eq!(rest(true, &settled), None, "nothing more is to be expected");
+        }
+        assert_eq!(rest(true, &young), Some(GATHER));
+        pace.forget(&work);
+        assert_eq!(pace.gathering.len(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -84,6 +129,6 @@ mod tests {
             pace.reported(&format!("{number}").into());
             tokio::time::advance(Duration::from_millis(10)).await;
         }
-        assert!(pace.0.len() < 1000, "{}", pace.0.len());
+        assert!(pace.reported.len() < 1000, "{}", pace.reported.len());
     }
 }

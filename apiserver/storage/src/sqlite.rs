@@ -1,7 +1,7 @@
 //! The SQLite backend: `obj` (current), `log` (history), `rv` (the counter), `meta`, `kind`.
 //!
-//! The writer owns one connection; [`log::Log`] reads history on another. The statements of a batch are few and fixed:
-//! rows go into `log` by the dozen, then `obj` points at them: an object that was written lately is in the database once.
+//! The writer owns one connection; [`log::Log`] reads history on another. A batch is one [`script`]: rows go into `log`, then
+//! `obj` points at them: an object that was written lately is in the database once.
 //! What its last row held moves into `obj` when the row is forgotten, so that states that came and went cost nothing there.
 //!
 //! Start with [`Sqlite::write`]; opening is in [`open`].
@@ -15,21 +15,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schema::entry::{Entry, GroupResource, Key};
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Connection, Sqlite as Db, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 use tokio::time::Instant;
 
-use crate::batch::Change;
 use crate::journal::{Failure, Row};
 use crate::pack;
 use log::Reader;
+use script::Script;
 use wal::Wal;
 
 pub(crate) mod log;
 pub(crate) mod open;
+mod script;
 mod wal;
-
-type Query<'q> = sqlx::query::Query<'q, Db, SqliteArguments>;
 
 /// What a row of the log says happened.
 pub(crate) const PUT: i64 = 1;
@@ -46,9 +44,6 @@ const SLICE_BYTES: i64 = 8 << 20;
 /// What SQLite says when there is no room: on the disk (`SQLITE_FULL`), or within a quota or a limit of the system, which it
 /// takes for a write that failed (`SQLITE_IOERR_WRITE`).
 const FULL: [&str; 2] = ["13", "778"];
-/// Sizes of multi-row statements. Few, so that prepared ones are found again.
-const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
-
 /// The writer's connection.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
@@ -77,21 +72,7 @@ impl Sqlite {
                 fresh.push(resource.clone());
             }
         }
-        let done = self.transact(async |sqlite| {
-            sqlite.count(counter).await?;
-            for resource in &fresh {
-                let id = sqlite.kinds.get(resource).copied();
-                let insert = sqlx::query("INSERT INTO kind(id, grp, resource) VALUES(?, ?, ?)");
-                insert
-                    .bind(id)
-                    .bind(&*resource.group)
-                    .bind(&*resource.resource)
-                    .execute(&mut sqlite.connection)
-                    .await?;
-            }
-            sqlite.record(rows, now).await
-        });
-        let result = done.await;
+        let result = self.record(rows, &fresh, counter, now).await;
         match &result {
             Ok(()) => {
                 self.counter = counter;
@@ -103,67 +84,20 @@ impl Sqlite {
         result
     }
 
-    async fn record(&mut self, rows: &[Row<'_>], now: i64) -> Result<(), sqlx::Error> {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            return Ok(());
-        };
-        let range = [first, last].map(|row| row.change.event.entry.revision().cast_signed());
-        let Self { connection, kinds, .. } = self;
-        // The last state moves from one table to the other. First out, then in: users make room in a full database by deleting.
-        for row in rows {
-            if row.change.event.deleted && row.previous.is_some() {
-                let key = row.change.event.entry.key();
-                let delete = sqlx::query("DELETE FROM obj WHERE kind = ? AND ns = ? AND name = ?");
-                let delete = delete.bind(kinds.get(&key.resource).copied());
-                let delete = delete.bind(key.namespace.clone()).bind(key.name.clone());
-                delete.execute(&mut *connection).await?;
-            }
+    /// The whole transaction goes to the driver's thread at once: each message there and back costs more than most statements.
+    async fn record(
+        &mut self,
+        rows: &[Row<'_>],
+        fresh: &[GroupResource],
+        counter: u64,
+        now: i64,
+    ) -> Result<(), Failure> {
+        let mut script = Script::new(self.counter, counter);
+        for resource in fresh {
+            script = script.kind(self.kinds.get(resource).copied(), resource);
         }
-        let head = "INSERT INTO log(rv, kind, ns, name, op, ts, expires_at, prev_rv, prev, data) VALUES";
-        insert(connection, head, "(?,?,?,?,?,?,?,?,?,?)", "", rows, |query, row| {
-            let Change {
-                event, bytes, expires, ..
-            } = row.change;
-            let key = event.entry.key();
-            let query = query
-                .bind(event.entry.revision().cast_signed())
-                .bind(kinds.get(&key.resource).copied());
-            let query = query
-                .bind(key.namespace.clone())
-                .bind(key.name.clone())
-                .bind(if event.deleted { DELETE } else { PUT });
-            let before = event
-                .previous
-                .as_ref()
-                .map_or(0, |previous| previous.revision().cast_signed());
-            let previous = row.previous.map(|previous| Vec::from(pack::pack(&previous.unsealed())));
-            let query = query.bind(now).bind(*expires).bind(before).bind(previous);
-            query.bind(bytes.as_ref().map(|bytes| bytes.to_vec()))
-        })
-        .await?;
-        // In revision order, so that the last state of an object wins.
-        let upsert = "INSERT INTO obj(kind, ns, name, rv, beat, expires_at, data) \
-            SELECT kind, ns, name, rv, 0, expires_at, x'' FROM log WHERE rv BETWEEN ? AND ? AND op = 1 ORDER BY rv \
-            ON CONFLICT(kind, ns, name) DO UPDATE SET rv = excluded.rv, beat = 0, expires_at = excluded.expires_at, data = x''";
-        if rows.iter().any(|row| !row.change.event.deleted) {
-            sqlx::query(upsert)
-                .bind(range[0])
-                .bind(range[1])
-                .execute(&mut *connection)
-                .await?;
-        }
-        // An object that came back after its deletion has a higher revision than the deletion.
-        let delete = "DELETE FROM obj WHERE rowid IN (SELECT o.rowid FROM log l \
-            JOIN obj o ON o.kind = l.kind AND o.ns = l.ns AND o.name = l.name \
-            WHERE l.rv BETWEEN ? AND ? AND l.op = 2 AND o.rv < l.rv)";
-        if rows.iter().any(|row| row.change.event.deleted) {
-            sqlx::query(delete)
-                .bind(range[0])
-                .bind(range[1])
-                .execute(&mut *connection)
-                .await?;
-        }
-        Ok(())
+        let done = script.rows(rows, &self.kinds, now).run(&mut self.connection).await;
+        self.end(done).await
     }
 
     /// Writes the newest state of heartbeats, without history.
@@ -248,26 +182,10 @@ impl Sqlite {
     /// Gives back the revisions that were reserved and not used, and lets go of the file.
     pub(crate) async fn close(mut self, last: u64) -> Result<(), Failure> {
         if last < self.counter {
-            self.transact(async |sqlite| sqlite.count(last).await).await?;
+            let done = Script::new(self.counter, last).run(&mut self.connection).await;
+            self.end(done).await?;
         }
         self.connection.close().await.map_err(failure)
-    }
-
-    /// Moves the counter, and finds out if anybody else did: two writers must never share a database.
-    async fn count(&mut self, counter: u64) -> Result<(), sqlx::Error> {
-        let update = sqlx::query("UPDATE rv SET v = ? WHERE id = 1 AND v = ?");
-        let done = update
-            .bind(counter.cast_signed())
-            .bind(self.counter.cast_signed())
-            .execute(&mut self.connection)
-            .await?;
-        if done.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(sqlx::Error::Protocol(
-                "another process writes to this database".to_owned(),
-            ))
-        }
     }
 
     /// Runs statements in one transaction; on failure nothing of it remains.
@@ -279,7 +197,13 @@ impl Sqlite {
             work(self).await?;
             sqlx::query("COMMIT").execute(&mut self.connection).await
         };
-        let Err(error) = result.await else { return Ok(()) };
+        let done = result.await.map(drop);
+        self.end(done).await
+    }
+
+    /// The end of a transaction.
+    async fn end(&mut self, done: Result<(), sqlx::Error>) -> Result<(), Failure> {
+        let Err(error) = done else { return Ok(()) };
         if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.connection).await {
             tracing::debug!(%error, "there was nothing to roll back");
         }
@@ -293,29 +217,9 @@ fn failure(error: sqlx::Error) -> Failure {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     if code.is_some_and(|code| FULL.contains(&&*code)) {
         Failure::Full(error.to_string())
+    } else if error.to_string().contains(script::STOLEN) {
+        Failure::Broken("another process writes to this database".to_owned())
     } else {
         Failure::Broken(error.to_string())
     }
-}
-
-/// Runs a multi-row statement over rows, in a few fixed sizes.
-async fn insert<R>(
-    connection: &mut SqliteConnection,
-    head: &str,
-    tuple: &str,
-    tail: &str,
-    rows: &[R],
-    bind: impl for<'q> Fn(Query<'q>, &R) -> Query<'q>,
-) -> Result<(), sqlx::Error> {
-    let mut rest = rows;
-    for size in CHUNKS {
-        let mut text = None;
-        while let Some((chunk, others)) = rest.split_at_checked(size) {
-            let text: &String = text.get_or_insert_with(|| format!("{head} {}{tail}", vec![tuple; size].join(",")));
-            let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(text.clone())), &bind);
-            query.execute(&mut *connection).await?;
-            rest = others;
-        }
-    }
-    Ok(())
 }
