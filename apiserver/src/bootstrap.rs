@@ -260,6 +260,6 @@ pub(crate) fn request(
         content_type: "application/json".to_owned(),
         body: Bytes::new(),
         agent: "flotilla".to_owned(),
-        unowned: false,
+        liberties: crate::request::Liberties::default(),
     }
 }

@@ -18,7 +18,7 @@ use storage::{Event, Scope, Store, Watch};
 use crate::api::Api;
 use crate::metrics::LocalLabels;
 use crate::registry::ResourceDef;
-use crate::request::{Answer, AnswerBody, ApiRequest, Query, Target, User, Verb};
+use crate::request::{Answer, AnswerBody, ApiRequest, Liberties, Query, Target, User, Verb};
 use crate::verbs::call::Payload;
 
 /// A [`Hub`] in this process.
@@ -171,7 +171,7 @@ impl LocalHub {
             field_validation: Some("Ignore".to_owned()),
             ..Query::default()
         };
-        let mut unowned = false;
+        let mut liberties = Liberties::default();
         let api_version = api_version(&request.resource.group_resource.group, &request.resource.version);
         let kind = &request.resource.kind;
         let typed = |mut object: Value| {
@@ -184,11 +184,15 @@ impl LocalHub {
         let (verb, content_type, body) = match request.action {
             Action::Create(object) => (Verb::Create, "application/json", typed(object)),
             Action::Record(object) => {
-                unowned = true;
+                liberties.unowned = true;
                 (Verb::Create, "application/json", typed(object))
             }
             Action::Update(object) => (Verb::Update, "application/json", typed(object)),
             Action::Merge(patch) => (Verb::Patch, "application/merge-patch+json", patch),
+            Action::Whole(patch) => {
+                liberties.whole = true;
+                (Verb::Patch, "application/merge-patch+json", patch)
+            }
             Action::Json(patch) => (Verb::Patch, "application/json-patch+json", patch),
             Action::Apply { object, force } => {
                 query.force = Some(force);
@@ -240,7 +244,7 @@ impl LocalHub {
             content_type: content_type.to_owned(),
             body: Bytes::new(),
             agent: manager.to_owned(),
-            unowned,
+            liberties,
         };
         (call, Payload::Value(body))
     }
@@ -252,7 +256,7 @@ impl LocalHub {
             verb: match request.action {
                 Action::Create(_) | Action::Record(_) => "CREATE",
                 Action::Update(_) => "UPDATE",
-                Action::Merge(_) | Action::Json(_) => "PATCH",
+                Action::Merge(_) | Action::Whole(_) | Action::Json(_) => "PATCH",
                 Action::Apply { .. } => "APPLY",
                 Action::Delete { .. } | Action::Finish { .. } => "DELETE",
             },

@@ -119,8 +119,17 @@ pub struct ApiRequest {
     pub body: Bytes,
     /// `User-Agent` up to the first slash: the default field manager.
     pub agent: String,
-    /// A create that notes no owners of fields. Only loops of the hub ask for it.
+    /// What only the hub's own loops ask for.
+    pub liberties: Liberties,
+}
+
+/// What no client may ask for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Liberties {
+    /// A create that notes no owners of fields.
     pub unowned: bool,
+    /// A write of an object with its status, though that is a subresource.
+    pub whole: bool,
 }
 
 /// An answer before it is rendered in the form that the client accepts.

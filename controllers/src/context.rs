@@ -29,8 +29,10 @@ pub(crate) const SCHEDULER: &str = "karmada-scheduler";
 /// How often at most a binding that waits for room is looked at because a cluster has more.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the first answer of a member about a binding waits for those of the others.
+/// How long the first news about a binding waits for what comes on its heels.
 const GATHER: Duration = Duration::from_millis(200);
+/// The same while members have still to answer about their Works.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a reconcile failed. Every failure is retried with backoff.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +96,11 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// Asks for the status of a binding to be summed, once for all that its members say within a moment.
-    pub(crate) fn aggregate_soon(&self, binding: Key) {
-        self.aggregate.add_after(binding, GATHER);
+    /// Asks for the status of a binding to be summed, once for all that its members say within a moment. `answered`: all of them have said
+    /// something about what they were given last.
+    pub(crate) fn aggregate_soon(&self, binding: Key, answered: bool) {
+        let delay = if answered { GATHER } else { PATIENCE };
+        self.aggregate.add_after(binding, delay);
     }
 
     /// Asks for a template.
@@ -262,7 +266,7 @@ impl Context {
         patch: Value,
         guarded: bool,
     ) -> Result<Arc<Entry>, Status> {
-        let request = patching(resource, current, subresource, patch, guarded);
+        let request = patching(resource, current, subresource, Action::Merge, patch, guarded);
         self.hub.write(manager, request).await
     }
 
@@ -283,7 +287,7 @@ impl Context {
             let stored = self.patch(manager, resource, current, None, patch, true).await;
             return stored.map(Some);
         }
-        requests.push(patching(resource, current, None, patch, true));
+        requests.push(patching(resource, current, None, Action::Merge, patch, true));
         Ok(self.hub.write_together(manager, requests).await?.pop())
     }
 
@@ -436,6 +440,7 @@ pub(crate) fn patching(
     resource: &Resource,
     current: &Entry,
     subresource: Option<&'static str>,
+    action: fn(Value) -> Action,
     mut patch: Value,
     guarded: bool,
 ) -> Request {
@@ -448,7 +453,7 @@ pub(crate) fn patching(
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         subresource,
-        action: Action::Merge(patch),
+        action: action(patch),
     }
 }
 

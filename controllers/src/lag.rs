@@ -28,16 +28,22 @@ struct Waiting {
 }
 
 impl Lag {
-    /// Looks at a change of a Work. What was there when this process began tells nothing.
-    pub(crate) fn seen(&self, metrics: &Metrics, change: &Change, initial: bool) {
+    /// Looks at a change of a Work, whose state before is known when only the member spoke. What was there when this process began tells
+    /// nothing.
+    pub(crate) fn seen(
+        &self,
+        metrics: &Metrics,
+        change: &Change,
+        (before, now): (Option<&WorkView>, &WorkView),
+        initial: bool,
+    ) {
         let (key, generation) = (change.entry.key(), change.entry.meta().generation);
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if change.deleted {
             all.remove(key);
             return;
         }
-        let previous = change.previous.as_ref().map(|previous| previous.meta().generation);
-        if previous != Some(generation) {
+        let Some(before) = before else {
             if !initial && change.entry.meta().deletion_timestamp.is_none() {
                 let waiting = Waiting {
                     generation,
@@ -47,11 +53,8 @@ impl Lag {
                 all.insert(key.clone(), waiting);
             }
             return;
-        }
-        let Some(waiting) = all.get_mut(key).filter(|waiting| waiting.generation == generation) else {
-            return;
         };
-        let Ok(now) = change.entry.typed::<WorkView>() else {
+        let Some(waiting) = all.get_mut(key).filter(|waiting| waiting.generation == generation) else {
             return;
         };
         if !waiting.applied {
@@ -69,8 +72,7 @@ impl Lag {
                 .first()
                 .and_then(|first| first.status.clone())
         };
-        let before = change.previous.as_ref().and_then(|previous| previous.typed().ok());
-        let reported = status(&now);
+        let reported = status(now);
         let healthy = now
             .status
             .manifest_statuses
@@ -79,7 +81,7 @@ impl Lag {
         if reported.is_none() && healthy == Some(true) {
             // A kind without a status: there is nothing to wait for. What has one is not healthy before it says so.
             all.remove(key);
-        } else if reported != before.as_ref().and_then(status) {
+        } else if reported != status(before) {
             metrics.lag("reflect", waiting.since.elapsed());
             all.remove(key);
         }
@@ -132,7 +134,10 @@ mod tests {
                 previous,
                 deleted: false,
             };
-            lag.seen(&metrics, &change, false);
+            let view = |entry: &Arc<Entry>| entry.typed::<WorkView>().unwrap();
+            let same = |previous: &&Arc<Entry>| previous.meta().generation == entry.meta().generation;
+            let before = change.previous.as_ref().filter(same).map(view);
+            lag.seen(&metrics, &change, (before.as_ref(), &view(entry)), false);
         }
         let (mut registry, mut text) = (Registry::default(), String::new());
         metrics.register(&mut registry);

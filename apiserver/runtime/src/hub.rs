@@ -57,6 +57,9 @@ pub enum Action {
     Update(Value),
     /// JSON merge patch (RFC 7396).
     Merge(Value),
+    /// JSON merge patch of an object together with its status, though that is a subresource: what was decided and what came of it are one
+    /// change. Only the hub's own loops can ask for it, in its process; elsewhere it is refused.
+    Whole(Value),
     /// JSON patch (RFC 6902).
     Json(Value),
     /// Server-side apply.

@@ -219,7 +219,7 @@ mod tests {
             content_type: content_type.to_owned(),
             body: bytes::Bytes::from_static(body.as_bytes()),
             agent: String::new(),
-            unowned: false,
+            liberties: crate::request::Liberties::default(),
         };
         let passes = |body, content_type| check_created(&request(body, content_type)).is_ok();
         assert!(passes(r#"{"metadata":{"name":"eu"}}"#, "application/json"));

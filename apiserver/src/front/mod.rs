@@ -190,7 +190,7 @@ impl Front {
             content_type: media_type(&parts.headers),
             body: read(body, &parts.headers).await?,
             agent: agent_name(&parts.headers),
-            unowned: false,
+            liberties: crate::request::Liberties::default(),
         };
         agent::check_created(&request)?;
         let query = request.query.clone();
@@ -232,7 +232,7 @@ impl Front {
             content_type: String::new(),
             body: Bytes::new(),
             agent: agent_name(&parts.headers),
-            unowned: false,
+            liberties: crate::request::Liberties::default(),
         };
         self.api
             .admit_connection(&request, serde_json::json!({"path": rest}))

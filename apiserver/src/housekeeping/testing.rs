@@ -289,7 +289,7 @@ impl Hub for FakeHub {
         };
         let mut object = current.value();
         let object = match &request.action {
-            Action::Merge(patch) => {
+            Action::Merge(patch) | Action::Whole(patch) => {
                 merge(&mut object, patch);
                 object
             }

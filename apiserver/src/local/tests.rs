@@ -31,6 +31,44 @@ fn map(name: &str, data: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn the_hubs_own_loops_write_an_object_together_with_its_status() {
+    let hub = hub().await;
+    let claims = hub.resource_for("apps/v1", "Deployment").unwrap();
+    let write = |action| Request {
+        resource: claims.clone(),
+        ..request(&hub, "web", action)
+    };
+    let labels = json!({"app": "web"});
+    let made = json!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    hub.write("loop", write(Action::Create(made))).await.unwrap();
+    let patch = |replicas: i64| json!({"spec": {"replicas": replicas}, "status": {"replicas": replicas}});
+    let merged = hub.write("loop", write(Action::Merge(patch(2)))).await.unwrap().value();
+    assert_eq!(
+        (&merged["spec"]["replicas"], &merged["status"]["replicas"]),
+        (&json!(2), &Value::Null)
+    );
+    let whole = hub
+        .write("other", write(Action::Whole(patch(3))))
+        .await
+        .unwrap()
+        .value();
+    assert_eq!(
+        (&whole["spec"]["replicas"], &whole["status"]["replicas"]),
+        (&json!(3), &json!(3))
+    );
+    assert_eq!(whole["metadata"]["generation"], 3);
+    let owners = whole["metadata"]["managedFields"].as_array().unwrap();
+    let owner = owners.iter().find(|owner| owner["manager"] == "other").unwrap();
+    assert_eq!(
+        owner["fieldsV1"],
+        json!({"f:spec": {"f:replicas": {}}, "f:status": {"f:replicas": {}}})
+    );
+    let invalid = hub.write("other", write(Action::Whole(patch(-1)))).await.unwrap_err();
+    assert_eq!(invalid.code, 422);
+}
+
+#[tokio::test]
 async fn each_action_does_what_its_request_does() {
     let hub = hub().await;
     let made = hub

@@ -159,7 +159,7 @@ pub(crate) fn prepare_update(call: &Call<'_>, subresource: &str, old: &Value, ob
     let def = &call.def;
     match subresource {
         "" => {
-            if def.subresource("status").is_some() {
+            if def.subresource("status").is_some() && !call.request.liberties.whole {
                 keep(old, object, "status");
             }
             if def.custom.is_none() {

@@ -158,7 +158,7 @@ async fn store(call: &Call<'_>, budget: &Entry, object: Value) -> Result<(), Sta
         content_type: "application/json".to_owned(),
         body: bytes::Bytes::new(),
         agent: call.request.agent.clone(),
-        unowned: false,
+        liberties: crate::request::Liberties::default(),
     };
     // A write within a write: its type would contain itself.
     Box::pin(call.api.run(&request, Payload::Value(object))).await.map(drop)

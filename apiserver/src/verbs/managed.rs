@@ -13,7 +13,9 @@ use super::write::Write;
 static STATUS: LazyLock<FieldSet> = LazyLock::new(|| FieldSet::of_paths(["status"]));
 
 fn writer<'a>(write: &'a Write<'_, '_>, api_version: &'a str) -> Writer<'a> {
-    let isolated = write.subresource.is_empty() && write.call.def.subresource("status").is_some();
+    let call = write.call;
+    let apart = call.def.subresource("status").is_some() && !call.request.liberties.whole;
+    let isolated = write.subresource.is_empty() && apart;
     Writer {
         manager: &write.options.manager,
         api_version,

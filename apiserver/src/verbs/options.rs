@@ -109,7 +109,7 @@ impl WriteOptions {
             },
             validation,
             force: query.force.unwrap_or_default(),
-            unowned: request.unowned,
+            unowned: request.liberties.unowned,
         })
     }
 }

@@ -273,7 +273,7 @@ impl Asked<'_, '_> {
             content_type: if applies { patch::APPLY } else { "application/json" }.to_owned(),
             body: Bytes::new(),
             agent: self.call.request.agent.clone(),
-            unowned: false,
+            liberties: crate::request::Liberties::default(),
         })
     }
 

@@ -80,20 +80,17 @@ fn tell_work(context: &Context, work: &Entry, before: &WorkView, now: &WorkView)
     }
 }
 
-/// Looks at a change of a Work. The first sight of a Work (the start of this process) is no news.
-pub(crate) fn look(context: &Context, change: &Change) {
-    let Some(previous) = change.previous.as_ref().filter(|_| !change.deleted) else {
+/// Looks at a change of a Work, whose state before is known when only the member spoke. The first sight of a Work (the start of this process)
+/// is no news, and what the hub asks for is none to the template's reader.
+pub(crate) fn look(context: &Context, change: &Change, before: Option<&WorkView>, now: &WorkView) {
+    let Some(before) = before.filter(|_| !change.deleted) else {
         return;
     };
-    let Ok(now) = change.entry.typed::<WorkView>() else {
-        return;
-    };
-    let before: WorkView = previous.typed().unwrap_or_default();
     let news = |kind: &str| {
         now.condition(kind)
             .filter(|condition| is_news(before.condition(kind), condition))
     };
-    tell_work(context, &change.entry, &before, &now);
+    tell_work(context, &change.entry, before, now);
     let applied = news("Applied");
     // The same doubt about another generation is no news.
     let doubts: Vec<(&'static str, &WorkCondition)> = DOUBTS

@@ -68,7 +68,7 @@ pub(crate) async fn ensure(
     if let (Some(entry), Some(have)) = (existing, have) {
         return Ok(context.write(MANAGER, binding, &entry, &have, &want).await?.is_some());
     }
-    context.create(MANAGER, binding, want).await?;
+    context.record(MANAGER, binding, want).await?;
     Ok(true)
 }
 

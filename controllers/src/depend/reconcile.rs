@@ -239,7 +239,7 @@ async fn attach(
     .map_err(|error| Error::Waiting(error.to_string()))?;
     let stored = match (&existing, &have) {
         (Some(entry), Some(have)) => context.write(MANAGER, &kinds::BINDING, entry, have, &want).await?,
-        _ => Some(context.create(MANAGER, &kinds::BINDING, want).await?),
+        _ => Some(context.record(MANAGER, &kinds::BINDING, want).await?),
     };
     let Some(stored) = stored else { return Ok(false) };
     context.index.binding_seen(&stored, false);

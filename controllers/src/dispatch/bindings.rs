@@ -69,7 +69,7 @@ impl Dispatcher {
             queues.evict.add(key.clone());
         }
         if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {
-            queues.aggregate_soon(key);
+            queues.aggregate_soon(key, false);
         }
     }
 
@@ -151,24 +151,28 @@ impl Dispatcher {
             ..
         } = &*self.context;
         let entry = &change.entry;
-        self.lag.seen(metrics, change, initial);
+        let now: WorkView = entry.typed().unwrap_or_default();
+        let same = change
+            .previous
+            .as_ref()
+            .filter(|previous| previous.meta().generation == entry.meta().generation);
+        let before: Option<WorkView> = same.map(|previous| previous.typed().unwrap_or_default());
+        self.lag.seen(metrics, change, (before.as_ref(), &now), initial);
         index.work_seen(entry, change.deleted);
+        index.set_answered(entry, change.deleted || is_current(entry, &now));
         if config.descheduler.is_some() {
             index.set_unschedulable(entry.key(), !change.deleted && reports_unschedulable(entry));
         }
         if change.deleted {
             self.context.webhooks.forget(entry);
         }
-        announce::look(&self.context, change);
-        let status_only = change
-            .previous
-            .as_ref()
-            .is_some_and(|previous| previous.meta().generation == entry.meta().generation);
+        announce::look(&self.context, change, before.as_ref(), &now);
+        let status_only = before.is_some();
         for binding in index.held_by(entry.key()) {
             queues.render.add(binding);
         }
         if let Some(binding) = binding_of(entry) {
-            if config.features.on(Gate::SchedulingOvercommitProtection) && is_healthy(entry) {
+            if config.features.on(Gate::SchedulingOvercommitProtection) && is_healthy(entry, &now) {
                 let cluster = names::cluster_of(entry.namespace()).unwrap_or_default();
                 index.assumed.arrived(&binding, cluster);
             }
@@ -176,7 +180,7 @@ impl Dispatcher {
                 queues.render.add(binding.clone());
             }
             if change.deleted || status_only {
-                queues.aggregate_soon(binding);
+                queues.aggregate_soon(binding, index.are_answered(entry));
             }
         } else if let Some(quota) = quota_of(entry) {
             if change.deleted || status_only || change.previous.is_none() {
@@ -195,10 +199,9 @@ impl Dispatcher {
 }
 
 /// Whether a member has the object of a Work as it is now, and it does what it should.
-fn is_healthy(work: &Entry) -> bool {
-    let view: WorkView = work.typed().unwrap_or_default();
+fn is_healthy(work: &Entry, view: &WorkView) -> bool {
     let first = view.status.manifest_statuses.first();
-    is_current(work, &view) && first.is_some_and(|status| status.health == "Healthy")
+    is_current(work, view) && first.is_some_and(|status| status.health == "Healthy")
 }
 
 /// Whether a member speaks of pods that find no node. The text may stand elsewhere in a manifest: whoever reads the report sees.

@@ -241,16 +241,12 @@ impl Index {
     /// A Work was seen, or written.
     pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool) {
         let labels = &entry.meta().labels;
-        let ids = [names::BINDING_ID, names::CLUSTER_BINDING_ID]
-            .iter()
-            .filter_map(|label| labels.get(label))
-            .map(str::to_owned);
         let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
         let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
         let terms = if deleted {
             Vec::new()
         } else {
-            ids.chain(quota).collect()
+            binding_ids(entry).into_iter().chain(quota).collect()
         };
         self.write().works.set(entry.key(), terms);
     }
@@ -258,6 +254,18 @@ impl Index {
     /// Works of a binding, by its permanent id, or of a quota, by its [`quota_term`].
     pub(crate) fn works(&self, binding_id: &str) -> Vec<Key> {
         self.read().works.get(binding_id)
+    }
+
+    /// Whether the member has answered about a Work as it is now.
+    pub(crate) fn set_answered(&self, work: &Entry, answered: bool) {
+        let ids = if answered { Vec::new() } else { binding_ids(work) };
+        self.write().silent.set(work.key(), ids);
+    }
+
+    /// Whether the members have answered about all Works beside this one as they are now.
+    pub(crate) fn are_answered(&self, work: &Entry) -> bool {
+        let inner = self.read();
+        binding_ids(work).iter().all(|id| !inner.silent.has(id))
     }
 
     /// Whether pods of a Work find no node.
@@ -314,6 +322,13 @@ impl Inner {
     }
 }
 
+/// The permanent ids of the bindings of a Work.
+fn binding_ids(work: &Entry) -> Vec<String> {
+    let labels = &work.meta().labels;
+    let ids = [names::BINDING_ID, names::CLUSTER_BINDING_ID].into_iter();
+    ids.filter_map(|label| labels.get(label)).map(str::to_owned).collect()
+}
+
 /// The term for an object that others may depend on; without a name, for all of its kind in the namespace.
 fn need(api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
     format!("{api_version} {kind} {namespace}/{name}")
@@ -332,4 +347,33 @@ pub(crate) fn binding_id(entry: &Entry) -> &str {
         names::CLUSTER_BINDING_ID
     };
     entry.meta().labels.get(label).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::entry::Draft;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_binding_is_answered_when_all_its_works_are() {
+        let work = |cluster: &str, id: &str| {
+            let namespace = crds::namespaces::execution(cluster);
+            let object = json!({"metadata": {"name": "w", "namespace": namespace, "uid": cluster, "labels": {names::BINDING_ID: id}}});
+            let key = kinds::key(&kinds::WORK, &namespace, "w");
+            Draft::new(object).unwrap().seal(key, 1)
+        };
+        let index = Index::default();
+        let works = [work("eu", "a"), work("us", "a"), work("ap", "b")];
+        for work in &works {
+            index.set_answered(work, false);
+        }
+        index.set_answered(&works[0], true);
+        assert!(!index.are_answered(&works[0]), "us has still to say something");
+        index.set_answered(&works[1], true);
+        assert!(index.are_answered(&works[0]) && !index.are_answered(&works[2]));
+        index.set_answered(&works[0], false);
+        assert!(!index.are_answered(&works[1]), "it was asked for something else");
+    }
 }

@@ -75,6 +75,8 @@ struct Inner {
     rendered: HashMap<Key, i64>,
     /// Works by the permanent id of their binding.
     works: Postings,
+    /// Works about which their members have not answered as they are now, by the permanent id of their binding.
+    silent: Postings,
     /// Works in whose reports pods find no node.
     unschedulable: HashSet<Key>,
     /// ReplicaSets by the uid of the Deployment that they record.

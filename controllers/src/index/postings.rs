@@ -43,6 +43,11 @@ impl Postings {
         self.forward.is_empty()
     }
 
+    /// Whether anything belongs to a term.
+    pub(super) fn has(&self, term: &str) -> bool {
+        self.forward.contains_key(term)
+    }
+
     pub(super) fn get(&self, term: &str) -> Vec<Key> {
         let mut keys: Vec<Key> = self.forward.get(term).into_iter().flatten().cloned().collect();
         keys.sort_unstable();

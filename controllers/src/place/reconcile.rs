@@ -101,10 +101,15 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Err(status) => return Err(status.into()),
     };
     context.queues.set_over_quota(&key, false);
-    let change = placed.and_then(|want| merge::difference(&have, &want));
+    let change = placed.filter(|want| *want != have).and_then(|want| {
+        let generation = current.meta().generation + i64::from(want["spec"] != have["spec"]);
+        let told = plan::status(&want, generation, &decision, true, context.clock.now());
+        merge::difference(&have, &told)
+    });
     let explanation = explanation(&context, &current, &decision, change.is_some());
     if change.is_some() || explanation.is_some() {
-        let change = change.map(|patch| patching(resource, &current, None, patch, true));
+        // The placement and what is said of it are one change: whoever sees one sees the other.
+        let change = change.map(|patch| patching(resource, &current, None, hub::Action::Whole, patch, true));
         moved = change.is_some();
         let requests: Vec<Request> = explanation.into_iter().chain(charges).chain(change).collect();
         let stored = context.hub.write_together(SCHEDULER, requests).await?;
@@ -122,7 +127,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let waits = decision.error.as_ref().map(ScheduleError::class) == Some(ErrorClass::AwaitRoom);
     context.queues.set_roomless(&key, waits);
-    let told = say(&context, current.clone(), &decision, moved).await?;
+    let told = say(&context, current.clone(), &decision).await?;
     if moved || told {
         context
             .metrics
@@ -138,9 +143,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     })
 }
 
-/// Writes into the status what came of a placement; answers whether that was news. Others write there, too: a placement that is stored must be
-/// told all the same, for nobody decides it again.
-async fn say(context: &Context, mut current: Arc<Entry>, decision: &Decision, moved: bool) -> Result<bool, Error> {
+/// Writes into the status what came of a placement, where that is not stored yet; answers whether that was news. Others write there, too: it must
+/// be told all the same, for nobody decides it again.
+async fn say(context: &Context, mut current: Arc<Entry>, decision: &Decision) -> Result<bool, Error> {
     let (key, generation) = (current.key().clone(), current.meta().generation);
     let resource = kinds::binding_of(&key);
     let mut decided: Option<Value> = None;
@@ -151,7 +156,7 @@ async fn say(context: &Context, mut current: Arc<Entry>, decision: &Decision, mo
             // What has been asked for since is not what this answers.
             have["spec"] = spec.clone();
         }
-        let want = plan::status(&have, generation, decision, moved, context.clock.now());
+        let want = plan::status(&have, generation, decision, false, context.clock.now());
         let told = context.write_status(SCHEDULER, resource, &current, &have, &want).await;
         attempts += 1;
         match told {

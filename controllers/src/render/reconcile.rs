@@ -108,7 +108,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         && !wrote
     {
         // No change of a Work brings its status up to date.
-        context.queues.aggregate_soon(entry.key().clone());
+        context.queues.aggregate_soon(entry.key().clone(), true);
     }
     let outcome = outcome.map(|synced| synced.wrote);
     context

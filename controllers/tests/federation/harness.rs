@@ -229,7 +229,7 @@ impl Federation {
             content_type: "application/json".to_owned(),
             body: serde_json::to_vec(&question).unwrap().into(),
             agent: "kubectl".to_owned(),
-            unowned: false,
+            liberties: apiserver::request::Liberties::default(),
         };
         match self.api.serve(request).await?.body {
             AnswerBody::Object(_, answer) => Ok(answer["status"].clone()),

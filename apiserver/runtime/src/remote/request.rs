@@ -101,6 +101,11 @@ pub(super) fn write(manager: &str, request: &Request) -> Result<Plain, Status> {
         Action::Create(body) | Action::Record(body) => (Method::POST, unread, "application/json", body.clone()),
         Action::Update(body) => (Method::PUT, unread, "application/json", body.clone()),
         Action::Merge(body) => (Method::PATCH, unread, "application/merge-patch+json", body.clone()),
+        Action::Whole(_) => {
+            return Err(Status::bad_request(
+                "an object and its status are written together only within the hub",
+            ));
+        }
         Action::Json(body) => (Method::PATCH, unread, "application/json-patch+json", body.clone()),
         // JSON is YAML; older servers know only this name.
         Action::Apply { object, force } => (
@@ -264,6 +269,14 @@ mod tests {
                 r#"PATCH {base}/web?fieldManager=agent%20x&fieldValidation=Ignore application/merge-patch+json {{"a":1}}"#
             ),
         );
+        let whole = Request {
+            resource: resource("apps", "deployments", "Deployment"),
+            namespace: "default".into(),
+            name: "web".into(),
+            subresource: None,
+            action: Action::Whole(json!({})),
+        };
+        assert_eq!(write("agent x", &whole).unwrap_err().code, 400);
         check(
             Action::Apply {
                 object: body,

@@ -168,7 +168,7 @@ async fn ask(server: &Server, user: User, name: &str, spec: &Value) -> Value {
         content_type: "application/json".to_owned(),
         body: body.to_string().into(),
         agent: "test".to_owned(),
-        unowned: false,
+        liberties: crate::request::Liberties::default(),
     };
     let answer = server.api.serve(request).await.unwrap();
     crate::verbs::tests::value(&answer)

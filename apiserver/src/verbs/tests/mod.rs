@@ -178,7 +178,7 @@ pub(crate) fn request(line: &str, body: Body) -> ApiRequest {
         content_type: content_type.to_owned(),
         body,
         agent: "test/1.0".to_owned(),
-        unowned: false,
+        liberties: crate::request::Liberties::default(),
     }
 }
 
