@@ -158,8 +158,7 @@ impl Dispatcher {
             .filter(|previous| previous.meta().generation == entry.meta().generation);
         let before: Option<WorkView> = same.map(|previous| previous.typed().unwrap_or_default());
         self.lag.seen(metrics, change, (before.as_ref(), &now), initial);
-        index.work_seen(entry, change.deleted);
-        index.set_answered(entry, change.deleted || is_current(entry, &now));
+        index.work_seen(entry, change.deleted, is_current(entry, &now));
         if config.descheduler.is_some() {
             index.set_unschedulable(entry.key(), !change.deleted && reports_unschedulable(entry));
         }

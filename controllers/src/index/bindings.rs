@@ -238,17 +238,17 @@ impl Index {
         self.read().bindings_on.terms(binding).to_vec()
     }
 
-    /// A Work was seen, or written.
-    pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool) {
+    /// A Work was seen, or written. `answered`: its member has said something about it as it is now.
+    pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool, answered: bool) {
         let labels = &entry.meta().labels;
         let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
         let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
-        let terms = if deleted {
-            Vec::new()
-        } else {
-            binding_ids(entry).into_iter().chain(quota).collect()
-        };
-        self.write().works.set(entry.key(), terms);
+        let ids = if deleted { Vec::new() } else { binding_ids(entry) };
+        let silent = if answered { Vec::new() } else { ids.clone() };
+        let quota = quota.filter(|_| !deleted);
+        let mut inner = self.write();
+        inner.works.set(entry.key(), ids.into_iter().chain(quota).collect());
+        inner.silent.set(entry.key(), silent);
     }
 
     /// Works of a binding, by its permanent id, or of a quota, by its [`quota_term`].
@@ -256,16 +256,14 @@ impl Index {
         self.read().works.get(binding_id)
     }
 
-    /// Whether the member has answered about a Work as it is now.
-    pub(crate) fn set_answered(&self, work: &Entry, answered: bool) {
-        let ids = if answered { Vec::new() } else { binding_ids(work) };
-        self.write().silent.set(work.key(), ids);
+    /// Whether the members have answered about all Works of a binding as they are now, by its permanent id.
+    pub(crate) fn is_answered(&self, binding_id: &str) -> bool {
+        !self.read().silent.has(binding_id)
     }
 
-    /// Whether the members have answered about all Works beside this one as they are now.
+    /// The same for the bindings of a Work.
     pub(crate) fn are_answered(&self, work: &Entry) -> bool {
-        let inner = self.read();
-        binding_ids(work).iter().all(|id| !inner.silent.has(id))
+        binding_ids(work).iter().all(|id| self.is_answered(id))
     }
 
     /// Whether pods of a Work find no node.
@@ -367,13 +365,15 @@ mod tests {
         let index = Index::default();
         let works = [work("eu", "a"), work("us", "a"), work("ap", "b")];
         for work in &works {
-            index.set_answered(work, false);
+            index.work_seen(work, false, false);
         }
-        index.set_answered(&works[0], true);
+        index.work_seen(&works[0], false, true);
         assert!(!index.are_answered(&works[0]), "us has still to say something");
-        index.set_answered(&works[1], true);
+        index.work_seen(&works[1], false, true);
         assert!(index.are_answered(&works[0]) && !index.are_answered(&works[2]));
-        index.set_answered(&works[0], false);
+        index.work_seen(&works[0], false, false);
         assert!(!index.are_answered(&works[1]), "it was asked for something else");
+        index.work_seen(&works[0], true, false);
+        assert!(index.are_answered(&works[1]), "who is gone says nothing");
     }
 }

@@ -108,7 +108,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         && !wrote
     {
         // No change of a Work brings its status up to date.
-        context.queues.aggregate_soon(entry.key().clone(), true);
+        context
+            .queues
+            .aggregate_soon(entry.key().clone(), context.index.is_answered(binding_id(&entry)));
     }
     let outcome = outcome.map(|synced| synced.wrote);
     context
@@ -383,7 +385,7 @@ async fn sync_one(
         overrides::plan::record(&mut work, &applied);
         interpret::note_keeper(context, &mut work);
         let stored = context.record(MANAGER, &kinds::WORK, work).await?;
-        context.index.work_seen(&stored, false);
+        context.index.work_seen(&stored, false, false);
         report::applied(context, (resource, template), &target.name, &applied);
         return Ok(Done::Wrote);
     };
@@ -396,7 +398,7 @@ async fn sync_one(
     interpret::note_keeper(context, &mut want);
     match context.write(MANAGER, &kinds::WORK, &entry, &have, &want).await? {
         Some(stored) => {
-            context.index.work_seen(&stored, false);
+            context.index.work_seen(&stored, false, false);
             report::applied(context, (resource, template), &target.name, &applied);
             Ok(Done::Wrote)
         }
