@@ -238,17 +238,26 @@ impl Index {
         self.read().bindings_on.terms(binding).to_vec()
     }
 
-    /// A Work was seen, or written. `answered`: its member has said something about it as it is now.
+    /// A Work was seen. `answered`: its member has said something about it as it is now.
     pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool, answered: bool) {
-        let labels = &entry.meta().labels;
-        let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
-        let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
-        let ids = if deleted { Vec::new() } else { binding_ids(entry) };
-        let silent = if answered { Vec::new() } else { ids.clone() };
-        let quota = quota.filter(|_| !deleted);
+        let terms = if deleted { Vec::new() } else { work_terms(entry) };
+        let silent = if deleted || answered {
+            Vec::new()
+        } else {
+            binding_ids(entry)
+        };
         let mut inner = self.write();
-        inner.works.set(entry.key(), ids.into_iter().chain(quota).collect());
+        inner.works.set(entry.key(), terms);
         inner.silent.set(entry.key(), silent);
+    }
+
+    /// A Work was written, and will be seen; it may have been already, with the answer of its member.
+    pub(crate) fn work_written(&self, entry: &Entry) {
+        let mut inner = self.write();
+        if inner.works.terms(entry.key()).is_empty() {
+            inner.silent.set(entry.key(), binding_ids(entry));
+        }
+        inner.works.set(entry.key(), work_terms(entry));
     }
 
     /// Works of a binding, by its permanent id, or of a quota, by its [`quota_term`].
@@ -256,14 +265,16 @@ impl Index {
         self.read().works.get(binding_id)
     }
 
-    /// Whether the members have answered about all Works of a binding as they are now, by its permanent id.
+    /// Whether a binding has Works, and the members have answered about all of them as they are now; by its permanent id.
     pub(crate) fn is_answered(&self, binding_id: &str) -> bool {
-        !self.read().silent.has(binding_id)
+        let inner = self.read();
+        inner.works.has(binding_id) && !inner.silent.has(binding_id)
     }
 
-    /// The same for the bindings of a Work.
+    /// Whether there is no answer to wait for about any Work of the bindings of a Work.
     pub(crate) fn are_answered(&self, work: &Entry) -> bool {
-        binding_ids(work).iter().all(|id| self.is_answered(id))
+        let inner = self.read();
+        binding_ids(work).iter().all(|id| !inner.silent.has(id))
     }
 
     /// Whether pods of a Work find no node.
@@ -320,6 +331,14 @@ impl Inner {
     }
 }
 
+/// What a Work is found by: its bindings and its quota.
+fn work_terms(work: &Entry) -> Vec<String> {
+    let labels = &work.meta().labels;
+    let quota = labels.get(names::QUOTA_NAMESPACE).zip(labels.get(names::QUOTA_NAME));
+    let quota = quota.map(|(namespace, name)| quota_term(namespace, name));
+    binding_ids(work).into_iter().chain(quota).collect()
+}
+
 /// The permanent ids of the bindings of a Work.
 fn binding_ids(work: &Entry) -> Vec<String> {
     let labels = &work.meta().labels;
@@ -363,14 +382,18 @@ mod tests {
             Draft::new(object).unwrap().seal(key, 1)
         };
         let index = Index::default();
+        assert!(!index.is_answered("a"), "there is nothing to answer about");
         let works = [work("eu", "a"), work("us", "a"), work("ap", "b")];
         for work in &works {
-            index.work_seen(work, false, false);
+            index.work_written(work);
         }
         index.work_seen(&works[0], false, true);
         assert!(!index.are_answered(&works[0]), "us has still to say something");
         index.work_seen(&works[1], false, true);
         assert!(index.are_answered(&works[0]) && !index.are_answered(&works[2]));
+        assert!(index.is_answered("a") && !index.is_answered("b"));
+        index.work_written(&works[1]);
+        assert!(index.is_answered("a"), "the answer was quicker than its writer");
         index.work_seen(&works[0], false, false);
         assert!(!index.are_answered(&works[1]), "it was asked for something else");
         index.work_seen(&works[0], true, false);

@@ -171,7 +171,7 @@ async fn assign(context: &Context, key: &Key, uid: &str, assignments: &[Assignme
             _ => Some(context.record(MANAGER, &kinds::WORK, want).await?),
         };
         if let Some(stored) = stored {
-            context.index.work_seen(&stored, false, false);
+            context.index.work_written(&stored);
             wrote = true;
         }
     }

@@ -385,7 +385,7 @@ async fn sync_one(
         overrides::plan::record(&mut work, &applied);
         interpret::note_keeper(context, &mut work);
         let stored = context.record(MANAGER, &kinds::WORK, work).await?;
-        context.index.work_seen(&stored, false, false);
+        context.index.work_written(&stored);
         report::applied(context, (resource, template), &target.name, &applied);
         return Ok(Done::Wrote);
     };
@@ -398,7 +398,7 @@ async fn sync_one(
     interpret::note_keeper(context, &mut want);
     match context.write(MANAGER, &kinds::WORK, &entry, &have, &want).await? {
         Some(stored) => {
-            context.index.work_seen(&stored, false, false);
+            context.index.work_written(&stored);
             report::applied(context, (resource, template), &target.name, &applied);
             Ok(Done::Wrote)
         }
