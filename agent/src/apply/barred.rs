@@ -3,7 +3,7 @@
 //! A Work comes back for many reasons: its status was just written, another of its objects changed. None of them makes a member
 //! change its mind, so the delay belongs to the manifest and not to the round.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ struct Refusal {
 
 /// The refusals that stand, by Work and ordinal.
 #[derive(Debug, Default)]
-pub(crate) struct Barred(HashMap<(Arc<str>, usize), Refusal>);
+pub(crate) struct Barred(BTreeMap<(Arc<str>, usize), Refusal>);
 
 impl Barred {
     /// Whether a manifest was refused when it was last asked for.
@@ -88,7 +88,11 @@ impl Barred {
 
     /// A Work has gone.
     pub(crate) fn forget(&mut self, work: &Arc<str>) {
-        self.0.retain(|(name, _), _| name != work);
+        let all = (work.clone(), 0)..=(work.clone(), usize::MAX);
+        let gone: Vec<_> = self.0.range(all).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.0.remove(&key);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod retain;
 mod skew;
 pub(crate) mod waiting;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,9 +60,9 @@ pub(crate) struct Applier {
     pub(crate) execution_namespace: Arc<str>,
     /// The resource `works` on the hub.
     pub(crate) works: Resource,
-    /// What was applied last, by (Work, ordinal). Lost at restart: then everything is applied once more, which changes
+    /// What was applied last, by Work and ordinal. Lost at restart: then everything is applied once more, which changes
     /// nothing where nothing changed.
-    pub(crate) applied: Mutex<HashMap<(Arc<str>, usize), Applied>>,
+    pub(crate) applied: Mutex<HashMap<Arc<str>, BTreeMap<usize, Applied>>>,
     /// What the member did not take.
     pub(crate) barred: Mutex<Barred>,
     /// When Works were last reported on.
@@ -208,7 +208,7 @@ impl Applier {
         let same = {
             let applied = self.lock_applied();
             let is_same = |(ordinal, manifest): (usize, &Value)| {
-                let last = applied.get(&(name.clone(), ordinal));
+                let last = applied.get(&name).and_then(|of_work| of_work.get(&ordinal));
                 last.is_some_and(|last| last.wanted.manifest == plan::hash(manifest))
             };
             !manifests.is_empty() && manifests.iter().enumerate().all(is_same)
@@ -261,7 +261,11 @@ impl Applier {
                 .map_err(AgentError::Member)?,
         };
         let observed = observed.map(|entry| entry.value());
-        let last = self.lock_applied().get(&(work_name.clone(), ordinal)).cloned();
+        let last = self
+            .lock_applied()
+            .get(work_name)
+            .and_then(|of_work| of_work.get(&ordinal))
+            .cloned();
         match plan::decide(manifest, wanted, observed.as_ref(), last.as_ref()) {
             Step::Keep => {
                 return Ok(Present {
@@ -293,7 +297,10 @@ impl Applier {
             object: plan::fingerprint(&result),
             left_out,
         };
-        self.lock_applied().insert((work_name.clone(), ordinal), applied);
+        self.lock_applied()
+            .entry(work_name.clone())
+            .or_default()
+            .insert(ordinal, applied);
         Ok(Present {
             object: Some(result),
             changed,
@@ -515,20 +522,21 @@ impl Applier {
     /// Fields of a Work's manifests that the member does not know.
     fn left_out(&self, work_name: &Arc<str>, manifests: usize) -> Vec<String> {
         let applied = self.lock_applied();
-        let keys = (0..manifests).map(|ordinal| (work_name.clone(), ordinal));
-        keys.filter_map(|key| applied.get(&key))
-            .flat_map(|applied| applied.left_out.clone())
+        let of_work = applied.get(work_name).into_iter();
+        of_work
+            .flat_map(|of_work| of_work.range(..manifests))
+            .flat_map(|(_, applied)| applied.left_out.clone())
             .collect()
     }
 
     fn forget(&self, work_name: &Arc<str>) {
-        self.lock_applied().retain(|(name, _), _| name != work_name);
+        self.lock_applied().remove(work_name);
         lock(&self.barred).forget(work_name);
         lock(&self.kinds).forget(work_name);
         lock(&self.pace).forget(work_name);
     }
 
-    fn lock_applied(&self) -> MutexGuard<'_, HashMap<(Arc<str>, usize), Applied>> {
+    fn lock_applied(&self) -> MutexGuard<'_, HashMap<Arc<str>, BTreeMap<usize, Applied>>> {
         lock(&self.applied)
     }
 }
