@@ -5,7 +5,7 @@ use std::time::Duration;
 use crds::features::Gate;
 use interpreter::Target as Kind;
 use runtime::hub::Change;
-use schema::entry::{Entry, Key};
+use schema::entry::{Entry, Key, Meta};
 
 use super::Dispatcher;
 use crate::aggregate::announce;
@@ -63,6 +63,9 @@ impl Dispatcher {
             self.context.metrics.queued(event, 1);
             queues.place.add(key.clone());
             queues.render.add(key.clone());
+        } else if previous.is_some_and(needs_other(meta)) {
+            // Who noted it has entered it already, but an earlier change may have been seen since.
+            index.binding_seen(entry, false);
         }
         // One that may no more is forgotten: its time begins anew when it may again.
         if could_leave || index.may_leave(&key) || self.is_evicted(&key) {
@@ -195,6 +198,11 @@ impl Dispatcher {
             queues.namespaces.add(kinds::key(&kinds::NAMESPACE, "", &owner.name));
         }
     }
+}
+
+/// Whether a binding did not depend on the same before.
+fn needs_other(meta: &Meta) -> impl Fn(&Meta) -> bool {
+    |previous| previous.annotations.get(names::DEPENDENCIES) != meta.annotations.get(names::DEPENDENCIES)
 }
 
 /// Whether a member has the object of a Work as it is now, and it does what it should.
