@@ -88,10 +88,7 @@ impl Reader<'_> {
                     operand = true;
                 }
                 '(' => {
-                    self.group()?;
-                    // `(?i)` opens nothing.
-                    let flags = self.chars.get(self.at - 1) == Some(&')');
-                    open += usize::from(!flags);
+                    open += usize::from(self.group()?);
                     operand = false;
                 }
                 ')' => {
@@ -167,38 +164,59 @@ impl Reader<'_> {
         }
     }
 
-    /// The head of a group, or flags.
-    fn group(&mut self) -> Result<(), String> {
+    /// The head of a group, or flags; false when they open nothing, as in `(?i)`.
+    fn group(&mut self) -> Result<bool, String> {
         let start = self.at;
         self.at += 1;
         if self.peek(0) != Some('?') {
             self.out.push('(');
-            return Ok(());
+            return Ok(true);
         }
         let named = self.peek(1) == Some('P') && self.peek(2) == Some('<');
         let short = self.peek(1) == Some('<') && !matches!(self.peek(2), Some('=' | '!'));
-        if named || short {
-            while self.peek(0).is_some_and(|c| c != '>') {
-                self.at += 1;
-            }
-            self.at = (self.at + 1).min(self.chars.len());
-        } else {
+        if !named && !short {
             self.at += 1;
-            loop {
-                match self.peek(0) {
-                    Some('i' | 'm' | 's' | 'U' | '-') => self.at += 1,
-                    Some(':' | ')') => {
-                        self.at += 1;
-                        break;
-                    }
-                    Some(_) => return wrong("invalid or unsupported Perl syntax", &self.text(start, self.at + 1)),
-                    None => return wrong("missing argument to repetition operator", "?"),
-                }
-            }
+            return self.flags(start);
         }
+        while self.peek(0).is_some_and(|c| c != '>') {
+            self.at += 1;
+        }
+        self.at = (self.at + 1).min(self.chars.len());
         let head = self.text(start, self.at);
         self.out.push_str(&head);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Flags up to their `:` or `)`, each said once: Go takes `(?)` and `(?ii)` too, and of `(?i-i)` the last. False
+    /// when they open no group.
+    fn flags(&mut self, start: usize) -> Result<bool, String> {
+        let (mut on, mut off) = (String::new(), String::new());
+        let mut minus = false;
+        let opens = loop {
+            let Some(c) = self.peek(0) else {
+                return wrong("missing argument to repetition operator", "?");
+            };
+            self.at += 1;
+            match c {
+                'i' | 'm' | 's' | 'U' => {
+                    let said = if minus { &mut off } else { &mut on };
+                    if !said.contains(c) {
+                        said.push(c);
+                    }
+                }
+                '-' if !minus => minus = true,
+                ':' | ')' if !minus || !off.is_empty() => break c == ':',
+                _ => return wrong("invalid or unsupported Perl syntax", &self.text(start, self.at)),
+            }
+        };
+        on.retain(|flag| !off.contains(flag));
+        let sign = if off.is_empty() { "" } else { "-" };
+        if opens {
+            let _ = write!(self.out, "(?{on}{sign}{off}:");
+        } else if !on.is_empty() || !off.is_empty() {
+            let _ = write!(self.out, "(?{on}{sign}{off})");
+        }
+        Ok(opens)
     }
 
     /// A count in braces; false when the brace begins none.
@@ -437,6 +455,7 @@ mod tests {
         check(r"^[^\S\n]+$", &[" \t"], &["\n", "a"]);
         check(r"^%[-+<>#]$", &["%<", "%-"], &["%a"]);
         check("^[a-\u{e9}]$", &["\u{e0}"], &["A"]);
+        check("^(?)a(?ii)B(?i-is:C)$", &["abC", "aBC"], &["Abc", "abc"]);
     }
 
     #[test]
@@ -452,6 +471,8 @@ mod tests {
             ("a{1001}", "invalid repeat count: `{1001}`"),
             (r"\y", r"invalid escape sequence: `\y`"),
             ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
+            ("(?-)", "invalid or unsupported Perl syntax: `(?-)`"),
+            ("(?i--s:a)", "invalid or unsupported Perl syntax: `(?i--`"),
             ("(?<!a)", "invalid or unsupported Perl syntax: `(?<`"),
             ("a\\", "trailing backslash at end of expression: ``"),
             ("[[:x:]]", "invalid character class range: `[:x:]`"),
@@ -467,7 +488,7 @@ mod tests {
     proptest! {
         #[test]
         fn anything_is_read_or_refused(parts in prop::collection::vec(prop::sample::select(vec![
-            "a", "[", "]", "(", ")", "{", "}", "1", ",", "\\", "Q", "E", "^", "-", ":", "alpha", "?", "P<", ">", "x", "p", "*", "|", "\u{e9}", "d",
+            "a", "[", "]", "(", ")", "{", "}", "1", ",", "\\", "Q", "E", "^", "-", ":", "alpha", "?", "P<", ">", "x", "p", "*", "|", "\u{e9}", "d", "(?", "i", "s",
         ]), 0..12)) {
             let pattern = parts.concat();
             if let Ok(text) = translate(&pattern) {
