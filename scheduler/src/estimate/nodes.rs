@@ -12,17 +12,18 @@ fn pods(free: &Amounts, unsaid: i64) -> i64 {
     free.get("pods").map_or(unsaid, |pods| pods / 1000)
 }
 
-/// Takes room for up to `left` pods out of some nodes; answers how many found none.
+/// Takes room for up to `left` pods out of some nodes; answers how many found none. Entries of no nodes stay: a grade that nobody is in
+/// still says that grades are counted, and by what.
 fn take(nodes: &mut Vec<FreeNodes>, request: &Amounts, mut left: i64, unsaid: i64) -> i64 {
-    let mut rest = Vec::new();
-    for entry in nodes.iter_mut() {
+    let mut split = Vec::new();
+    nodes.retain_mut(|entry| {
         if left <= 0 {
-            break;
+            return true;
         }
         let slots = pods(&entry.resources, unsaid);
         let fit = request.times(&entry.resources).unwrap_or(slots).min(slots);
         if fit <= 0 || entry.count <= 0 {
-            continue;
+            return true;
         }
         let full = (left / fit).min(entry.count);
         let some = if full < entry.count { left - full * fit } else { 0 };
@@ -30,22 +31,19 @@ fn take(nodes: &mut Vec<FreeNodes>, request: &Amounts, mut left: i64, unsaid: i6
             let slots = [("pods", slots.saturating_mul(1000))].into_iter().collect();
             entry.resources.add(&slots, 1);
         }
-        let with = |count: i64, pods: i64| FreeNodes {
-            count,
-            resources: less(&entry.resources, request, pods),
-        };
-        let split = [(full, fit), (i64::from(0 < some), some)];
-        rest.extend(
-            split
-                .into_iter()
-                .filter(|(count, _)| 0 < *count)
-                .map(|(count, pods)| with(count, pods)),
-        );
+        for (count, pods) in [(full, fit), (i64::from(0 < some), some)] {
+            if 0 < count {
+                split.push(FreeNodes {
+                    count,
+                    resources: less(&entry.resources, request, pods),
+                });
+            }
+        }
         entry.count -= full + i64::from(0 < some);
         left -= full * fit + some;
-    }
-    nodes.retain(|entry| 0 < entry.count);
-    nodes.append(&mut rest);
+        0 < entry.count
+    });
+    nodes.append(&mut split);
     left
 }
 

@@ -231,6 +231,11 @@ fn s3_2_what_is_on_its_way_takes_room() {
         ),
         2
     );
+    // Grades that nobody is in go on to say so: without them the sums would.
+    graded.grades[0].count = 0;
+    let empty = |demand| replicas(Some(&graded.without([demand])), Some(&small), true);
+    assert_eq!(empty(Demand { replicas: 0, ..demand }), 0);
+    assert_eq!(empty(demand), 0);
 }
 
 #[test]

@@ -293,6 +293,19 @@ proptest! {
         }
     }
 
+    /// Everywhere: what is on its way to a cluster leaves no more room there, for anything.
+    #[test]
+    fn what_comes_never_makes_room(world in any_world(), other in any_world(), replicas in 0_i64..40) {
+        let needs = |world: &World| world.binding.requirements.clone().unwrap_or_default();
+        let (comes, asks) = (needs(&world), needs(&other));
+        for cluster in &world.clusters {
+            let room = |capacity: &Capacity| crate::estimate::replicas(Some(capacity), Some(&asks), true);
+            let Some(before) = &cluster.capacity else { continue };
+            let after = before.without([Demand { namespace: "", needs: &comes, replicas }]);
+            prop_assert!(room(&after) <= room(before), "{before:?} -> {after:?}");
+        }
+    }
+
     /// Division by room, everywhere: nobody gets more than there is room for, beside what it has.
     #[test]
     fn nobody_is_overfilled_in_any_world(world in any_world()) {
