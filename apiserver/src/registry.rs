@@ -203,6 +203,17 @@ impl ResourceDef {
         since == 0 || revision.parse().is_ok_and(|revision: u64| since <= revision)
     }
 
+    /// Whether nothing that looks at a change of an object's status or metadata looks at more than these: no rule spans the object,
+    /// and it is stored in this version. Of built-in kinds that is known of workloads, which change most.
+    pub(crate) fn parts_are_apart(&self) -> bool {
+        let plain = matches!(self.types.shape, Shape::Struct(_));
+        let apart = match &self.custom {
+            Some(custom) => custom.rules().is_none(),
+            None => self.group == "apps",
+        };
+        plain && apart && self.is_storage_version()
+    }
+
     /// Whether an object can be sent as it is stored.
     pub fn shows_as_stored(&self, entry: &Entry) -> bool {
         self.is_storage_version() && !self.may_lack_defaults(entry)

@@ -370,14 +370,17 @@ fn purge_mode(text: &str) -> Result<PurgeMode, String> {
 
 /// So many in a second.
 fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate: &f64| (0.0..=1e6).contains(rate));
-    rate.ok_or_else(|| "expected a number from 0 to 1000000".to_owned())
+    within(text, 1e6)
 }
 
 /// A part of the whole.
 fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+    within(text, 1.0)
+}
+
+fn within(text: &str, most: f64) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| (0.0..=most).contains(number));
+    number.ok_or_else(|| format!("expected a number from 0 to {most}"))
 }
 
 /// Prints a shell's completion script.

@@ -9,13 +9,15 @@ use runtime::queue::Queue;
 use schema::clock::{Clock, Random};
 use schema::entry::{Entry, Key};
 use schema::status::{Reason, Status};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::Config;
+use crate::aggregate::plan::{Heard, patience};
 use crate::detect::reconcile::Trigger;
 use crate::events::{Involved, Note, Recorder};
 use crate::evict::Evictions;
 use crate::index::Index;
+use crate::lag::Lag;
 use crate::merge;
 use crate::metrics::{Metrics, Roomless};
 use crate::quota::charge;
@@ -28,11 +30,6 @@ pub(crate) const SCHEDULER: &str = "karmada-scheduler";
 
 /// How often at most a binding that waits for room is looked at because a cluster has more.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the first news about a binding waits for what comes on its heels.
-const GATHER: Duration = Duration::from_millis(200);
-/// The same while members have still to answer about their Works.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a reconcile failed. Every failure is retried with backoff.
 #[derive(Debug, thiserror::Error)]
@@ -96,11 +93,9 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// Asks for the status of a binding to be summed, once for all that its members say within a moment. `answered`: all of them have said
-    /// something about what they were given last.
-    pub(crate) fn aggregate_soon(&self, binding: Key, answered: bool) {
-        let delay = if answered { GATHER } else { PATIENCE };
-        self.aggregate.add_after(binding, delay);
+    /// Asks for the status of a binding to be summed, once for all that its members say within a moment.
+    pub(crate) fn aggregate_soon(&self, binding: Key, heard: Heard, lag: &Lag) {
+        self.aggregate.add_after(binding, patience(heard, lag.usual()));
     }
 
     /// Asks for a template.
@@ -200,6 +195,7 @@ pub(crate) struct Context {
     pub(crate) queues: Queues,
     pub(crate) interpreter: interpreter::Interpreter,
     pub(crate) webhooks: Webhooks,
+    pub(crate) lag: Lag,
 }
 
 impl Context {
@@ -300,8 +296,9 @@ impl Context {
         have: &Value,
         want: &Value,
     ) -> Result<Option<Arc<Entry>>, Status> {
-        let status = |object: &Value| object.get("status").cloned().unwrap_or_else(|| json!({}));
-        let Some(patch) = merge::difference(&status(have), &status(want)) else {
+        let nothing = Value::Object(Map::new());
+        let status = |object| Value::get(object, "status").unwrap_or(&nothing);
+        let Some(patch) = merge::difference(status(have), status(want)) else {
             return Ok(None);
         };
         self.patch(

@@ -18,7 +18,7 @@ use schema::clock::Clock;
 use schema::entry::Entry;
 use schema::status::Reason;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +42,8 @@ const TOGETHER: usize = 32;
 const GATHER: Duration = Duration::from_millis(100);
 /// A repeated note is counted in memory and written at most this often.
 const REPEAT: Duration = Duration::from_secs(10);
-/// How many Events a writer remembers for counting.
-const REMEMBERED: usize = 4096;
+/// How often a writer looks what has been counted long enough, and what it need not remember.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The object that an Event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +182,7 @@ impl Seen {
     }
 
     /// The merge patch that tells what has happened since the last one, at the time when it did.
-    fn repeat(&mut self, now: Instant) -> serde_json::Value {
+    fn repeat(&mut self, now: Instant) -> Value {
         self.count += self.pending;
         self.pending = 0;
         self.written = now;
@@ -191,6 +191,30 @@ impl Seen {
             patch["message"] = message.chars().take(1024).collect::<String>().into();
         }
         patch
+    }
+}
+
+/// What is to be written of an Event.
+enum Due {
+    /// It is new.
+    New(Note, Timestamp),
+    /// It has happened again: a merge patch.
+    Again(Value),
+}
+
+impl Due {
+    fn request(&self, id: &Id) -> Request {
+        let action = match self {
+            Self::New(note, at) => Action::Record(event(note, &id.0, &id.1, *at)),
+            Self::Again(patch) => Action::Merge(patch.clone()),
+        };
+        Request {
+            resource: kinds::EVENT.clone(),
+            namespace: id.0.as_str().into(),
+            name: id.1.as_str().into(),
+            subresource: None,
+            action,
+        }
     }
 }
 
@@ -203,27 +227,28 @@ struct Counted {
 impl EventWriter {
     /// Writes until cancelled.
     pub async fn run(mut self) {
-        let mut flush = tokio::time::interval(REPEAT);
+        let mut flush = tokio::time::interval(LOOK);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut notes = Vec::with_capacity(TOGETHER);
         loop {
             let due = tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return,
+                // Before the notes: these may never end.
+                _ = flush.tick() => self.flush(),
                 some = gather(&mut self.notes, &mut notes) => {
                     if !some {
                         return;
                     }
                     notes.drain(..).filter_map(|(at, note)| self.take(at, note)).collect()
                 },
-                _ = flush.tick() => self.flush(),
             };
             self.send_all(due).await;
         }
     }
 
     /// What a note asks to be written, if anything; it is remembered as written.
-    fn take(&mut self, at: Timestamp, mut note: Note) -> Option<(Id, Action)> {
+    fn take(&mut self, at: Timestamp, mut note: Note) -> Option<(Id, Due)> {
         let namespace = if note.involved.namespace.is_empty() {
             "default"
         } else {
@@ -232,7 +257,12 @@ impl EventWriter {
         .to_owned();
         let mut id = (namespace, event_name(&note));
         let mut combined = false;
-        if !self.seen.contains_key(&id) && self.hub.get(&kinds::key(&kinds::EVENT, &id.0, &id.1)).is_none() {
+        let stored = |id: &Id| self.hub.get(&kinds::key(&kinds::EVENT, &id.0, &id.1));
+        let mut existing = None;
+        if !self.seen.contains_key(&id) {
+            existing = stored(&id);
+        }
+        if existing.is_none() && !self.seen.contains_key(&id) {
             match self.budget.admit(&note, Instant::now()) {
                 Verdict::Own => {}
                 Verdict::Combined => {
@@ -240,6 +270,7 @@ impl EventWriter {
                     let message = std::mem::replace(&mut note.message, budget::COMBINED.to_owned());
                     id.1 = event_name(&note);
                     note.message += &message;
+                    existing = stored(&id);
                 }
                 Verdict::Drop => {
                     self.metrics.event_dropped();
@@ -255,16 +286,8 @@ impl EventWriter {
             if combined {
                 seen.message = Some(note.message);
             }
-            return (seen.written.elapsed() >= REPEAT).then(|| {
-                let patch = seen.repeat(Instant::now());
-                (id, Action::Merge(patch))
-            });
+            return (seen.written.elapsed() >= REPEAT).then(|| (id, Due::Again(seen.repeat(Instant::now()))));
         }
-        if self.seen.len() >= REMEMBERED {
-            self.seen
-                .retain(|_, seen| seen.pending > 0 || seen.written.elapsed() < REPEAT);
-        }
-        let existing = self.hub.get(&kinds::key(&kinds::EVENT, &id.0, &id.1));
         let count = existing
             .and_then(|entry| entry.typed::<Counted>().ok())
             .map(|event| event.count.max(1));
@@ -275,41 +298,41 @@ impl EventWriter {
             last: at,
             message: combined.then(|| note.message.clone()),
         };
-        let action = match count {
+        let due = match count {
             Some(_) if note.once => None,
             Some(_) => {
                 seen.again(at);
-                Some(Action::Merge(seen.repeat(Instant::now())))
+                Some(Due::Again(seen.repeat(Instant::now())))
             }
-            None => Some(Action::Record(event(&note, &id.0, &id.1, at))),
+            None => Some(Due::New(note, at)),
         };
         self.seen.insert(id.clone(), seen);
-        action.map(|action| (id, action))
+        due.map(|due| (id, due))
     }
 
-    /// What has been counted long enough.
-    fn flush(&mut self) -> Vec<(Id, Action)> {
+    /// What has been counted long enough. What has not happened again is forgotten: the hub has it.
+    fn flush(&mut self) -> Vec<(Id, Due)> {
         let now = Instant::now();
+        let is_fresh = |seen: &Seen| now - seen.written < REPEAT;
+        self.seen.retain(|_, seen| seen.pending > 0 || is_fresh(seen));
         let counted = self.seen.iter_mut().filter(|(_, seen)| seen.pending > 0);
         counted
-            .filter(|(_, seen)| seen.written.elapsed() >= REPEAT)
-            .map(|(id, seen)| (id.clone(), Action::Merge(seen.repeat(now))))
+            .filter(|(_, seen)| !is_fresh(seen))
+            .map(|(id, seen)| (id.clone(), Due::Again(seen.repeat(now))))
             .collect()
     }
 
     /// Writes what is due, at the pace that is allowed; many at once cost the hub little more than one.
-    async fn send_all(&mut self, due: Vec<(Id, Action)>) {
-        let mut due = due.into_iter().peekable();
-        while due.peek().is_some() {
-            let chunk: Vec<(Id, Action)> = due.by_ref().take(TOGETHER).collect();
+    async fn send_all(&mut self, due: Vec<(Id, Due)>) {
+        for chunk in due.chunks(TOGETHER) {
             self.pace(chunk.len()).await;
-            let requests = chunk.iter().map(|(id, action)| request(id, action.clone()));
-            if 1 < chunk.len() && self.hub.write_together(MANAGER, requests.collect()).await.is_ok() {
+            let requests = chunk.iter().map(|(id, due)| due.request(id)).collect();
+            if 1 < chunk.len() && self.hub.write_together(MANAGER, requests).await.is_ok() {
                 continue;
             }
             // One of them cannot be written, which must not keep the others back.
-            for (id, action) in chunk {
-                self.send(id, action).await;
+            for (id, due) in chunk {
+                self.send(id, due).await;
             }
         }
     }
@@ -329,13 +352,13 @@ impl EventWriter {
         }
     }
 
-    async fn send(&mut self, id: Id, action: Action) {
-        match self.hub.write(MANAGER, request(&id, action)).await {
+    async fn send(&mut self, id: &Id, due: &Due) {
+        match self.hub.write(MANAGER, due.request(id)).await {
             Ok(_) => {}
             Err(status) if status.is(&Reason::AlreadyExists) => {}
             Err(status) => {
                 tracing::debug!(namespace = id.0, name = id.1, %status, "event not written");
-                self.seen.remove(&id);
+                self.seen.remove(id);
             }
         }
     }
@@ -355,16 +378,6 @@ async fn gather(waiting: &mut mpsc::Receiver<(Timestamp, Note)>, notes: &mut Vec
         notes.push(note);
     }
     true
-}
-
-fn request(id: &Id, action: Action) -> Request {
-    Request {
-        resource: kinds::EVENT.clone(),
-        namespace: id.0.as_str().into(),
-        name: id.1.as_str().into(),
-        subresource: None,
-        action,
-    }
 }
 
 /// Kubernetes' `Time`: whole seconds.
@@ -398,7 +411,7 @@ fn event_name(note: &Note) -> String {
     format!("{name}.{hash:016x}")
 }
 
-fn event(note: &Note, namespace: &str, name: &str, at: Timestamp) -> serde_json::Value {
+fn event(note: &Note, namespace: &str, name: &str, at: Timestamp) -> Value {
     let mut involved = json!({
         "apiVersion": note.involved.api_version, "kind": note.involved.kind, "name": note.involved.name, "uid": note.involved.uid,
     });

@@ -6,7 +6,7 @@ use crds::features::Gate;
 use interpreter::{ClusterStatus, InterpretError, Layer, Operation, Target as Kind};
 use serde_json::{Value, json};
 
-use crate::aggregate::plan::Item;
+use crate::aggregate::plan;
 use crate::bind::plan::Replicas;
 use crate::context::Context;
 use crate::kinds;
@@ -120,23 +120,13 @@ pub(crate) fn pruned(mut template: Value) -> Value {
 pub(crate) async fn aggregated(
     context: &Context,
     template: &Value,
-    items: &[Item],
+    items: &[ClusterStatus],
 ) -> Result<Option<Value>, InterpretError> {
     let status = if let Some(hook) = hook(context, Operation::AggregateStatus, template) {
-        hook.aggregate(template, items.iter().map(Item::to_value).collect())
+        hook.aggregate(template, items.iter().map(plan::to_value).collect())
             .await?
     } else {
-        let items: Vec<ClusterStatus> = items
-            .iter()
-            .map(|item| ClusterStatus {
-                cluster: item.cluster.clone(),
-                status: item.status.clone(),
-                applied: item.applied,
-                applied_message: item.message.clone(),
-                health: item.health.clone(),
-            })
-            .collect();
-        context.interpreter.aggregate_status(template, &items)?
+        context.interpreter.aggregate_status(template, items)?
     };
     Ok(status.map(|status| {
         let mut want = template.clone();

@@ -1,10 +1,11 @@
 //! How long members take: the time from a Work's change to its answer, and from the answer to the status that follows.
 //!
 //! The stages before and after are measured where they write. What waits longer than a minute is told by `flotilla explain`, not here:
-//! a histogram knows only what has ended. Start with [`Lag::seen`].
+//! a histogram knows only what has ended. Start with [`Lag::seen`]; [`Lag::usual`] is for those who wait for an answer.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use runtime::hub::Change;
 use schema::entry::Key;
@@ -17,6 +18,42 @@ use crate::metrics::Metrics;
 #[derive(Debug, Default)]
 pub(crate) struct Lag {
     waiting: Mutex<HashMap<Key, Waiting>>,
+    usual: Mutex<Option<Usual>>,
+}
+
+/// How long members took, and when one answered last.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    took: Duration,
+    at: Instant,
+}
+
+/// An answer that took longer says that a member was away, and nothing about others.
+const AWAY: Duration = Duration::from_secs(15);
+/// Without answers half of what is usual is forgotten in this time: who was busy then need not be now.
+const HALVED: Duration = Duration::from_secs(5);
+
+impl Usual {
+    fn now(self) -> Duration {
+        faded(self.took, self.at.elapsed())
+    }
+}
+
+/// The usual time when nobody has answered for as long as `idle`.
+fn faded(usual: Duration, idle: Duration) -> Duration {
+    let halves = idle.as_secs() / HALVED.as_secs();
+    usual / (1 << halves.min(31))
+}
+
+/// The usual time after another answer, which moves it by an eighth of the difference.
+fn moved(usual: Duration, took: Duration) -> Duration {
+    (usual * 7 + took.min(AWAY)) / 8
+}
+
+/// The text of what a member reports first.
+fn status(view: &WorkView) -> Option<&str> {
+    let first = view.status.manifest_statuses.first()?;
+    first.status.as_ref().map(|status| status.get())
 }
 
 #[derive(Debug)]
@@ -28,6 +65,19 @@ struct Waiting {
 }
 
 impl Lag {
+    /// How long members have taken of late from a change of a Work to their answer; zero before the first.
+    pub(crate) fn usual(&self) -> Duration {
+        let usual = *self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+        usual.map(Usual::now).unwrap_or_default()
+    }
+
+    /// For how long the member of a Work has not answered; `None` when it has, or nobody knows.
+    pub(crate) fn waits(&self, work: &Key) -> Option<Duration> {
+        let all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = all.get(work).filter(|waiting| !waiting.applied)?;
+        Some(waiting.since.elapsed())
+    }
+
     /// Looks at a change of a Work, whose state before is known when only the member spoke. What was there when this process began tells
     /// nothing.
     pub(crate) fn seen(
@@ -62,16 +112,17 @@ impl Lag {
             if !answer.is_some_and(|answer| answer.status == "True" && answer.observed_generation == generation) {
                 return;
             }
-            metrics.lag("apply", waiting.since.elapsed());
+            let took = waiting.since.elapsed();
+            metrics.lag("apply", took);
+            let mut usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+            let took = moved(usual.map(Usual::now).unwrap_or_default(), took);
+            *usual = Some(Usual {
+                took,
+                at: Instant::now(),
+            });
             waiting.applied = true;
             waiting.since = Instant::now();
         }
-        let status = |view: &WorkView| {
-            view.status
-                .manifest_statuses
-                .first()
-                .and_then(|first| first.status.clone())
-        };
         let reported = status(now);
         let healthy = now
             .status
@@ -148,6 +199,26 @@ mod tests {
             format!("{stage} {}", count.unwrap_or("0"))
         });
         assert_eq!(counts.join(", "), expected);
+    }
+
+    #[test]
+    fn the_usual_time_follows_what_members_take_now() {
+        let (long, short) = (Duration::from_secs(4), Duration::from_millis(80));
+        let after = |usual, times: usize, took| (0..times).fold(usual, |usual, _| moved(usual, took));
+        let about = |usual: Duration, expected: Duration| usual.abs_diff(expected) < Duration::from_millis(10);
+        let slow = after(Duration::ZERO, 60, long);
+        assert!(about(slow, long), "{slow:?}");
+        assert!(after(slow, 8, short) < long / 2, "eight answers");
+        assert!(about(after(slow, 80, short), short));
+        let back = moved(short, Duration::from_hours(1));
+        assert!(
+            back < Duration::from_secs(2),
+            "{back:?}: who was away moves it no further than who is slow"
+        );
+        for (idle, part) in [(0, 1), (4, 1), (5, 2), (12, 4)] {
+            assert_eq!(faded(long, Duration::from_secs(idle)), long / part, "{idle}");
+        }
+        assert_eq!(faded(long, Duration::MAX).as_millis(), 0);
     }
 
     #[test]

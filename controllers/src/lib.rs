@@ -169,6 +169,7 @@ pub async fn run(
         queues: Queues::default(),
         interpreter: interpreter::Interpreter::default(),
         webhooks,
+        lag: lag::Lag::default(),
     });
     let mut tasks = JoinSet::new();
     for writer in writers {

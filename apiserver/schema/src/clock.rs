@@ -17,14 +17,14 @@ pub trait Random: Send + Sync + 'static {
     /// A version 4 UUID in the usual hyphenated form.
     fn uuid(&self) -> String {
         let bits = (self.bits() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-        let hex = format!("{bits:032x}");
+        let group = |from: u32, width: u32| (bits >> from) & ((1 << width) - 1);
         format!(
-            "{}-{}-{}-{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..]
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            group(96, 32),
+            group(80, 16),
+            group(64, 16),
+            group(48, 16),
+            group(0, 48)
         )
     }
 
@@ -40,5 +40,32 @@ pub trait Random: Send + Sync + 'static {
                 char::from(ALPHABET[index])
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed(u128);
+
+    impl Random for Fixed {
+        fn bits(&self) -> u128 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_of_version_4_whatever_the_bits() {
+        for (bits, expected) in [
+            (0, "00000000-0000-4000-8000-000000000000"),
+            (u128::MAX, "ffffffff-ffff-4fff-bfff-ffffffffffff"),
+            (
+                0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
+                "01234567-89ab-4def-8123-456789abcdef",
+            ),
+        ] {
+            assert_eq!(Fixed(bits).uuid(), expected);
+        }
     }
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use pairs::Pairs;
+pub use parts::Unread;
 
 mod pairs;
+mod parts;
 mod wire;
 
 /// A resource as it is stored: group and plural, without a version. The core group is empty.
@@ -136,6 +138,19 @@ pub enum EntryError {
     Metadata(String),
 }
 
+/// Room for most objects, in bytes; more is made where it does not do.
+const TYPICAL: usize = 2048;
+
+/// A top-level field on its way into a draft.
+enum Field<'a> {
+    Text(&'a [u8]),
+    Value(&'a Value),
+}
+
+fn write<T: Serialize + ?Sized>(json: &mut Vec<u8>, value: &T) -> Result<(), EntryError> {
+    serde_json::to_writer(json, value).map_err(|error| EntryError::Metadata(error.to_string()))
+}
+
 /// An object ready to be stored, without a revision.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -154,7 +169,12 @@ impl PartialEq for Draft {
 
 impl Draft {
     /// Serializes an object. A `metadata.resourceVersion` in it is left out.
-    pub fn new(mut object: Value) -> Result<Self, EntryError> {
+    pub fn new(object: Value) -> Result<Self, EntryError> {
+        Self::with(object, &Unread::default())
+    }
+
+    /// The same of an object that was read in part, and the texts of the rest, which stays as it is whatever the object says.
+    pub fn with(mut object: Value, unread: &Unread) -> Result<Self, EntryError> {
         let root = object
             .as_object_mut()
             .ok_or_else(|| EntryError::Metadata("not an object".to_owned()))?;
@@ -169,16 +189,27 @@ impl Draft {
         if fields.is_empty() {
             return Err(EntryError::Metadata("metadata is empty".to_owned()));
         }
-        let encode = |value: &Value| serde_json::to_vec(value).map_err(|error| EntryError::Metadata(error.to_string()));
+        let read = root.iter().filter(|(key, _)| !unread.has(key));
+        let read = read.map(|(key, value)| (key.as_str(), Field::Value(value)));
+        let texts = unread
+            .fields
+            .iter()
+            .map(|(key, text)| (key.as_str(), Field::Text(text)));
+        let mut rest: Vec<(&str, Field<'_>)> = read.chain(texts).collect();
+        rest.sort_unstable_by_key(|(key, _)| *key);
         // Metadata goes first, so that the place of the revision is known without a search.
-        let mut json = br#"{"metadata":"#.to_vec();
+        let mut json = Vec::with_capacity(TYPICAL + unread.len());
+        json.extend_from_slice(br#"{"metadata":"#);
         let splice = json.len() + 1;
-        json.extend(encode(&metadata)?);
-        for (key, value) in root.iter() {
+        write(&mut json, &metadata)?;
+        for (key, field) in rest {
             json.push(b',');
-            json.extend(encode(&Value::String(key.clone()))?);
+            write(&mut json, key)?;
             json.push(b':');
-            json.extend(encode(value)?);
+            match field {
+                Field::Text(text) => json.extend_from_slice(text),
+                Field::Value(value) => write(&mut json, value)?,
+            }
         }
         json.push(b'}');
         Ok(Self {

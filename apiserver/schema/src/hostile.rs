@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::apply::{ApplyInput, FieldSet, ManagedFields, Writer, apply, track_update};
 use crate::decode::{decode_json, decode_yaml, normalize, prune, unknown_fields};
 use crate::defaults::apply_defaults;
+use crate::entry::Unread;
 use crate::facts;
 use crate::model::{GroupVersionKind, Shape, TypeRef};
 use crate::patch;
@@ -172,7 +173,7 @@ fn live_through(kind: &GroupVersionKind, place: TypeRef<'_>, old: &Value, mut ne
     }
     apply_defaults(place, &mut new, Timestamp::UNIX_EPOCH);
     let _ = validate(place, &new);
-    let _ = validate_change(place, old, &new);
+    let _ = validate_change(place, old, &new, &Unread::default());
     let _ = validate_metadata(kind, &new);
     let _ = validate_metadata_update(old, &new);
     for subresource in ["", "status", "finalize"] {

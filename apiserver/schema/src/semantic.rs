@@ -34,10 +34,11 @@ use crate::validate::subdomain_problem;
 
 /// Checks a whole object of the built-in type of this name, in canonical form and with defaults.
 pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
-    let mut found = Found::default();
+    let mut found = Found {
+        errors: check_status(type_name, object),
+    };
     let spec = &object["spec"];
     let find = &mut found;
-    workloads::counts(find, type_name, &object["status"]);
     match type_name {
         "admissionregistration.v1.MutatingAdmissionPolicy" => machinery::admission_policy(find, spec),
         "admissionregistration.v1.MutatingAdmissionPolicyBinding" => machinery::policy_binding(find, spec, false),
@@ -101,6 +102,14 @@ pub(crate) fn check(type_name: &str, object: &Value) -> Vec<FieldError> {
         "storage.v1.VolumeAttributesClass" => volumes::parameters(find, object, false),
         _ => {}
     }
+    found.errors
+}
+
+/// The part of [`check`] that looks at the status of an object and nothing else of it. Of the workloads of `apps` it is all that a
+/// change of their status can break.
+pub(crate) fn check_status(type_name: &str, object: &Value) -> Vec<FieldError> {
+    let mut found = Found::default();
+    workloads::counts(&mut found, type_name, &object["status"]);
     found.errors
 }
 

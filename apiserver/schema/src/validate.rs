@@ -19,6 +19,7 @@ mod tests;
 use serde_json::Value;
 
 use crate::cel::rules::{Validator, by_keys, identity};
+use crate::entry::Unread;
 use crate::model::{Field, ListKind, Scalar, Shape, StructDef, TypeRef, find_field};
 use crate::semantic;
 use crate::status::{FieldError, FieldErrorKind};
@@ -55,6 +56,7 @@ fn validate_state(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
         path: String::new(),
         status: false,
         old: None,
+        unread: None,
     };
     walk.value(place, value);
     let mut errors = walk.errors;
@@ -65,18 +67,23 @@ fn validate_state(place: TypeRef<'_>, value: &Value) -> Vec<FieldError> {
 }
 
 /// Checks a value that replaces another one. Only what changed is held to the schema, which may have become stricter since: a part
-/// that has a predecessor and equals it is let be.
-pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value) -> Vec<FieldError> {
+/// that has a predecessor and equals it is let be, and so is what nobody read.
+pub fn validate_change(place: TypeRef<'_>, old: &Value, new: &Value, unread: &Unread) -> Vec<FieldError> {
     let mut walk = Walk {
         errors: Vec::new(),
         path: String::new(),
         status: false,
         old: Some(old),
+        unread: Some(unread),
     };
     walk.value(place, new);
     let mut errors = walk.errors;
     if let Some(def) = place.as_struct().filter(|def| !def.custom) {
-        errors.extend(semantic::check(&def.name, new));
+        errors.extend(if unread.has("spec") {
+            semantic::check_status(&def.name, new)
+        } else {
+            semantic::check(&def.name, new)
+        });
         return errors;
     }
     let is_duplicate = |error: &FieldError| error.kind == FieldErrorKind::Duplicate;
@@ -120,6 +127,8 @@ pub(crate) struct Walk<'v> {
     status: bool,
     /// The predecessor of the value, when what equals it is let be.
     old: Option<&'v Value>,
+    /// Fields of the object itself that are there, but not in the value.
+    unread: Option<&'v Unread>,
 }
 
 /// Strings that the schema calls required and servers accept empty, or refuse in words of their own.
@@ -296,6 +305,9 @@ impl<'v> Walk<'v> {
 
     fn required(&mut self, def: &StructDef, field: &Field, value: Option<&Value>) {
         if !field.required || field.inline || self.status {
+            return;
+        }
+        if self.path.is_empty() && self.unread.is_some_and(|unread| unread.has(&field.json)) {
             return;
         }
         let missing = if def.custom {

@@ -227,12 +227,7 @@ pub(super) fn create(call: &Call<'_>, object: &mut Value) -> Result<(), Status> 
 }
 
 pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &mut Value) -> Result<(), Status> {
-    let judged = match subresource {
-        "" => true,
-        "status" => kind(call).is_some_and(|kind| kind.checks_status),
-        _ => false,
-    };
-    if !judged {
+    if !judges(call, subresource) {
         return Ok(());
     }
     if subresource.is_empty() {
@@ -251,6 +246,15 @@ pub(super) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &m
         return Ok(());
     }
     check(call, subresource, object, Some(old))
+}
+
+/// Whether what a request changes is looked at: only federation kinds are.
+pub(super) fn judges(call: &Call<'_>, subresource: &str) -> bool {
+    match subresource {
+        "" => customizations::concern(call) || kind(call).is_some(),
+        "status" => kind(call).is_some_and(|kind| kind.checks_status),
+        _ => false,
+    }
 }
 
 pub(super) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {

@@ -75,6 +75,11 @@ pub(crate) fn update(call: &Call<'_>, subresource: &str, old: &Value, object: &m
     Ok(())
 }
 
+/// Whether a change of an object's metadata, or of its status through `subresource`, is judged by the whole of it.
+pub(crate) fn judges(call: &Call<'_>, subresource: &str) -> bool {
+    call.api.config.profile == Profile::Hub && federation::judges(call, subresource)
+}
+
 /// Admits the deletion of an object.
 pub(crate) fn delete(call: &Call<'_>, old: &Value) -> Result<(), Status> {
     lifecycle::delete(call, old)?;

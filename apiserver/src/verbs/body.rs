@@ -6,7 +6,7 @@ use schema::protobuf;
 use schema::status::{Reason, Status};
 use serde_json::Value;
 
-use super::call::{Call, Payload};
+use super::call::Call;
 use super::object::{map, set_type};
 use super::options::Validation;
 use crate::registry::builtin;
@@ -26,9 +26,9 @@ pub(crate) struct Raw {
 
 /// Reads the body of a create, an update or of options.
 pub(crate) fn read(call: &Call<'_>) -> Result<Raw, Status> {
-    if let Payload::Value(value) = &call.payload {
+    if let Some(value) = call.take_body() {
         return Ok(Raw {
-            value: value.clone(),
+            value,
             duplicates: Vec::new(),
             protobuf: false,
         });
@@ -177,7 +177,7 @@ fn check_kind(call: &Call<'_>, object: &Value, kind: &GroupVersionKind) -> Resul
     check_object(object)?;
     let api_version = object["apiVersion"].as_str().unwrap_or_default();
     let sent = object["kind"].as_str().unwrap_or_default();
-    if call.def.custom.is_some() && matches!(call.payload, Payload::Wire) {
+    if call.def.custom.is_some() && !call.own {
         if sent.is_empty() {
             return Err(Status::bad_request(
                 "Object 'Kind' is missing in the body of the request",

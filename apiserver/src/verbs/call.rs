@@ -32,8 +32,9 @@ pub(crate) struct Call<'a> {
     pub(crate) def: Arc<ResourceDef>,
     /// As it came.
     pub(crate) request: &'a ApiRequest,
-    /// Its body.
-    pub(crate) payload: Payload,
+    /// A caller in this process sent its body as a value.
+    pub(crate) own: bool,
+    body: Mutex<Option<Value>>,
     /// What it is stored together with.
     pub(crate) batch: Option<&'a Batch>,
     /// Namespaces that count as there although they are not, for a question about what they would hold.
@@ -53,16 +54,26 @@ impl<'a> Call<'a> {
             Some(custom) => custom.deprecation.clone(),
             None => strategy::deprecation(&def).map(str::to_owned),
         };
+        let body = match payload {
+            Payload::Wire => None,
+            Payload::Value(value) => Some(value),
+        };
         Self {
             api,
             registry,
             def,
             request,
-            payload,
+            own: body.is_some(),
+            body: Mutex::new(body),
             batch: None,
             namespaces: &[],
             warnings: Mutex::new(deprecation.into_iter().collect()),
         }
+    }
+
+    /// The body that a caller in this process sent; `None` when it came over the wire. It is handed out once: no verb reads its body twice.
+    pub(crate) fn take_body(&self) -> Option<Value> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Says something to the client beside the answer; the same text once.

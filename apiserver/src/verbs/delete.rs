@@ -8,7 +8,7 @@ use schema::status::{Details, FieldError, FieldErrorKind, Status};
 use serde_json::{Value, json};
 use storage::{Op, Precondition};
 
-use super::call::{Call, Payload};
+use super::call::Call;
 use super::object::{finalizers, set_meta, set_type};
 use super::options::{check_dry_run, error};
 use super::write::{Lost, change_finalizer, commit, mark_deleted};
@@ -211,9 +211,10 @@ fn check_preconditions(call: &Call<'_>, current: &Entry, options: &Options) -> R
 }
 
 fn options(call: &Call<'_>) -> Result<Options, Status> {
-    let sent = match &call.payload {
-        Payload::Wire if call.request.body.is_empty() => json!({}),
-        _ => body::other(call, &kind())?,
+    let sent = if !call.own && call.request.body.is_empty() {
+        json!({})
+    } else {
+        body::other(call, &kind())?
     };
     Options::of(&call.request.query, sent)
 }

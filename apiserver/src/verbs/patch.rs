@@ -6,7 +6,7 @@ use schema::status::{Status, in_go};
 use serde_json::Value;
 
 use super::body::{self, Raw};
-use super::call::{Call, Payload};
+use super::call::Call;
 use super::managed;
 use super::object::{Aside, meta_text, set_aside};
 use super::options::{OptionsKind, Validation, WriteOptions};
@@ -33,10 +33,10 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
         subresource: &call.request.target.subresource,
     };
     write
-        .modify(|current| {
+        .modify_part(part(write.subresource, &patch), |current| {
             let current = current.ok_or_else(|| call.not_found())?;
             let mut value = patch.apply(call.def.types.root(), current.clone())?;
-            check_type(current, &value).map_err(|refused| unusable(call, &refused))?;
+            check_type(current, &value).map_err(|refused| unusable(call, &patch, &refused))?;
             // What is stored is in form already, and most of it stays as it is.
             let in_form = call.def.is_in_form(meta_text(current, "resourceVersion"));
             let same = if in_form {
@@ -49,13 +49,34 @@ pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
                 duplicates: duplicates.clone(),
                 protobuf: false,
             };
-            let mut object =
-                body::settle(call, raw, write.options.validation).map_err(|refused| unusable(call, &refused))?;
+            let mut object = body::settle(call, raw, write.options.validation)
+                .map_err(|refused| unusable(call, &patch, &refused))?;
             same.restore(&mut object);
             check_name(current, &mut object)?;
             Ok(Step::Store(object))
         })
         .await
+}
+
+/// Top-level fields: what names an object, and its status.
+const PARTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+
+/// The top-level fields that a patch of a status or of metadata can change and that those who judge it must know; `None` when it says
+/// more, or what it says is not known.
+fn part(subresource: &str, patch: &Patch) -> Option<&'static [&'static str]> {
+    let fields = match subresource {
+        "" => &PARTS[..3],
+        "status" => &PARTS[..],
+        _ => return None,
+    };
+    let (Patch::Merge(patch) | Patch::Strategic(patch)) = patch else {
+        return None;
+    };
+    let named = patch.as_object()?;
+    named
+        .keys()
+        .all(|name| fields.contains(&name.as_str()))
+        .then_some(fields)
 }
 
 /// Reads the patch of a request; 415 when its form is none that the resource takes.
@@ -71,20 +92,20 @@ pub(super) fn read(call: &Call<'_>, strategic: bool) -> Result<Patch, Status> {
     if media_type == STRATEGIC && !strategic {
         return Err(refused());
     }
-    match &call.payload {
-        Payload::Value(value) if media_type == MERGE => Ok(Patch::Merge(value.clone())),
-        Payload::Value(value) if media_type == STRATEGIC => Ok(Patch::Strategic(value.clone())),
-        Payload::Value(value) => {
-            let bytes = serde_json::to_vec(value).map_err(Status::internal)?;
+    match call.take_body() {
+        Some(value) if media_type == MERGE => Ok(Patch::Merge(value)),
+        Some(value) if media_type == STRATEGIC => Ok(Patch::Strategic(value)),
+        Some(value) => {
+            let bytes = serde_json::to_vec(&value).map_err(Status::internal)?;
             Patch::parse(media_type, &bytes).ok_or_else(refused)?
         }
-        Payload::Wire => Patch::parse(media_type, &call.request.body).ok_or_else(refused)?,
+        None => Patch::parse(media_type, &call.request.body).ok_or_else(refused)?,
     }
 }
 
 /// Keys that stand twice in the patch itself.
 fn duplicates(call: &Call<'_>, validation: Validation) -> Vec<String> {
-    let looked_at = validation != Validation::Ignore && matches!(call.payload, Payload::Wire);
+    let looked_at = validation != Validation::Ignore && !call.own;
     if !looked_at || call.request.content_type == JSON {
         return Vec::new();
     }
@@ -109,14 +130,12 @@ fn check_type(current: &Value, patched: &Value) -> Result<(), Status> {
 }
 
 /// 422: the object that a patch makes cannot be read.
-fn unusable(call: &Call<'_>, refused: &Status) -> Status {
-    let patch = match &call.payload {
-        Payload::Value(value) => in_go(value),
+fn unusable(call: &Call<'_>, patch: &Patch, refused: &Status) -> Status {
+    let patch = match patch {
         // Kubernetes shows the map that it made of the patch; a JSON patch stays a text.
-        Payload::Wire if call.request.content_type == JSON => String::from_utf8_lossy(&call.request.body).into_owned(),
-        Payload::Wire => {
-            serde_json::from_slice(&call.request.body).map_or_else(|_| String::new(), |patch| in_go(&patch))
-        }
+        Patch::Merge(patch) | Patch::Strategic(patch) => in_go(patch),
+        Patch::Json(patch) if call.own => patch.to_string(),
+        Patch::Json(_) => String::from_utf8_lossy(&call.request.body).into_owned(),
     };
     let text = refused.to_string();
     let text = text
@@ -216,21 +235,17 @@ pub(super) fn configuration_of(
     place: TypeRef<'_>,
     validation: Validation,
 ) -> Result<Value, Status> {
-    let raw = match &call.payload {
-        Payload::Value(value) => Raw {
-            value: value.clone(),
-            duplicates: Vec::new(),
-            protobuf: false,
-        },
-        Payload::Wire => {
-            let decoded = schema::decode::decode_yaml(&call.request.body)
-                .map_err(|problem| Status::bad_request(format!("error decoding YAML: {problem}")))?;
-            Raw {
-                value: decoded.value,
-                duplicates: decoded.duplicates,
-                protobuf: false,
-            }
-        }
+    let (value, duplicates) = if let Some(value) = call.take_body() {
+        (value, Vec::new())
+    } else {
+        let decoded = schema::decode::decode_yaml(&call.request.body)
+            .map_err(|problem| Status::bad_request(format!("error decoding YAML: {problem}")))?;
+        (decoded.value, decoded.duplicates)
+    };
+    let raw = Raw {
+        value,
+        duplicates,
+        protobuf: false,
     };
     body::check_object(&raw.value)?;
     if super::object::meta(&raw.value, "managedFields").is_some() {

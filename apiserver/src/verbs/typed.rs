@@ -1,11 +1,12 @@
 //! What the schema crate knows about a kind, applied to an object on its way in: defaults, and whether it is valid.
 
 use schema::defaults::{self, Context};
+use schema::entry::Unread;
 use schema::status::{FieldError, FieldErrorKind, Status};
 use schema::validate;
 use serde_json::Value;
 
-use super::call::{Call, Payload};
+use super::call::Call;
 use super::object::meta_text;
 use crate::registry::ResourceDef;
 use crate::strategy;
@@ -31,12 +32,17 @@ pub(crate) fn check_create(call: &Call<'_>, object: &Value) -> Result<(), Status
 }
 
 /// 422 unless a change is allowed and what it leads to is valid.
-pub(crate) fn check_update(call: &Call<'_>, subresource: &str, old: &Value, object: &Value) -> Result<(), Status> {
+pub(crate) fn check_update(
+    call: &Call<'_>,
+    subresource: &str,
+    (old, unread): (&Value, &Unread),
+    object: &Value,
+) -> Result<(), Status> {
     let def = &call.def;
     let mut errors = validate::validate_metadata(&def.gvk(), object);
     errors.extend(validate::validate_metadata_update(old, object));
     errors.extend(validate::check_update_rules(&def.gvk(), subresource, old, object));
-    errors.extend(validate::validate_change(def.types.root(), old, object));
+    errors.extend(validate::validate_change(def.types.root(), old, object, unread));
     apply_rules(call, Some(old), object, &mut errors);
     errors.extend(strategy::check(def, subresource, Some(old), object));
     report(def, object, &errors)
@@ -55,8 +61,7 @@ fn apply_rules(call: &Call<'_>, old: Option<&Value>, object: &Value, errors: &mu
 /// 422 when a kind wants to know which state an update replaces and the object does not say.
 pub(crate) fn check_revision(call: &Call<'_>, object: &Value) -> Result<(), Status> {
     // The server's own loops decide for themselves whether they care.
-    let own = matches!(call.payload, Payload::Value(_));
-    if own || !call.def.needs_revision || !meta_text(object, "resourceVersion").is_empty() {
+    if call.own || !call.def.needs_revision || !meta_text(object, "resourceVersion").is_empty() {
         return Ok(());
     }
     let problem = FieldError {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use schema::entry::{Draft, Entry, Key};
+use schema::entry::{Draft, Entry, Key, Unread};
 use schema::status::{Reason, Status};
 use serde_json::{Value, json};
 use storage::{CommitError, Op, Outcome, Precondition};
@@ -93,7 +93,7 @@ impl Write<'_, '_> {
                     None => Ok((None, attempt)),
                 };
             }
-            let write = self.storage_write(None, attempt)?;
+            let write = self.storage_write(None, attempt, &Unread::default())?;
             let op = Op {
                 key: key.clone(),
                 precondition: Precondition::Absent,
@@ -118,7 +118,15 @@ impl Write<'_, '_> {
     /// Changes the object of the request. `build` makes the new object of the current one (in the version of the request);
     /// it runs again when another writer was faster. Without a current object it is asked with `None` and may give one to
     /// create.
-    pub(crate) async fn modify<F>(&self, mut build: F) -> Result<Answer, Status>
+    pub(crate) async fn modify<F>(&self, build: F) -> Result<Answer, Status>
+    where
+        F: FnMut(Option<&Value>) -> Result<Step, Status> + Send,
+    {
+        self.modify_part(None, build).await
+    }
+
+    /// As [`Write::modify`], of a change that concerns these top-level fields only: `build` may be given an object that has no others.
+    pub(crate) async fn modify_part<F>(&self, fields: Option<&[&str]>, mut build: F) -> Result<Answer, Status>
     where
         F: FnMut(Option<&Value>) -> Result<Step, Status> + Send,
     {
@@ -136,14 +144,18 @@ impl Write<'_, '_> {
                     Ok((entry, draft)) => return Ok(self.answer(201, entry, draft)),
                 }
             };
-            let old = call.present(&current);
-            let (object, managed) = match build(Some(&old))? {
+            let (old, unread) = self.read(&current, fields);
+            let (mut object, mut managed) = match build(Some(&old))? {
                 Step::Store(object) => (object, false),
                 Step::Applied(object) => (object, true),
             };
-            let (object, managed) = self.mutate(Some(&old), object, managed).await?;
-            let object = self.prepare_update(&current, &old, object, managed)?;
-            self.validate(Some(&old), &object).await?;
+            if unread.is_empty() {
+                (object, managed) = self.mutate(Some(&old), object, managed).await?;
+            }
+            let object = self.prepare_update(&current, (&old, &unread), object, managed)?;
+            if unread.is_empty() {
+                self.validate(Some(&old), &object).await?;
+            }
             let charges = admission::quota::charge(call, self.subresource, Some(&old), &object)?;
             let (object, lease) = strategy::reserve(call, object, Some(&old))?;
             if self.options.dry_run {
@@ -151,9 +163,9 @@ impl Write<'_, '_> {
             }
             let ends = strategy::ends(&call.def, &object);
             let write = if ends {
-                storage::Write::Delete(Some(self.draft(object)?))
+                storage::Write::Delete(Some(self.draft(object, &unread)?))
             } else {
-                self.storage_write(Some(&old), object)?
+                self.storage_write(Some(&old), object, &unread)?
             };
             let op = Op {
                 key: key.clone(),
@@ -175,6 +187,21 @@ impl Write<'_, '_> {
             }
         }
         Err(call.conflict(MODIFIED))
+    }
+
+    /// The stored object in the version of the request. Of a change of these fields only these are read, unless somebody looks at more:
+    /// a webhook, a rule, the reader of a dry run, or a schema by which the rest must still be brought into form.
+    fn read(&self, current: &Entry, fields: Option<&[&str]>) -> (Value, Unread) {
+        let def = &self.call.def;
+        let alone = || {
+            let in_form = def.is_in_form(&current.revision().to_string()) && !def.may_lack_defaults(current);
+            let judged = admission::judges(self.call, self.subresource) || self.hooks(true).is_some();
+            in_form && !judged && !self.options.dry_run && def.parts_are_apart()
+        };
+        match fields.filter(|_| alone()) {
+            Some(fields) => current.part(fields),
+            None => (self.call.present(current), Unread::default()),
+        }
     }
 
     /// The admission webhooks that this write concerns.
@@ -310,7 +337,13 @@ impl Write<'_, '_> {
         Ok(object)
     }
 
-    fn prepare_update(&self, current: &Entry, old: &Value, mut object: Value, managed: bool) -> Result<Value, Status> {
+    fn prepare_update(
+        &self,
+        current: &Entry,
+        (old, unread): (&Value, &Unread),
+        mut object: Value,
+        managed: bool,
+    ) -> Result<Value, Status> {
         let call = self.call;
         self.place(&mut object)?;
         self.check_identity(current, &object)?;
@@ -331,6 +364,7 @@ impl Write<'_, '_> {
         let same = set_aside(old, &mut object);
         typed::default(call, &mut object, false);
         same.restore(&mut object);
+        unread.leave(&mut object);
         strategy::prepare_update(call, self.subresource, old, &mut object);
         admission::update(call, self.subresource, old, &mut object)?;
         if strategy::is_new_generation(&call.def, old, &object) {
@@ -342,7 +376,7 @@ impl Write<'_, '_> {
         schema::apply::settle_times(old, &mut object);
         // What did not change was valid when it came in.
         if object != *old {
-            typed::check_update(call, self.subresource, old, &object)?;
+            typed::check_update(call, self.subresource, (old, unread), &object)?;
         }
         Ok(object)
     }
@@ -371,21 +405,21 @@ impl Write<'_, '_> {
     }
 
     /// The form in which an object is stored.
-    fn draft(&self, mut object: Value) -> Result<Draft, Status> {
+    fn draft(&self, mut object: Value, unread: &Unread) -> Result<Draft, Status> {
         if !self.call.def.is_storage_version() {
             set_type(&mut object, &self.call.stored_kind());
         }
-        Draft::new(object).map_err(Status::internal)
+        Draft::with(object, unread).map_err(Status::internal)
     }
 
-    fn storage_write(&self, old: Option<&Value>, object: Value) -> Result<storage::Write, Status> {
+    fn storage_write(&self, old: Option<&Value>, object: Value, unread: &Unread) -> Result<storage::Write, Status> {
         let call = self.call;
         if strategy::expires(&call.def) {
             let at = call.api.clock.now().as_second() + call.api.config.event_ttl_seconds;
-            return Ok(storage::Write::PutExpiring(self.draft(object)?, at));
+            return Ok(storage::Write::PutExpiring(self.draft(object, unread)?, at));
         }
         let heartbeat = old.is_some_and(|old| strategy::is_heartbeat(&call.def, old, &object));
-        let draft = self.draft(object)?;
+        let draft = self.draft(object, unread)?;
         Ok(if heartbeat {
             storage::Write::Heartbeat(draft)
         } else {

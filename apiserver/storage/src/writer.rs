@@ -30,7 +30,7 @@ const RESERVE: u64 = 4096;
 /// While several write at once to a disk, no transaction begins sooner after the one before than this for each request that it
 /// served besides the first, up to a bound: what comes in between shares its end with others. Who writes alone is not held up.
 const PACE: Duration = Duration::from_millis(1);
-const MAX_PACES: u32 = 5;
+const MAX_PACES: u32 = 20;
 const FLUSH: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(30);
 

@@ -1,10 +1,13 @@
 //! The status of a binding from the Works it has: one item per cluster, and whether everything is applied.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crds::reasons;
+use interpreter::ClusterStatus;
 use schema::entry::Entry;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::conditions::Condition;
@@ -57,10 +60,17 @@ pub struct WorkCondition {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ManifestStatus {
-    /// Raw status.
-    pub status: Option<Value>,
+    /// Raw status, as the text that it is: most readers ask only whether it has changed.
+    pub status: Option<Box<RawValue>>,
     /// Healthy, Unhealthy or Unknown.
     pub health: String,
+}
+
+impl ManifestStatus {
+    /// The raw status as a value.
+    pub fn value(&self) -> Option<Value> {
+        serde_json::from_str(self.status.as_ref()?.get()).ok()
+    }
 }
 
 impl WorkView {
@@ -82,37 +92,20 @@ impl WorkView {
     }
 }
 
-/// One item of `status.aggregatedStatus`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Item {
-    /// The member.
-    pub cluster: String,
-    /// The manifest is there as it should be.
-    pub applied: bool,
-    /// Why not.
-    pub message: String,
-    /// Raw status in the member.
-    pub status: Option<Value>,
-    /// Healthy, Unhealthy or Unknown.
-    pub health: String,
-}
-
-impl Item {
-    /// As the binding carries it.
-    pub fn to_value(&self) -> Value {
-        let mut value = json!({"clusterName": self.cluster, "health": self.health});
-        // Empty values are left out, as a Go client would.
-        if self.applied {
-            value["applied"] = true.into();
-        }
-        if !self.message.is_empty() {
-            value["appliedMessage"] = self.message.clone().into();
-        }
-        if let Some(status) = &self.status {
-            value["status"] = status.clone();
-        }
-        value
+/// One item of `status.aggregatedStatus`, as the binding carries it.
+pub fn to_value(item: &ClusterStatus) -> Value {
+    let mut value = json!({"clusterName": item.cluster, "health": item.health});
+    // Empty values are left out, as a Go client would.
+    if item.applied {
+        value["applied"] = true.into();
     }
+    if !item.applied_message.is_empty() {
+        value["appliedMessage"] = item.applied_message.clone().into();
+    }
+    if let Some(status) = &item.status {
+        value["status"] = status.clone();
+    }
+    value
 }
 
 /// What a suspended Work that its member does not have says, in the words of its `Dispatching` condition.
@@ -122,16 +115,16 @@ const SUSPENDED: &str = "Work dispatching is in a suspended state.";
 ///
 /// A suspended Work that says more than the member was given is not applied, whatever the member has said about an earlier state
 /// of it; what runs there goes on being reported.
-pub fn item(entry: &Entry, work: &WorkView) -> Option<Item> {
+pub fn item(entry: &Entry, work: &WorkView) -> Option<ClusterStatus> {
     let cluster = names::cluster_of(entry.namespace())?.to_owned();
     let applied = work.condition("Applied");
     let suspended = work.spec.suspend_dispatching;
     if applied.is_none_or(|condition| condition.status != "True") {
         let said = applied.map(|condition| condition.message.clone());
-        return Some(Item {
+        return Some(ClusterStatus {
             cluster,
             applied: false,
-            message: said.unwrap_or_else(|| if suspended { SUSPENDED.to_owned() } else { String::new() }),
+            applied_message: said.unwrap_or_else(|| if suspended { SUSPENDED.to_owned() } else { String::new() }),
             status: None,
             health: "Unknown".to_owned(),
         });
@@ -141,12 +134,12 @@ pub fn item(entry: &Entry, work: &WorkView) -> Option<Item> {
         .map(|manifest| manifest.health.clone())
         .filter(|health| !health.is_empty());
     let applied = !suspended || is_current(entry, work);
-    Some(Item {
+    Some(ClusterStatus {
         cluster,
         applied,
-        message: if applied { work.doubts() } else { SUSPENDED.to_owned() },
+        applied_message: if applied { work.doubts() } else { SUSPENDED.to_owned() },
         status: reported
-            .and_then(|manifest| manifest.status.clone())
+            .and_then(ManifestStatus::value)
             .filter(|status| !status.is_null()),
         health: health.unwrap_or_else(|| "Unknown".to_owned()),
     })
@@ -160,15 +153,57 @@ pub fn is_current(entry: &Entry, work: &WorkView) -> bool {
         .is_some_and(|applied| applied.observed_generation == 0 || applied.observed_generation == generation)
 }
 
+/// What members have said about Works as they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// Some have still to answer.
+    Nothing,
+    /// They have what they should, and something of it is not healthy yet.
+    UnderWay,
+    /// Nothing more is expected.
+    Settled,
+}
+
+/// What a member has said about a Work.
+pub fn heard(entry: &Entry, work: &WorkView) -> Heard {
+    let unhealthy = |manifest: &ManifestStatus| manifest.health == "Unhealthy";
+    if !is_current(entry, work) {
+        Heard::Nothing
+    } else if work.status.manifest_statuses.iter().any(unhealthy) {
+        Heard::UnderWay
+    } else {
+        Heard::Settled
+    }
+}
+
+/// How long the first news about a binding waits for what comes on its heels.
+const GATHER: Duration = Duration::from_millis(200);
+/// At most, while more is to come of what members have applied.
+const PROGRESS: Duration = Duration::from_secs(5);
+/// At least and at most, while members have still to answer.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// How long the sum of a binding's status waits for more, where members take about so long for an answer: what will not change soon is
+/// told at once. Where all is quick, nobody waits long for the one that does not answer; where thousands of Works queue, answers and
+/// progress are seldom closer to each other than that, and each sum costs as much as a Work.
+pub fn patience(heard: Heard, usual: Duration) -> Duration {
+    match heard {
+        Heard::Settled => GATHER,
+        Heard::UnderWay => usual.clamp(GATHER, PROGRESS),
+        // Who is half as long again over it than others is late.
+        Heard::Nothing => (usual + usual / 2).clamp(PATIENCE.0, PATIENCE.1),
+    }
+}
+
 /// Items sorted by cluster.
-pub fn sorted(mut items: Vec<Item>) -> Vec<Item> {
+pub fn sorted(mut items: Vec<ClusterStatus>) -> Vec<ClusterStatus> {
     items.sort_by(|left, right| left.cluster.cmp(&right.cluster));
     items
 }
 
 /// Whether every cluster that should have the object has it. `stopped` is the condition of clusters that an override stops: what
 /// they have is not what they should.
-pub fn fully_applied(clusters: &BTreeSet<String>, items: &[Item], stopped: Option<&Value>) -> Condition {
+pub fn fully_applied(clusters: &BTreeSet<String>, items: &[ClusterStatus], stopped: Option<&Value>) -> Condition {
     if let Some(stopped) = stopped {
         let why = stopped["message"].as_str().unwrap_or_default();
         return Condition {

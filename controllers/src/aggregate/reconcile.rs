@@ -1,15 +1,16 @@
 //! One binding: its status from its Works, and the template's status from that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use interpreter::InterpretError;
+use interpreter::{ClusterStatus, InterpretError};
 use runtime::hub::Resource;
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::plan::{self, Item, WorkView};
+use super::plan::{self, Heard, WorkView};
 use crate::conditions;
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::index::binding_id;
@@ -43,6 +44,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     if entry.meta().deletion_timestamp.is_some() {
         return Ok(Action::Done);
     }
+    let left = patience_left(&context, &entry);
+    if !left.is_zero() {
+        return Ok(Action::After(left));
+    }
     let binding: Binding = entry.typed().map_err(|error| Error::Unreadable(key.clone(), error))?;
     let (mut items, current) = items(&context, &entry)?;
     let untouched = binding.status.last_scheduled_time.is_none() && binding.status.aggregated_status.is_empty();
@@ -51,9 +56,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let silent = observe::observe(&context, &entry, &binding.spec.resource, &mut items).await;
     let resource = kinds::binding_of(&key);
-    let have = entry.value();
+    let (have, _) = entry.part(&["metadata", "status"]);
     let mut want = have.clone();
-    want["status"]["aggregatedStatus"] = items.iter().map(Item::to_value).collect();
+    want["status"]["aggregatedStatus"] = items.iter().map(plan::to_value).collect();
     if items.is_empty()
         && let Some(status) = want["status"].as_object_mut()
     {
@@ -115,8 +120,21 @@ fn template(context: &Context, reference: &Reference) -> Option<(Resource, Arc<E
     context.resolve(&reference.api_version, &reference.kind, namespace, name)
 }
 
+/// How much longer to wait for members that have not answered: their usual time may have grown since this sum was asked for.
+fn patience_left(context: &Context, binding: &Entry) -> Duration {
+    let id = binding_id(binding);
+    if context.index.heard_of(id) != Heard::Nothing {
+        return Duration::ZERO;
+    }
+    let works = context.index.works(id);
+    let Some(waited) = works.iter().filter_map(|work| context.lag.waits(work)).max() else {
+        return Duration::ZERO;
+    };
+    plan::patience(Heard::Nothing, context.lag.usual()).saturating_sub(waited)
+}
+
 /// What the members say, and whether all of them have answered about their Works as they are now.
-fn items(context: &Context, binding: &Entry) -> Result<(Vec<Item>, bool), Error> {
+fn items(context: &Context, binding: &Entry) -> Result<(Vec<ClusterStatus>, bool), Error> {
     let (mut items, mut current) = (Vec::new(), true);
     for key in context.index.works(binding_id(binding)) {
         let Some(work) = context
@@ -139,7 +157,7 @@ async fn reflect(
     context: &Context,
     binding: &Entry,
     reference: &Reference,
-    items: &[Item],
+    items: &[ClusterStatus],
     news: bool,
 ) -> Result<bool, Error> {
     let Some((resource, template)) = template(context, reference) else {
@@ -148,7 +166,7 @@ async fn reflect(
     if template.meta().uid != reference.uid || template.meta().deletion_timestamp.is_some() {
         return Ok(false);
     }
-    let have = template.value();
+    let have = template.unowned();
     let outcome: Result<bool, Error> = match interpret::aggregated(context, &have, items).await {
         Ok(Some(want)) => {
             let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;

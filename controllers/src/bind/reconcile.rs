@@ -39,7 +39,7 @@ pub(crate) async fn ensure(
         return Err(Error::Waiting(format!("the deletion of the earlier binding {name}")));
     }
     let api_version = resource.api_version();
-    let value = template.value();
+    let value = template.unowned();
     let asked = interpret::replicas(context, &value).await;
     let mut existing = existing;
     let mut have = existing.as_ref().map(|entry| entry.value());

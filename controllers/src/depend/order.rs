@@ -120,7 +120,7 @@ pub(crate) async fn before(context: &Context, template: &Entry, follows: bool) -
         return found;
     }
     // Nothing waits for a script that fails; who distributes the dependencies tells of it.
-    let needed = interpret::dependencies(context, &template.value())
+    let needed = interpret::dependencies(context, &template.unowned())
         .await
         .unwrap_or_default();
     let needed: Vec<(Resource, _)> = objects(context, &needed);

@@ -111,7 +111,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     let Some((resource, template)) = template else {
         return Ok(Action::Done);
     };
-    let asked = interpret::dependencies(&context, &template.value()).await;
+    let asked = interpret::dependencies(&context, &template.unowned()).await;
     let stood = binding
         .status
         .conditions

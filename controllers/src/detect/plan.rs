@@ -388,6 +388,20 @@ pub fn content_changed(old: &Entry, new: &Entry) -> bool {
 /// Whether only what the federation itself writes has changed (claims), which a Lazy policy does not react to.
 pub fn changed_by_federation(old: &Entry, new: &Entry) -> bool {
     let keep = |key: &str| !key.contains(".karmada.io") || key == names::SKIP_AUTO_PROPAGATION;
+    let (before, after) = (old.meta(), new.meta());
+    if before.generation != 0 && before.generation == after.generation {
+        // What they ask for is the same.
+        let same = |before: &Pairs, after: &Pairs| {
+            let kept = |(key, _): &(&str, &str)| keep(key);
+            before.iter().filter(kept).eq(after.iter().filter(kept))
+        };
+        return before.uid == after.uid
+            && same(&before.labels, &after.labels)
+            && same(&before.annotations, &after.annotations)
+            && before.finalizers == after.finalizers
+            && before.owner_references == after.owner_references
+            && before.deletion_timestamp == after.deletion_timestamp;
+    }
     let own = |entry: &Entry| {
         let mut value = stripped(entry);
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -409,12 +423,11 @@ pub fn changed_by_federation(old: &Entry, new: &Entry) -> bool {
 }
 
 fn stripped(entry: &Entry) -> Value {
-    let mut value = entry.value();
+    let mut value = entry.unowned();
     if let Some(object) = value.as_object_mut() {
         object.remove("status");
     }
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
         metadata.remove("resourceVersion");
     }
     value

@@ -9,7 +9,7 @@ use schema::entry::{Entry, Key, Meta};
 
 use super::Dispatcher;
 use crate::aggregate::announce;
-use crate::aggregate::plan::{WorkView, is_current};
+use crate::aggregate::plan::{Heard, WorkView, heard, is_current};
 use crate::context::Context;
 use crate::detect::reconcile::Trigger;
 use crate::index::binding_id;
@@ -22,7 +22,7 @@ pub(super) const RECOUNT: Duration = Duration::from_millis(200);
 
 impl Dispatcher {
     pub(super) fn binding(&self, change: &Change) {
-        let Context { index, queues, .. } = &*self.context;
+        let Context { index, queues, lag, .. } = &*self.context;
         let entry = &change.entry;
         let key = entry.key().clone();
         let could_leave = index.may_leave(&key);
@@ -72,7 +72,7 @@ impl Dispatcher {
             queues.evict.add(key.clone());
         }
         if respecified && !index.works(binding_id(entry)).is_empty() || previous.is_none() {
-            queues.aggregate_soon(key, false);
+            queues.aggregate_soon(key, Heard::Nothing, lag);
         }
     }
 
@@ -151,6 +151,7 @@ impl Dispatcher {
             queues,
             metrics,
             config,
+            lag,
             ..
         } = &*self.context;
         let entry = &change.entry;
@@ -160,8 +161,8 @@ impl Dispatcher {
             .as_ref()
             .filter(|previous| previous.meta().generation == entry.meta().generation);
         let before: Option<WorkView> = same.map(|previous| previous.typed().unwrap_or_default());
-        self.lag.seen(metrics, change, (before.as_ref(), &now), initial);
-        index.work_seen(entry, change.deleted, is_current(entry, &now));
+        lag.seen(metrics, change, (before.as_ref(), &now), initial);
+        index.work_seen(entry, change.deleted, heard(entry, &now));
         if config.descheduler.is_some() {
             index.set_unschedulable(entry.key(), !change.deleted && reports_unschedulable(entry));
         }
@@ -182,7 +183,7 @@ impl Dispatcher {
                 queues.render.add(binding.clone());
             }
             if change.deleted || status_only {
-                queues.aggregate_soon(binding, index.are_answered(entry));
+                queues.aggregate_soon(binding, index.heard(entry), lag);
             }
         } else if let Some(quota) = quota_of(entry) {
             if change.deleted || status_only || change.previous.is_none() {

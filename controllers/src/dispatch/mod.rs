@@ -23,7 +23,6 @@ use crate::context::Context;
 use crate::detect::skip::skipped_group;
 use crate::interpret;
 use crate::kinds;
-use crate::lag::Lag;
 use crate::quota;
 
 /// How often the hub is asked what it serves, besides after each change of a custom resource definition.
@@ -34,7 +33,6 @@ const REDISCOVER: Duration = Duration::from_secs(30);
 pub(crate) struct Dispatcher {
     context: Arc<Context>,
     definitions_changed: Arc<Notify>,
-    lag: Arc<Lag>,
     cancel: CancellationToken,
 }
 
@@ -43,7 +41,6 @@ impl Dispatcher {
         Self {
             context,
             definitions_changed: Arc::default(),
-            lag: Arc::default(),
             cancel,
         }
     }

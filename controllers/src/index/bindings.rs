@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Index, Inner};
+use crate::aggregate::plan::Heard;
 use crate::depend::plan::listed;
 use crate::kinds;
 use crate::names;
@@ -238,17 +239,18 @@ impl Index {
         self.read().bindings_on.terms(binding).to_vec()
     }
 
-    /// A Work was seen. `answered`: its member has said something about it as it is now.
-    pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool, answered: bool) {
+    /// A Work was seen, and what its member has said about it.
+    pub(crate) fn work_seen(&self, entry: &Entry, deleted: bool, heard: Heard) {
         let terms = if deleted { Vec::new() } else { work_terms(entry) };
-        let silent = if deleted || answered {
-            Vec::new()
-        } else {
-            binding_ids(entry)
+        let heard = if deleted { Heard::Settled } else { heard };
+        let if_heard = |which| {
+            if heard == which { binding_ids(entry) } else { Vec::new() }
         };
+        let (silent, under_way) = (if_heard(Heard::Nothing), if_heard(Heard::UnderWay));
         let mut inner = self.write();
         inner.works.set(entry.key(), terms);
         inner.silent.set(entry.key(), silent);
+        inner.under_way.set(entry.key(), under_way);
     }
 
     /// A Work was written, and will be seen; it may have been already, with the answer of its member.
@@ -265,16 +267,21 @@ impl Index {
         self.read().works.get(binding_id)
     }
 
-    /// Whether a binding has Works, and the members have answered about all of them as they are now; by its permanent id.
-    pub(crate) fn is_answered(&self, binding_id: &str) -> bool {
+    /// What the members have said about all Works of a binding, by its permanent id; nothing as long as there are none.
+    pub(crate) fn heard_of(&self, binding_id: &str) -> Heard {
         let inner = self.read();
-        inner.works.has(binding_id) && !inner.silent.has(binding_id)
+        if inner.works.has(binding_id) {
+            inner.heard(binding_id)
+        } else {
+            Heard::Nothing
+        }
     }
 
-    /// Whether there is no answer to wait for about any Work of the bindings of a Work.
-    pub(crate) fn are_answered(&self, work: &Entry) -> bool {
+    /// What the members have said about all Works of the bindings of a Work.
+    pub(crate) fn heard(&self, work: &Entry) -> Heard {
         let inner = self.read();
-        binding_ids(work).iter().all(|id| !inner.silent.has(id))
+        let all = binding_ids(work).into_iter().map(|id| inner.heard(&id));
+        all.min().unwrap_or(Heard::Settled)
     }
 
     /// Whether pods of a Work find no node.
@@ -311,6 +318,16 @@ impl Index {
 }
 
 impl Inner {
+    fn heard(&self, binding_id: &str) -> Heard {
+        if self.silent.has(binding_id) {
+            Heard::Nothing
+        } else if self.under_way.has(binding_id) {
+            Heard::UnderWay
+        } else {
+            Heard::Settled
+        }
+    }
+
     fn bind_kind(&mut self, kind: Target, binding: &Key) {
         if let Some(keys) = self.bindings_of_kind.get_mut(&kind) {
             if !keys.contains(binding) {
@@ -374,7 +391,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_binding_is_answered_when_all_its_works_are() {
+    fn of_a_binding_is_heard_what_the_last_of_its_works_says() {
+        use Heard::{Nothing, Settled, UnderWay};
         let work = |cluster: &str, id: &str| {
             let namespace = crds::namespaces::execution(cluster);
             let object = json!({"metadata": {"name": "w", "namespace": namespace, "uid": cluster, "labels": {names::BINDING_ID: id}}});
@@ -382,21 +400,23 @@ mod tests {
             Draft::new(object).unwrap().seal(key, 1)
         };
         let index = Index::default();
-        assert!(!index.is_answered("a"), "there is nothing to answer about");
+        assert_eq!(index.heard_of("a"), Nothing, "there is nothing to answer about");
         let works = [work("eu", "a"), work("us", "a"), work("ap", "b")];
         for work in &works {
             index.work_written(work);
         }
-        index.work_seen(&works[0], false, true);
-        assert!(!index.are_answered(&works[0]), "us has still to say something");
-        index.work_seen(&works[1], false, true);
-        assert!(index.are_answered(&works[0]) && !index.are_answered(&works[2]));
-        assert!(index.is_answered("a") && !index.is_answered("b"));
+        index.work_seen(&works[0], false, Settled);
+        assert_eq!(index.heard(&works[0]), Nothing, "us has still to say something");
+        index.work_seen(&works[1], false, UnderWay);
+        assert_eq!(index.heard(&works[0]), UnderWay);
+        index.work_seen(&works[1], false, Settled);
+        assert_eq!((index.heard(&works[0]), index.heard(&works[2])), (Settled, Nothing));
+        assert_eq!((index.heard_of("a"), index.heard_of("b")), (Settled, Nothing));
         index.work_written(&works[1]);
-        assert!(index.is_answered("a"), "the answer was quicker than its writer");
-        index.work_seen(&works[0], false, false);
-        assert!(!index.are_answered(&works[1]), "it was asked for something else");
-        index.work_seen(&works[0], true, false);
-        assert!(index.are_answered(&works[1]), "who is gone says nothing");
+        assert_eq!(index.heard_of("a"), Settled, "the answer was quicker than its writer");
+        index.work_seen(&works[0], false, Nothing);
+        assert_eq!(index.heard(&works[1]), Nothing, "it was asked for something else");
+        index.work_seen(&works[0], true, Nothing);
+        assert_eq!(index.heard(&works[1]), Settled, "who is gone says nothing");
     }
 }

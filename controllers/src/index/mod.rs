@@ -77,6 +77,8 @@ struct Inner {
     works: Postings,
     /// Works about which their members have not answered as they are now, by the permanent id of their binding.
     silent: Postings,
+    /// Works of which more is to come, likewise.
+    under_way: Postings,
     /// Works in whose reports pods find no node.
     unschedulable: HashSet<Key>,
     /// ReplicaSets by the uid of the Deployment that they record.

@@ -453,6 +453,12 @@ pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, n
     want
 }
 
+/// The binding with a new placement and what is said of it, to be stored as one: `want` is what [`placed`] answered, `generation` that of `have`.
+pub fn told(have: &Value, want: &Value, generation: i64, decision: &Decision, now: Timestamp) -> Value {
+    let generation = generation + i64::from(want["spec"] != have["spec"]);
+    status(want, generation, decision, true, now)
+}
+
 /// Why the affinity groups between the one in use and the one that holds the workload now do not; each is told in an Event of its own.
 /// Groups before the one in use were not tried; where none holds it, the error of the first that was is the answer and told anyway.
 pub fn passed_over<'d>(decision: &'d Decision, view: &BindingView) -> &'d [Tried] {

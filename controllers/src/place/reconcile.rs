@@ -101,10 +101,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Err(status) => return Err(status.into()),
     };
     context.queues.set_over_quota(&key, false);
+    let generation = current.meta().generation;
     let change = placed.filter(|want| *want != have).and_then(|want| {
-        let generation = current.meta().generation + i64::from(want["spec"] != have["spec"]);
-        let told = plan::status(&want, generation, &decision, true, context.clock.now());
-        merge::difference(&have, &told)
+        merge::difference(
+            &have,
+            &plan::told(&have, &want, generation, &decision, context.clock.now()),
+        )
     });
     let explanation = explanation(&context, &current, &decision, change.is_some());
     if change.is_some() || explanation.is_some() {

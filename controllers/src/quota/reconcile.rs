@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::plan::{self, Amounts, Binding};
-use crate::aggregate::plan::WorkView;
+use crate::aggregate::plan::{ManifestStatus, WorkView};
 use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::kinds;
 use crate::names;
@@ -194,12 +194,7 @@ fn reports(context: &Context, key: &Key) -> BTreeMap<String, Value> {
             continue;
         };
         let view: WorkView = work.typed().unwrap_or_default();
-        let status = view
-            .status
-            .manifest_statuses
-            .into_iter()
-            .next()
-            .and_then(|manifest| manifest.status);
+        let status = view.status.manifest_statuses.first().and_then(ManifestStatus::value);
         if let Some(status) = status {
             reports.insert(cluster.to_owned(), status);
         }

@@ -108,9 +108,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         && !wrote
     {
         // No change of a Work brings its status up to date.
-        context
-            .queues
-            .aggregate_soon(entry.key().clone(), context.index.is_answered(binding_id(&entry)));
+        let heard = context.index.heard_of(binding_id(&entry));
+        context.queues.aggregate_soon(entry.key().clone(), heard, &context.lag);
     }
     let outcome = outcome.map(|synced| synced.wrote);
     context
@@ -251,7 +250,7 @@ async fn sync(
             whole: true,
         });
     }
-    let mut pruned = interpret::pruned(template.value());
+    let mut pruned = interpret::pruned(template.unowned());
     if context.config.features.on(Gate::StatefulFailoverInjection)
         && let Some(labels) = plan::preserved_labels(spec, &targets)
     {

@@ -7,12 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use interpreter::{Health, InterpretError, Operation};
+use interpreter::{ClusterStatus, Health, InterpretError, Operation};
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::aggregate::plan::Item;
 use crate::context::Context;
 use crate::index::binding_id;
 use crate::names;
@@ -75,7 +74,7 @@ pub(crate) async fn observe(
     context: &Context,
     binding: &Entry,
     template: &Reference,
-    items: &mut [Item],
+    items: &mut [ClusterStatus],
 ) -> Option<(&'static str, InterpretError)> {
     let webhooks = &context.webhooks;
     let version = webhooks.index()?.version;
@@ -115,7 +114,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn look(&self, work: &Entry, item: &mut Item) -> Result<(), (&'static str, InterpretError)> {
+    async fn look(&self, work: &Entry, item: &mut ClusterStatus) -> Result<(), (&'static str, InterpretError)> {
         let of = (work.revision(), self.version);
         let before = self.memory.get(work.key());
         if let Some(seen) = before.as_ref().filter(|seen| seen.of == of) {

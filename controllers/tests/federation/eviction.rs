@@ -121,6 +121,11 @@ async fn told(federation: &Federation, reason: &str, text: &str) {
     federation.until(text, told).await;
 }
 
+async fn told_of_leaving_eu(federation: &Federation) {
+    let text = "Evict from cluster eu succeed.";
+    told(federation, "EvictWorkloadFromClusterSucceed", text).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn section_3_10_what_fails_moves_and_goes_when_it_is_healthy_elsewhere() {
     let rules = json!({"rules": [{"aliasLabelName": "example.com/ready", "jsonPath": "{.readyReplicas}"}]});
@@ -170,12 +175,7 @@ async fn section_3_10_what_fails_moves_and_goes_when_it_is_healthy_elsewhere() {
         .await;
     federation.run_agent("eu");
     runs(&federation, "us:1").await;
-    told(
-        &federation,
-        "EvictWorkloadFromClusterSucceed",
-        "Evict from cluster eu succeed.",
-    )
-    .await;
+    told_of_leaving_eu(&federation).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,12 +249,7 @@ async fn section_3_10_without_grace_a_workload_leaves_at_once_or_not_at_all() {
     assert_eq!(federation.spread("Deployment", "hello"), "");
     federation.run_agent("eu");
     runs(&federation, "us:1").await;
-    told(
-        &federation,
-        "EvictWorkloadFromClusterSucceed",
-        "Evict from cluster eu succeed.",
-    )
-    .await;
+    told_of_leaving_eu(&federation).await;
 }
 
 /// Taints evict; silence of clusters is another story.
@@ -337,8 +332,7 @@ async fn section_3_11_what_does_not_tolerate_a_taint_leaves_one_after_the_other(
         federation.run_agent(name);
     }
     runs(&federation, "us:1").await;
-    let text = "Evict from cluster eu succeed.";
-    told(&federation, "EvictWorkloadFromClusterSucceed", text).await;
+    told_of_leaving_eu(&federation).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -406,6 +400,5 @@ async fn section_3_11_taints_evict_only_where_that_is_asked_for() {
     taint(&federation, "eu", "NoExecute").await;
     runs(&federation, "us:1").await;
     assert_eq!(tasks(&federation), Value::Null, "nobody would end it");
-    let text = "Evict from cluster eu succeed.";
-    told(&federation, "EvictWorkloadFromClusterSucceed", text).await;
+    told_of_leaving_eu(&federation).await;
 }

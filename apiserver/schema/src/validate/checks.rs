@@ -221,6 +221,7 @@ fn fits(schema: &Value, value: &Value) -> bool {
         path: String::new(),
         status: false,
         old: None,
+        unread: None,
     };
     walk.raw(schema, value);
     walk.errors.is_empty()

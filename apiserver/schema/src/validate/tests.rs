@@ -169,7 +169,7 @@ fn an_update_may_keep_what_was_wrong_before() {
         types: &types,
         shape: &shape,
     };
-    let count = |old: Value, new: Value| validate_change(place, &old, &new).len();
+    let count = |old: Value, new: Value| validate_change(place, &old, &new, &Unread::default()).len();
     assert_eq!(count(json!({"a": 9, "b": 1}), json!({"a": 9, "b": 2})), 0);
     assert_eq!(count(json!({"a": 9}), json!({"a": 8})), 1);
     assert_eq!(count(json!({"a": 9}), json!({"a": 9, "b": 9})), 1);
@@ -192,7 +192,7 @@ fn only_what_has_a_predecessor_may_stay_wrong() {
         shape: &shape,
     };
     let check = |old: Value, new: Value, expected: &[&str]| {
-        let errors = validate_change(place, &old, &new);
+        let errors = validate_change(place, &old, &new, &Unread::default());
         let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
         assert_eq!(paths, expected, "{old} {new}");
     };

@@ -7,9 +7,14 @@ use serde_json::Value;
 use crate::verbs::call::Call;
 use crate::verbs::object::meta_text;
 
+/// Whether a request is about one.
+pub(super) fn concern(call: &Call<'_>) -> bool {
+    call.def.group == "config.karmada.io" && call.def.plural == "resourceinterpretercustomizations"
+}
+
 /// Refuses a customization that conflicts with another one, or whose scripts cannot be read.
 pub(super) fn check(call: &Call<'_>, object: &Value) -> Result<(), Status> {
-    if call.def.group != "config.karmada.io" || call.def.plural != "resourceinterpretercustomizations" {
+    if !concern(call) {
         return Ok(());
     }
     let name = meta_text(object, "name");

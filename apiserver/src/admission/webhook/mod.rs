@@ -203,7 +203,7 @@ impl Api {
 
 /// Whether one of the hub's own loops writes what only the hub keeps.
 fn is_own_business(call: &Call<'_>) -> bool {
-    if call.api.config.profile != Profile::Hub || !matches!(call.payload, Payload::Value(_)) {
+    if call.api.config.profile != Profile::Hub || !call.own {
         return false;
     }
     match call.def.group.as_str() {

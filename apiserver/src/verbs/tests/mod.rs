@@ -1,5 +1,6 @@
 //! Requests and their answers, against a server with a store in memory.
 
+mod alone;
 mod deleting;
 mod patching;
 mod reading;

@@ -15,7 +15,7 @@ fn check_work(namespace: &str, spec: Value, status: Value, expected: Expect) {
         .unwrap()
         .seal(Key::new(kinds::WORK.group_resource.clone(), namespace, "w"), 1);
     let item = item(&entry, &entry.typed().unwrap());
-    expected.assert_eq(&item.map_or("none".to_owned(), |item| item.to_value().to_string()));
+    expected.assert_eq(&item.map_or("none".to_owned(), |item| to_value(&item).to_string()));
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn section_2_12_what_a_suspended_work_says() {
 
 #[test]
 fn section_2_10_items_are_sorted() {
-    let items = ["us", "ap", "eu"].map(|name| Item {
+    let items = ["us", "ap", "eu"].map(|name| ClusterStatus {
         cluster: name.to_owned(),
         applied: true,
-        message: String::new(),
+        applied_message: String::new(),
         status: None,
         health: String::new(),
     });
@@ -103,14 +103,14 @@ fn section_2_10_items_are_sorted() {
 
 #[test]
 fn section_2_10_fully_applied_means_every_cluster_and_no_other() {
-    let item = |cluster: &str, applied| Item {
+    let item = |cluster: &str, applied| ClusterStatus {
         cluster: cluster.into(),
         applied,
-        message: String::new(),
+        applied_message: String::new(),
         status: None,
         health: "Healthy".into(),
     };
-    let check = |clusters: &[&str], items: &[Item], expected: &str| {
+    let check = |clusters: &[&str], items: &[ClusterStatus], expected: &str| {
         let clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(
             fully_applied(&clusters, items, None).status,
@@ -128,15 +128,15 @@ fn section_2_10_fully_applied_means_every_cluster_and_no_other() {
 
 #[test]
 fn section_2_10_fully_applied_says_why_not() {
-    let eu = Item {
+    let eu = ClusterStatus {
         cluster: "eu".into(),
         applied: true,
-        message: String::new(),
+        applied_message: String::new(),
         status: None,
         health: "Healthy".into(),
     };
     let clusters: BTreeSet<String> = ["eu".to_owned()].into();
-    let check = |items: &[Item], stopped: Option<Value>, expected: &str| {
+    let check = |items: &[ClusterStatus], stopped: Option<Value>, expected: &str| {
         let said = fully_applied(&clusters, items, stopped.as_ref());
         assert_eq!(format!("{} {}: {}", said.status, said.reason, said.message), expected);
     };
@@ -158,3 +158,20 @@ fn section_2_10_fully_applied_says_why_not() {
 }
 
 mod template;
+
+#[test]
+fn a_sum_waits_for_what_comes_about_as_long_as_it_takes_to_come() {
+    for (usual, progress, silence) in [
+        (0, 200, 1_000),
+        (30, 200, 1_000),
+        (3_000, 3_000, 4_500),
+        (60_000, 5_000, 10_000),
+    ] {
+        let waits = |heard| patience(heard, Duration::from_millis(usual)).as_millis();
+        assert_eq!(
+            [Heard::Settled, Heard::UnderWay, Heard::Nothing].map(waits),
+            [200, progress, silence],
+            "{usual}"
+        );
+    }
+}

@@ -214,6 +214,23 @@ fn section_3_1_only_a_workload_that_fits_nowhere_leaves() {
 }
 
 #[test]
+fn what_is_told_with_a_placement_speaks_of_the_generation_that_it_makes() {
+    let have = binding(divided(), 4);
+    let view = serde_json::from_value::<Binding>(have.clone()).unwrap().view();
+    let decision = scheduler::place(&snapshot(), &view);
+    let want = placed(&have, &decision).unwrap();
+    let observed = |have: &Value| {
+        let told = told(have, &want, 7, &decision, Timestamp::UNIX_EPOCH);
+        assert_eq!(told["spec"], want["spec"]);
+        told["status"]["schedulerObservedGeneration"].clone()
+    };
+    assert_eq!(observed(&have), 8);
+    let mut annotated = want.clone();
+    annotated["metadata"]["annotations"] = Value::Null;
+    assert_eq!(observed(&annotated), 7, "annotations make no generation");
+}
+
+#[test]
 fn section_3_1_events_of_both_scopes() {
     let view = serde_json::from_value::<Binding>(binding(divided(), 4)).unwrap().view();
     let decision = scheduler::place(&snapshot(), &view);
