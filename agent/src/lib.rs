@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use apply::Applier;
 use apply::barred::{BARRED, Barred};
+use apply::batch::Batcher;
 use apply::kinds::Kinds;
 use apply::plan::source_work;
 use cluster::{Heart, Probe};
@@ -88,6 +89,11 @@ pub fn customizations() -> Resource {
 /// Where an agent asks what webhooks say that its member keeps. Nothing is stored there, and nothing followed.
 fn retentions() -> Resource {
     cluster::resource("work.flotilla.dev", "v1alpha1", "retentions", "Retention", true)
+}
+
+/// Where an agent reports on several Works at once. Nothing is stored there, and nothing followed.
+fn reports() -> Resource {
+    cluster::resource("work.flotilla.dev", "v1alpha1", "workreports", "WorkReport", true)
 }
 
 /// The member's resources that are followed whole, whoever owns their objects: capacity is summed from them.
@@ -148,6 +154,12 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
     }));
     metrics.watch_queue(queue.clone());
     let (follow, to_follow) = mpsc::channel(FOLLOW_BUFFER);
+    let batcher = Batcher::new(
+        hub.clone(),
+        (works.clone(), reports()),
+        config.cluster_name.clone(),
+        execution_namespace.clone(),
+    );
     let applier = Arc::new(Applier {
         hub: hub.clone(),
         member: member.clone(),
@@ -157,6 +169,7 @@ pub async fn run(agent: Agent, ready: impl FnOnce() + Send, stop: CancellationTo
         works: works.clone(),
         applied: Mutex::new(HashMap::new()),
         barred: Mutex::new(Barred::default()),
+        batcher,
         pace: Mutex::default(),
         waiting: Arc::default(),
         retentions: retentions(),

@@ -24,10 +24,11 @@ use crate::verbs::call::Payload;
 
 /// The kind that is built in although it is described like a custom one: it has a proxy.
 const CLUSTERS: (&str, &str) = ("cluster.karmada.io", "clusters");
-/// Kinds that are described like custom ones and stored nowhere: they are asked and answered.
-const QUESTIONS: [(&str, &str); 2] = [
+/// Kinds that are described like custom ones and stored nowhere: they are asked and answered, or carried out.
+const QUESTIONS: [(&str, &str); 3] = [
     ("placement.flotilla.dev", "placementpreviews"),
     ("work.flotilla.dev", "retentions"),
+    ("work.flotilla.dev", "workreports"),
 ];
 /// Annotation of an object whose owner does not want it put back.
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";

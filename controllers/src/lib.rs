@@ -128,7 +128,7 @@ impl Default for Config {
             previews: Previews::default(),
             retentions: Retentions::default(),
             // A round mostly waits for its writes to be durable; the writer groups what waits together.
-            workers: 16,
+            workers: 32,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Work itself no longer lists it (design invariant 6).
 
 pub(crate) mod barred;
+pub(crate) mod batch;
 pub(crate) mod kinds;
 mod pace;
 pub(crate) mod plan;
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 use crate::error::AgentError;
 use crate::metrics::{Found, Metrics};
 use barred::{Barred, Question};
+use batch::Batcher;
 use kinds::Kinds;
 use pace::Pace;
 use plan::{Applied, Step, Wanted};
@@ -65,6 +67,8 @@ pub(crate) struct Applier {
     pub(crate) applied: Mutex<HashMap<Arc<str>, BTreeMap<usize, Applied>>>,
     /// What the member did not take.
     pub(crate) barred: Mutex<Barred>,
+    /// Reports on their way.
+    pub(crate) batcher: Batcher,
     /// When Works were last reported on.
     pub(crate) pace: Mutex<Pace>,
     /// Pods that find no node.
@@ -451,11 +455,14 @@ impl Applier {
         }
         // The revision makes the list ours: a finalizer that somebody adds meanwhile is not lost.
         let patch = json!({"metadata": {"finalizers": wanted, "resourceVersion": entry.revision().to_string()}});
-        match self
-            .hub
-            .write(FIELD_MANAGER, self.work_request(entry, None, Action::Merge(patch)))
-            .await
-        {
+        let request = Request {
+            resource: self.works.clone(),
+            namespace: self.execution_namespace.clone(),
+            name: entry.name().into(),
+            subresource: None,
+            action: Action::Merge(patch),
+        };
+        match self.hub.write(FIELD_MANAGER, request).await {
             Ok(_) => Ok(()),
             Err(status) if status.is(&Reason::NotFound) => Ok(()),
             Err(status) => Err(AgentError::Hub(status)),
@@ -466,29 +473,12 @@ impl Applier {
         if work["status"] == status {
             return Ok(());
         }
-        lock(&self.pace).reported(&entry.name().into());
-        let patch = json!({"status": status});
-        match self
-            .hub
-            .write(
-                FIELD_MANAGER,
-                self.work_request(entry, Some("status"), Action::Merge(patch)),
-            )
-            .await
-        {
-            Ok(_) => Ok(()),
+        let name: Arc<str> = entry.name().into();
+        lock(&self.pace).reported(&name);
+        match self.batcher.report(&name, status).await {
+            Ok(()) => Ok(()),
             Err(status) if status.is(&Reason::NotFound) => Ok(()),
             Err(status) => Err(AgentError::Hub(status)),
-        }
-    }
-
-    fn work_request(&self, entry: &Entry, subresource: Option<&'static str>, action: Action) -> Request {
-        Request {
-            resource: self.works.clone(),
-            namespace: self.execution_namespace.clone(),
-            name: entry.name().into(),
-            subresource,
-            action,
         }
     }
 

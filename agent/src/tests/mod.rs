@@ -1,5 +1,6 @@
 //! A whole agent between a hub and a member that are in memory: what reaches the member, when, and how often.
 
+mod reports;
 mod retention;
 mod scripts;
 mod server;

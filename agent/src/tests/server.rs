@@ -14,6 +14,8 @@ use tokio::time::Instant;
 type Judge = Box<dyn Fn(&Value) -> Result<(), Status> + Send + Sync>;
 /// Answers a question with the object that the member shall have.
 type Keeper = Box<dyn Fn(&Value) -> Result<Value, Status> + Send + Sync>;
+/// Refuses a request, or lets it be.
+type Doorman = Box<dyn Fn(&Request) -> Result<(), Status> + Send + Sync>;
 
 /// A server; clones are the same.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ struct State {
     log: Vec<Change>,
     judge: Option<Judge>,
     keeper: Option<Keeper>,
+    doorman: Option<Doorman>,
     questions: Vec<(Instant, Value)>,
     applied: Vec<(Instant, String)>,
     asked: usize,
@@ -53,6 +56,11 @@ impl Server {
     /// Says what becomes of everything that is applied from now on.
     pub(super) fn judge(&self, judge: impl Fn(&Value) -> Result<(), Status> + Send + Sync + 'static) {
         self.lock().judge = Some(Box::new(judge));
+    }
+
+    /// Says what becomes of every request from now on, and of every part of a report.
+    pub(super) fn guard(&self, doorman: impl Fn(&Request) -> Result<(), Status> + Send + Sync + 'static) {
+        self.lock().doorman = Some(Box::new(doorman));
     }
 
     /// Says what webhooks answer that agents ask through this hub.
@@ -244,6 +252,14 @@ impl Hub for Server {
         // As a server would, this takes a moment in which others run.
         tokio::task::yield_now().await;
         self.lock().asked += 1;
+        self.answer(request)
+    }
+}
+
+impl Server {
+    fn answer(&self, request: Request) -> Result<Arc<Entry>, Status> {
+        let admitted = self.lock().doorman.as_ref().map_or(Ok(()), |doorman| doorman(&request));
+        admitted?;
         let group_resource = &request.resource.group_resource;
         let key = Key::new(group_resource.clone(), request.namespace.clone(), request.name.clone());
         let current = self.get(&key);
@@ -255,6 +271,25 @@ impl Hub for Server {
                 let keeper = state.keeper.as_ref().ok_or_else(missing)?;
                 question["status"] = json!({"object": keeper(&question)?});
                 Ok(Arc::new(Draft::new(question).unwrap().seal(key, 0)))
+            }
+            Action::Create(mut report) if &*group_resource.resource == "workreports" => {
+                let works = report["spec"]["works"].take();
+                let mut refused = Vec::new();
+                for work in works.as_array().into_iter().flatten() {
+                    let name = work["name"].as_str().unwrap();
+                    let part = Request {
+                        resource: crate::works("eu").0,
+                        namespace: request.namespace.clone(),
+                        name: name.into(),
+                        subresource: Some("status"),
+                        action: Action::Merge(json!({"status": work["status"]})),
+                    };
+                    if let Err(reason) = self.answer(part) {
+                        refused.push(json!({"name": name, "reason": reason}));
+                    }
+                }
+                report["status"] = json!({"refused": refused});
+                Ok(Arc::new(Draft::new(report).unwrap().seal(key, 0)))
             }
             Action::Create(object) => Ok(self.put(object)),
             Action::Merge(patch) => {

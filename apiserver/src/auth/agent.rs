@@ -84,8 +84,10 @@ fn may(cluster: &str, attributes: &Attributes) -> bool {
         ("certificates.k8s.io", "certificatesigningrequests", "selfclusteragent") => verb == "create",
         // Scripts for every cluster alike: no secret of anybody's, and the same for all.
         ("config.karmada.io", "resourceinterpretercustomizations", "") => matches!(verb, "get" | "list" | "watch"),
-        // What a webhook says that its cluster keeps is answered about Works of its own, and stored nowhere.
-        ("work.flotilla.dev", "retentions", "") | ("" | "events.k8s.io", "events", "") => execution && verb == "create",
+        // Questions about what its cluster keeps, and reports: both name Works of its own, and each is judged by itself.
+        ("work.flotilla.dev", "retentions" | "workreports", "") | ("" | "events.k8s.io", "events", "") => {
+            execution && verb == "create"
+        }
         _ => false,
     }
 }
@@ -169,6 +171,7 @@ mod tests {
             "update coordination.k8s.io/leases karmada-cluster/eu",
             "create /events karmada-es-eu/",
             "create work.flotilla.dev/retentions karmada-es-eu/",
+            "create work.flotilla.dev/workreports karmada-es-eu/",
             "list config.karmada.io/resourceinterpretercustomizations ",
             "watch config.karmada.io/resourceinterpretercustomizations ",
             "create authorization.k8s.io/selfsubjectaccessreviews ",
@@ -195,6 +198,7 @@ mod tests {
             "list config.karmada.io/resourceinterpreterwebhookconfigurations ",
             "create /events default/",
             "create work.flotilla.dev/retentions karmada-es-ap/",
+            "create work.flotilla.dev/workreports karmada-es-ap/",
             "create placement.flotilla.dev/placementpreviews default/",
         ] {
             check(denied, false);

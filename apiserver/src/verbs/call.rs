@@ -20,6 +20,8 @@ pub(crate) enum Payload {
     Wire,
     /// Parsed already, by a caller in this process. What it means says the content type.
     Value(Value),
+    /// A part of what a client sent, for a request that is one of several.
+    Part(Value),
 }
 
 /// One request.
@@ -54,16 +56,17 @@ impl<'a> Call<'a> {
             Some(custom) => custom.deprecation.clone(),
             None => strategy::deprecation(&def).map(str::to_owned),
         };
+        let own = matches!(payload, Payload::Value(_));
         let body = match payload {
             Payload::Wire => None,
-            Payload::Value(value) => Some(value),
+            Payload::Value(value) | Payload::Part(value) => Some(value),
         };
         Self {
             api,
             registry,
             def,
             request,
-            own: body.is_some(),
+            own,
             body: Mutex::new(body),
             batch: None,
             namespaces: &[],
@@ -71,7 +74,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The body that a caller in this process sent; `None` when it came over the wire. It is handed out once: no verb reads its body twice.
+    /// The body when it is parsed already; `None` when it came over the wire. It is handed out once: no verb reads its body twice.
     pub(crate) fn take_body(&self) -> Option<Value> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -19,6 +19,7 @@ mod parts;
 mod patch;
 mod preview;
 mod read;
+mod report;
 mod retention;
 mod reviews;
 mod scale;
@@ -114,6 +115,7 @@ async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
         (Verb::Create, "") if reviews::is_review(call) => reviews::create(call),
         (Verb::Create, "") if preview::is_preview(call) => preview::create(call).await,
         (Verb::Create, "") if retention::is_retention(call) => retention::create(call).await,
+        (Verb::Create, "") if report::is_report(call) => report::create(call).await,
         (Verb::Create, "") => create(call).await,
         (Verb::Create, "token") => accounts::request_token(call).await,
         (Verb::Create, "binding") => parts::bind(call).await,

@@ -16,7 +16,7 @@ use crate::request::Answer;
 /// Server-side apply.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
 const JSON: &str = "application/json-patch+json";
-const MERGE: &str = "application/merge-patch+json";
+pub(super) const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// Answers PATCH of an object or of a subresource that is a part of it.

@@ -16,8 +16,8 @@ use super::options::{OptionsKind, WriteOptions};
 use super::{preview, typed};
 use crate::request::{Answer, AnswerBody};
 
-const GROUP: &str = "work.karmada.io";
-const WORKS: &str = "works";
+pub(super) const GROUP: &str = "work.karmada.io";
+pub(super) const WORKS: &str = "works";
 
 /// What is read of a Work.
 #[derive(Default, Deserialize)]

@@ -30,7 +30,7 @@ const RESERVE: u64 = 4096;
 /// While several write at once to a disk, no transaction begins sooner after the one before than this for each request that it
 /// served besides the first, up to a bound: what comes in between shares its end with others. Who writes alone is not held up.
 const PACE: Duration = Duration::from_millis(1);
-const MAX_PACES: u32 = 20;
+const MAX_PACES: u32 = 32;
 const FLUSH: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -165,7 +165,7 @@ impl Writer {
     async fn serve(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
         let (mut commits, mut replies) = (Vec::new(), Vec::new());
         let (mut count, mut bytes) = (0, 0);
-        let begin = (0 < self.paces).then(|| self.begun + PACE * self.paces);
+        let mut begin = (0 < self.paces).then(|| self.begun + PACE * self.paces);
         let mut next = Some(request);
         let other = loop {
             match next {
@@ -180,7 +180,7 @@ impl Writer {
             if count >= MAX_OPS || bytes >= MAX_BYTES {
                 break None;
             }
-            next = self.next(begin).await;
+            next = self.next(&mut begin).await;
         };
         let others = u32::try_from(commits.len()).unwrap_or(MAX_PACES).saturating_sub(1);
         self.paces = if self.journal.is_costly() {
@@ -206,13 +206,13 @@ impl Writer {
         }
     }
 
-    /// What is queued, or will be before the next transaction may begin.
-    async fn next(&mut self, begin: Option<Instant>) -> Option<Request> {
-        match (self.requests.try_recv(), begin) {
-            (Ok(request), _) => Some(request),
-            (Err(_), Some(begin)) => tokio::time::timeout_at(begin, self.requests.recv()).await.ok()?,
-            (Err(_), None) => None,
+    /// What is queued, now or when the next transaction may begin. Until then nobody is woken for each that comes.
+    async fn next(&mut self, begin: &mut Option<Instant>) -> Option<Request> {
+        if let Ok(request) = self.requests.try_recv() {
+            return Some(request);
         }
+        tokio::time::sleep_until(begin.take()?).await;
+        self.requests.try_recv().ok()
     }
 
     /// Commits several requests in one transaction.

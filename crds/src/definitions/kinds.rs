@@ -382,4 +382,14 @@ pub(super) const KINDS: &[Row] = &[
         versions: only!(&[], "retention"),
         ..PLAIN
     },
+    Row {
+        group: "work.flotilla.dev",
+        kind: "WorkReport",
+        plural: "workreports",
+        about: "Changes the status of several Works of a cluster at once, for its agent. Each is changed, or refused, by itself. It bears the name of the cluster and is stored nowhere.",
+        namespaced: true,
+        category: false,
+        versions: only!(&[], "workreport"),
+        ..PLAIN
+    },
 ];

@@ -4,6 +4,7 @@ mod alone;
 mod deleting;
 mod patching;
 mod reading;
+mod reports;
 mod writing;
 
 use std::sync::Arc;

@@ -192,6 +192,24 @@ async fn the_hubs_own_loops_are_asked_about_what_is_users() {
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "y"}});
     let path = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
     assert_eq!(server.send(&format!("POST {path}"), lease).await.unwrap_err().code, 400);
+    // Also where several are written at once.
+    let report = json!({"apiVersion": "work.flotilla.dev/v1alpha1", "kind": "WorkReport", "metadata": {"name": "eu"},
+        "spec": {"works": [{"name": "x", "status": {"conditions": []}}]}});
+    let before = hook.asked().len();
+    let path = "/apis/work.flotilla.dev/v1alpha1/namespaces/default/workreports";
+    let answer = server.ok(&format!("POST {path}"), report).await;
+    assert_eq!(
+        answer["status"]["refused"][0]["reason"]["message"],
+        "admission webhook \"v.example.com\" denied the request without explanation"
+    );
+    let asked = &hook.asked()[before..];
+    assert_eq!(
+        asked
+            .iter()
+            .map(|asked| (&asked["operation"], &asked["subResource"], &asked["name"]))
+            .collect::<Vec<_>>(),
+        [(&json!("UPDATE"), &json!("status"), &json!("x"))]
+    );
 }
 
 #[tokio::test]
