@@ -195,14 +195,14 @@ async fn the_hubs_own_loops_are_asked_about_what_is_users() {
     // Also where several are written at once.
     let report = json!({"apiVersion": "work.flotilla.dev/v1alpha1", "kind": "WorkReport", "metadata": {"name": "eu"},
         "spec": {"works": [{"name": "x", "status": {"conditions": []}}]}});
-    let before = hook.asked().len();
+    drop(hook.asked());
     let path = "/apis/work.flotilla.dev/v1alpha1/namespaces/default/workreports";
     let answer = server.ok(&format!("POST {path}"), report).await;
     assert_eq!(
         answer["status"]["refused"][0]["reason"]["message"],
         "admission webhook \"v.example.com\" denied the request without explanation"
     );
-    let asked = &hook.asked()[before..];
+    let asked = hook.asked();
     assert_eq!(
         asked
             .iter()
