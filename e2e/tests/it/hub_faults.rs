@@ -28,11 +28,20 @@ fn a_killed_hub_carries_on_where_it_was() {
             "deployment/hello",
             "--for=jsonpath={.status.readyReplicas}=10",
             "--timeout=180s",
+            // Tells of each request.
+            "-v=6",
         ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // Only who was there before can carry on.
+    let mut told = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.contains("watch=true")) {
+        said.push(told.next().unwrap_or_else(|| panic!("no watch: {said:#?}")).unwrap());
+    }
+    let told = std::thread::spawn(move || told.map_while(Result::ok).collect::<Vec<_>>());
     hub.run(&["scale", "deployment/hello", "--replicas=10"]).ok();
     // In the middle: the scaling is acknowledged, its propagation is not finished.
     federation.kill_hub().unwrap();
@@ -50,7 +59,8 @@ fn a_killed_hub_carries_on_where_it_was() {
         assert!(kept(names, &after[member]), "{member}: {before:?} {after:?}");
     }
     let status = waiting.wait().unwrap();
-    assert!(status.success(), "kubectl wait did not carry on: {status}");
+    let told = told.join().unwrap();
+    assert!(status.success(), "kubectl wait did not carry on: {status}: {told:#?}");
     a_rollout_outlives_the_hub(&mut federation);
 }
 
