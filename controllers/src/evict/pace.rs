@@ -91,6 +91,16 @@ impl Turns {
         Err(turn.duration_since(now))
     }
 
+    /// A binding could not leave when its turn was, at this time: it has its turn still, unless somebody takes it first.
+    pub(crate) fn missed(&self, cluster: &str, binding: &Key, turn: Timestamp) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get_mut(cluster).filter(|line| line.last == Some(turn)) {
+            // Whoever left before did so long enough ago.
+            line.last = None;
+            line.waiting.insert(binding.clone(), turn);
+        }
+    }
+
     /// A binding has to leave these clusters and no others.
     pub(crate) fn keep(&self, binding: &Key, clusters: &[&str]) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -176,6 +176,11 @@ async fn move_untolerating(context: &Context, entry: &Entry, binding: &Binding) 
     let outcome = leave(context, entry, binding, Ok(departure), &leaving, TAINTS).await;
     let wrote = matches!(outcome, Ok(Moved::Wrote));
     context.metrics.evicted(key, wrote, started.elapsed());
+    if !wrote {
+        for cluster in &leaving {
+            evictions.turns.missed(cluster, key, now);
+        }
+    }
     if wrote && forgets {
         for cluster in &leaving {
             tell_left(context, entry, binding, TAINTS, cluster);
