@@ -111,8 +111,8 @@ async fn section_3_2_what_finds_no_room_backs_off_until_there_is_some_or_it_asks
         until_reason(&federation, name, "Unschedulable").await;
     }
     let pending = "scheduler_pending_bindings{queue=\"unschedulable\"}";
-    assert_eq!(federation.counted(pending), 3);
     federation.settle().await;
+    assert_eq!(federation.counted(pending), 3);
     assert_eq!(federation.counted(DELAYED), 3, "after five minutes, at the latest");
     let before = decided(&federation);
     federation.settle().await;
@@ -136,6 +136,8 @@ async fn section_3_2_what_finds_no_room_backs_off_until_there_is_some_or_it_asks
                 && federation.spread("Deployment", "third").ends_with("us:4")
         })
         .await;
+    // The round that found it ends after its write is seen.
+    federation.settle().await;
     assert_eq!(federation.counted(pending), 0);
 }
 
