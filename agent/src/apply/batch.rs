@@ -116,7 +116,6 @@ impl Batcher {
 
     /// Sends reports; answers with what went wrong, by Work.
     async fn together(&self, statuses: Vec<(Arc<str>, Value)>) -> HashMap<Arc<str>, Status> {
-        let names: Vec<Arc<str>> = statuses.iter().map(|(work, _)| work.clone()).collect();
         if statuses.len() <= 1 {
             return self.apart(statuses).await;
         }
@@ -136,14 +135,12 @@ impl Batcher {
             subresource: None,
             action: Action::Create(report),
         };
-        match self.hub.write(FIELD_MANAGER, request).await {
-            Ok(answer) => match refusals(&answer) {
-                Ok(refused) => refused,
-                Err(status) => names.into_iter().map(|work| (work, status.clone())).collect(),
-            },
+        let answer = self.hub.write(FIELD_MANAGER, request).await;
+        match answer.and_then(|answer| refusals(&answer)) {
+            Ok(refused) => refused,
             // An older hub that does not know the question, or reports that are too large together.
             Err(status) if matches!(status.code, 403 | 404 | 405 | 413) => self.apart(statuses).await,
-            Err(status) => names.into_iter().map(|work| (work, status.clone())).collect(),
+            Err(status) => statuses.into_iter().map(|(work, _)| (work, status.clone())).collect(),
         }
     }
 
