@@ -80,7 +80,8 @@ impl Batch {
             return;
         }
         let (ops, senders): (Vec<Op>, Vec<_>) = ready.into_iter().unzip();
-        match store.commit(ops).await {
+        // Only loops of the server itself store several things as one.
+        match store.commit_in_company(ops).await {
             Ok(outcomes) => {
                 for (sender, outcome) in senders.into_iter().zip(outcomes) {
                     // Nobody listens any more when the caller has gone away; what is stored stays stored.

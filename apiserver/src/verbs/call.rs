@@ -8,6 +8,7 @@ use schema::status::{Reason, Status};
 use serde_json::Value;
 
 use crate::api::Api;
+use crate::auth::agent;
 use crate::registry::{Registry, ResourceDef};
 use crate::request::{Answer, AnswerBody, ApiRequest};
 use crate::strategy;
@@ -77,6 +78,11 @@ impl<'a> Call<'a> {
     /// The body when it is parsed already; `None` when it came over the wire. It is handed out once: no verb reads its body twice.
     pub(crate) fn take_body(&self) -> Option<Value> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether nobody minds when a write waits a moment for company: it is a loop's, here or in a member.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.own || agent::cluster(&self.request.user).is_some()
     }
 
     /// Says something to the client beside the answer; the same text once.

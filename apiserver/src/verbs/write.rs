@@ -458,13 +458,17 @@ pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
 
 /// The same, with what must be stored in the same transaction. What belongs to a batch brings its company itself.
 async fn commit_with(call: &Call<'_>, op: Op, beside: Vec<Op>) -> Result<Outcome, Lost> {
-    let outcome = match call.batch {
-        Some(batch) => batch.commit(&call.api.store, op).await,
-        None => match call.api.store.commit(std::iter::once(op).chain(beside).collect()).await {
-            Ok(outcomes) => outcomes.into_iter().next().ok_or_else(no_answer),
-            Err(error) => Err(Lost::from(error)),
-        },
-    }?;
+    let outcome = if let Some(batch) = call.batch {
+        batch.commit(&call.api.store, op).await?
+    } else {
+        let ops = std::iter::once(op).chain(beside).collect();
+        let outcomes = if call.is_patient() {
+            call.api.store.commit_in_company(ops).await?
+        } else {
+            call.api.store.commit(ops).await?
+        };
+        outcomes.into_iter().next().ok_or_else(no_answer)?
+    };
     if strategy::is_definition(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
         call.api.refresh_registry();
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use schema::entry::Entry;
+use schema::entry::{Entry, Key};
 
 use crate::api::CommitError;
 use crate::batch::Change;
@@ -101,11 +101,16 @@ impl Journal {
         }
     }
 
-    /// Deletes a slice of the history up to a revision; says whether there may be more.
-    pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, Failure> {
+    /// Deletes a slice of the history up to a revision; says whether there may be more. `is_newest` tells whether nothing but heartbeats
+    /// came after a state of an object, which is kept then.
+    pub(crate) async fn prune(
+        &mut self,
+        revision: u64,
+        is_newest: &(dyn Fn(&Key, u64) -> bool + Sync),
+    ) -> Result<bool, Failure> {
         match self {
             Self::Memory => Ok(false),
-            Self::Sqlite(sqlite) => sqlite.prune(revision).await,
+            Self::Sqlite(sqlite) => sqlite.prune(revision, is_newest).await,
         }
     }
 

@@ -13,6 +13,7 @@ mod batch;
 mod expiries;
 mod history;
 mod journal;
+mod pace;
 mod pack;
 mod ring;
 mod snapshot;

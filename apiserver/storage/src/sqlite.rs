@@ -1,8 +1,9 @@
-//! The SQLite backend: `obj` (current), `log` (history), `rv` (the counter), `meta`, `kind`.
+//! The SQLite backend: `log` (history), `obj` (what was before it), `rv` (the counter), `meta`, `kind`.
 //!
-//! The writer owns one connection; [`log::Log`] reads history on another. A batch is one [`script`]: rows go into `log`, then
-//! `obj` points at them: an object that was written lately is in the database once.
-//! What its last row held moves into `obj` when the row is forgotten, so that states that came and went cost nothing there.
+//! The writer owns one connection; [`log::Log`] reads history on another. A batch is one [`script`] that appends to `log` and
+//! touches nothing else but the counter: the database is what `obj` says, changed by what `log` says. When the oldest rows of the
+//! log are forgotten, those that are still the newest state of their objects move into `obj`, many at once; states that came and went
+//! cost nothing there. The newest state of a heartbeat, which is no history, is written to `obj` directly.
 //!
 //! Start with [`Sqlite::write`]; opening is in [`open`].
 //!
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schema::entry::{Entry, GroupResource, Key};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, QueryBuilder, Row as _, Sqlite as Db, SqliteConnection};
 use tokio::time::Instant;
 
 use crate::journal::{Failure, Row};
@@ -41,9 +43,24 @@ const LONG: Duration = Duration::from_millis(40);
 const SHORT: Duration = Duration::from_millis(10);
 /// A slice of the log is no larger than this, as long as it is more than one row: pages of large values are read to be freed.
 const SLICE_BYTES: i64 = 8 << 20;
+/// States that one statement moves.
+const AT_ONCE: usize = 64;
 /// What SQLite says when there is no room: on the disk (`SQLITE_FULL`), or within a quota or a limit of the system, which it
 /// takes for a write that failed (`SQLITE_IOERR_WRITE`).
 const FULL: [&str; 2] = ["13", "778"];
+
+/// A state that leaves the log and stays.
+#[derive(Debug)]
+struct Standing {
+    kind: i64,
+    namespace: String,
+    name: String,
+    revision: i64,
+    /// Seconds since 1970.
+    expires: Option<i64>,
+    data: Vec<u8>,
+}
+
 /// The writer's connection.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
@@ -104,7 +121,8 @@ impl Sqlite {
     pub(crate) async fn flush(&mut self, entries: &[Arc<Entry>]) -> Result<(), Failure> {
         let done = self.transact(async |sqlite| {
             let Self { connection, kinds, .. } = sqlite;
-            let update = "UPDATE obj SET rv = ?, beat = 1, data = ? WHERE kind = ? AND ns = ? AND name = ?";
+            let update = "INSERT INTO obj(rv, data, kind, ns, name, beat) VALUES(?, ?, ?, ?, ?, 1) \
+                ON CONFLICT(kind, ns, name) DO UPDATE SET rv = excluded.rv, beat = 1, data = excluded.data";
             for entry in entries {
                 let Key {
                     resource,
@@ -131,8 +149,13 @@ impl Sqlite {
         update.execute(&mut self.connection).await.map(drop).map_err(failure)
     }
 
-    /// Deletes a slice of the history up to a revision; says whether there may be more.
-    pub(crate) async fn prune(&mut self, revision: u64) -> Result<bool, Failure> {
+    /// Deletes a slice of the history up to a revision; says whether there may be more. `is_newest` tells whether nothing but heartbeats
+    /// came after a state of an object, which is kept then.
+    pub(crate) async fn prune(
+        &mut self,
+        revision: u64,
+        is_newest: &(dyn Fn(&Key, u64) -> bool + Sync),
+    ) -> Result<bool, Failure> {
         // The lengths are known without the values. The first row goes whatever its size.
         let bound = "SELECT max(rv) FROM ( \
             SELECT rv, sum(size) OVER (ORDER BY rv) - size AS before FROM ( \
@@ -146,7 +169,8 @@ impl Sqlite {
             .bind(SLICE_BYTES);
         let last: Option<i64> = query.fetch_one(&mut self.connection).await.map_err(failure)?;
         let Some(last) = last else { return Ok(false) };
-        self.transact(async |sqlite| sqlite.forget(last).await).await?;
+        self.transact(async |sqlite| sqlite.forget(last, is_newest).await)
+            .await?;
         let took = start.elapsed();
         if took > LONG {
             self.slice = (slice / 2).max(1);
@@ -156,22 +180,73 @@ impl Sqlite {
         Ok(true)
     }
 
-    /// Deletes the rows of the log up to this one. Objects whose newest state is among them keep it.
-    async fn forget(&mut self, last: i64) -> Result<(), sqlx::Error> {
+    /// Deletes the rows of the log up to this one. States that still stand are kept.
+    async fn forget(&mut self, last: i64, is_newest: &(dyn Fn(&Key, u64) -> bool + Sync)) -> Result<(), sqlx::Error> {
         // First out, then in: where there is no room for both, what goes makes room for what stays.
-        let kept = "SELECT o.rowid, l.data FROM log l \
-            JOIN obj o ON o.kind = l.kind AND o.ns = l.ns AND o.name = l.name AND o.rv = l.rv \
-            WHERE l.rv <= ? AND length(o.data) = 0";
-        let kept: Vec<(i64, Vec<u8>)> = sqlx::query_as(kept).bind(last).fetch_all(&mut self.connection).await?;
+        let kept = self.standing(last, is_newest).await?;
+        let deleted = "DELETE FROM obj WHERE rowid IN (SELECT o.rowid FROM log l \
+            JOIN obj o ON o.kind = l.kind AND o.ns = l.ns AND o.name = l.name \
+            WHERE l.rv <= ? AND l.op = ? AND o.rv < l.rv)";
+        let deleted = sqlx::query(deleted).bind(last).bind(DELETE);
+        deleted.execute(&mut self.connection).await?;
         let delete = sqlx::query("DELETE FROM log WHERE rv <= ?").bind(last);
         delete.execute(&mut self.connection).await?;
-        for (row, data) in kept {
-            let update = sqlx::query("UPDATE obj SET data = ? WHERE rowid = ?")
-                .bind(data)
-                .bind(row);
-            update.execute(&mut self.connection).await?;
+        for states in kept.chunks(AT_ONCE) {
+            let mut insert = QueryBuilder::<Db>::new("INSERT INTO obj(kind, ns, name, rv, beat, expires_at, data) ");
+            insert.push_values(states, |mut row, state| {
+                row.push_bind(state.kind)
+                    .push_bind(&state.namespace)
+                    .push_bind(&state.name);
+                row.push_bind(state.revision)
+                    .push("0")
+                    .push_bind(state.expires)
+                    .push_bind(&state.data);
+            });
+            // Its newest heartbeat may be there.
+            insert.push(
+                " ON CONFLICT(kind, ns, name) DO UPDATE SET rv = excluded.rv, beat = 0, expires_at = excluded.expires_at, \
+                 data = excluded.data WHERE obj.rv <= excluded.rv",
+            );
+            insert.build().persistent(false).execute(&mut self.connection).await?;
         }
         Ok(())
+    }
+
+    /// What of the rows of the log up to this one is still the newest state of an object, heartbeats aside.
+    async fn standing(
+        &mut self,
+        last: i64,
+        is_newest: &(dyn Fn(&Key, u64) -> bool + Sync),
+    ) -> Result<Vec<Standing>, sqlx::Error> {
+        let Self { connection, kinds, .. } = self;
+        let resources: HashMap<i64, &GroupResource> = kinds.iter().map(|(resource, id)| (*id, resource)).collect();
+        let places = "SELECT max(rv), kind, ns, name FROM log WHERE rv <= ? AND op = ? GROUP BY kind, ns, name";
+        let places = sqlx::query_as::<_, (i64, i64, String, String)>(places)
+            .bind(last)
+            .bind(PUT);
+        let mut standing: Vec<i64> = Vec::new();
+        for (revision, kind, namespace, name) in places.fetch_all(&mut *connection).await? {
+            let key = resources
+                .get(&kind)
+                .map(|resource| Key::new((*resource).clone(), namespace, name));
+            if key.is_some_and(|key| is_newest(&key, revision.cast_unsigned())) {
+                standing.push(revision);
+            }
+        }
+        let states = "SELECT kind, ns, name, rv, expires_at, data FROM log \
+            WHERE rv IN (SELECT value FROM json_each(?)) ORDER BY rv";
+        let states = sqlx::query(states).bind(serde_json::Value::from(standing).to_string());
+        let states = states.try_map(|row: SqliteRow| {
+            Ok(Standing {
+                kind: row.try_get(0)?,
+                namespace: row.try_get(1)?,
+                name: row.try_get(2)?,
+                revision: row.try_get(3)?,
+                expires: row.try_get(4)?,
+                data: row.try_get(5)?,
+            })
+        });
+        states.fetch_all(&mut *connection).await
     }
 
     /// The place of the connection that reads history.

@@ -64,6 +64,12 @@ impl State {
         beats && self.find(key).is_some_and(|newest| Arc::ptr_eq(newest, entry))
     }
 
+    /// Whether nothing but heartbeats came after the state that an object had at this revision.
+    pub(crate) fn is_newest(&self, key: &Key, revision: u64) -> bool {
+        self.find(key)
+            .is_some_and(|newest| newest.revision() == revision || self.is_beat(newest))
+    }
+
     /// Notes that the newest state of this object is a heartbeat.
     pub(crate) fn mark_beat(&mut self, key: &Key, base: Arc<Entry>) {
         self.beats
@@ -156,6 +162,8 @@ pub(crate) struct Shared {
     /// Held by the writer for a moment after each batch, and by nobody else for longer than a copy takes.
     tally: Mutex<Tally>,
     announce: tokio::sync::watch::Sender<u64>,
+    /// Tells the writer that something is queued that somebody waits for.
+    pub(crate) hurry: tokio::sync::Notify,
 }
 
 impl Shared {
@@ -167,6 +175,7 @@ impl Shared {
             replaying: AtomicUsize::new(0),
             tally: Mutex::default(),
             announce: tokio::sync::watch::Sender::new(revision),
+            hurry: tokio::sync::Notify::new(),
         }
     }
 

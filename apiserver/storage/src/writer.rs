@@ -20,6 +20,7 @@ use crate::api::{CommitError, Op, Outcome, Precondition, Write};
 use crate::batch::{Asked, Batch, Change};
 use crate::expiries::Expiries;
 use crate::journal::{Failure, Journal, Row};
+use crate::pace::Pace;
 use crate::state::Shared;
 
 /// Bounds of one transaction.
@@ -27,10 +28,6 @@ const MAX_OPS: usize = 256;
 const MAX_BYTES: usize = 2 << 20;
 /// How many revisions are reserved at a time for heartbeats.
 const RESERVE: u64 = 4096;
-/// While several write at once to a disk, no transaction begins sooner after the one before than this for each request that it
-/// served besides the first, up to a bound: what comes in between shares its end with others. Who writes alone is not held up.
-const PACE: Duration = Duration::from_millis(1);
-const MAX_PACES: u32 = 32;
 const FLUSH: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -42,6 +39,8 @@ pub(crate) enum Request {
     /// Change objects.
     Commit {
         asked: Vec<Asked>,
+        /// Nobody minds if it waits a moment for company.
+        patient: bool,
         reply: oneshot::Sender<Answer>,
     },
     /// Do the periodic work now.
@@ -83,10 +82,7 @@ pub(crate) struct Writer {
     maintained: Vec<oneshot::Sender<()>>,
     /// The last transaction could not be written.
     failing: bool,
-    /// How many paces the next transaction keeps from the last one.
-    paces: u32,
-    /// When it began.
-    begun: Instant,
+    pace: Pace,
 }
 
 impl Writer {
@@ -98,7 +94,7 @@ impl Writer {
         retention: Duration,
         expiries: Expiries,
     ) -> Self {
-        let revision = shared.revision();
+        let (revision, costly) = (shared.revision(), journal.is_costly());
         let start = Checkpoint {
             time: clock.now().as_second(),
             revision,
@@ -119,8 +115,7 @@ impl Writer {
             pruned: 0,
             maintained: Vec::new(),
             failing: false,
-            paces: 0,
-            begun: Instant::now(),
+            pace: Pace::new(costly),
         }
     }
 
@@ -165,13 +160,14 @@ impl Writer {
     async fn serve(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
         let (mut commits, mut replies) = (Vec::new(), Vec::new());
         let (mut count, mut bytes) = (0, 0);
-        let mut begin = (0 < self.paces).then(|| self.begun + PACE * self.paces);
+        let mut urgent = false;
         let mut next = Some(request);
         let other = loop {
             match next {
-                Some(Request::Commit { asked, reply }) => {
+                Some(Request::Commit { asked, patient, reply }) => {
                     count += asked.len();
                     bytes += size(&asked);
+                    urgent |= !patient;
                     commits.push(asked);
                     replies.push(reply);
                 }
@@ -180,15 +176,9 @@ impl Writer {
             if count >= MAX_OPS || bytes >= MAX_BYTES {
                 break None;
             }
-            next = self.next(&mut begin).await;
+            next = self.next(urgent).await;
         };
-        let others = u32::try_from(commits.len()).unwrap_or(MAX_PACES).saturating_sub(1);
-        self.paces = if self.journal.is_costly() {
-            others.min(MAX_PACES)
-        } else {
-            0
-        };
-        self.begun = Instant::now();
+        self.pace.begin(Instant::now(), commits.len());
         for (answer, reply) in self.commit(commits).await.into_iter().zip(replies) {
             // A caller that went away does not undo its write.
             let _ = reply.send(answer);
@@ -206,13 +196,22 @@ impl Writer {
         }
     }
 
-    /// What is queued, now or when the next transaction may begin. Until then nobody is woken for each that comes.
-    async fn next(&mut self, begin: &mut Option<Instant>) -> Option<Request> {
-        if let Ok(request) = self.requests.try_recv() {
-            return Some(request);
+    /// What is queued, now or when the next transaction may begin. Until then nobody is woken for each that comes, but for the first that
+    /// somebody waits for.
+    async fn next(&mut self, urgent: bool) -> Option<Request> {
+        loop {
+            if let Ok(request) = self.requests.try_recv() {
+                return Some(request);
+            }
+            let begin = self.pace.earliest(urgent);
+            if begin <= Instant::now() {
+                return None;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(begin) => {}
+                () = self.shared.hurry.notified(), if !urgent => {}
+            }
         }
-        tokio::time::sleep_until(begin.take()?).await;
-        self.requests.try_recv().ok()
     }
 
     /// Commits several requests in one transaction.
@@ -290,7 +289,9 @@ impl Writer {
                 }
             }
         } else if let Some(revision) = self.pruning {
-            let more = self.journal.prune(revision).await.unwrap_or_else(|error| {
+            let shared = self.shared.clone();
+            let is_newest = move |key: &Key, revision: u64| shared.read().is_newest(key, revision);
+            let more = self.journal.prune(revision, &is_newest).await.unwrap_or_else(|error| {
                 tracing::error!(%error, "old history cannot be deleted");
                 false
             });

@@ -24,8 +24,8 @@ use crate::store::{FIRST, OpenError};
 /// Marks a database as ours (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x464C_4F54;
 /// The layout of the tables that this program writes. 2: large values are compressed. 3: a row of `obj` without data stands
-/// for the row of `log` with its revision.
-const SCHEMA: u64 = 3;
+/// for the row of `log` with its revision. 4: `obj` has what was before `log`, and newer heartbeats.
+const SCHEMA: u64 = 4;
 /// A page of the database: most objects fit into one.
 const PAGE_BYTES: u32 = 8192;
 
@@ -47,6 +47,9 @@ const PRAGMAS: [&str; 3] = [
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -8192",
 ];
+/// What undoes a statement of many rows is bounded by a slice of history: no file is made for that. What is sorted while a database is read
+/// is bounded by nothing, so this comes afterwards.
+const NO_FILES: &str = "PRAGMA temp_store = MEMORY";
 
 /// What a database holds when it is opened.
 pub(crate) struct Loaded {
@@ -140,6 +143,7 @@ pub(crate) async fn open(path: &Path, limits: Limits, random: &dyn Random) -> Re
         update.execute(&mut connection).await.map_err(failed)?;
     }
     let (kinds, loaded) = load(&mut connection, path).await?;
+    sqlx::query(NO_FILES).execute(&mut connection).await.map_err(failed)?;
     Ok((
         Sqlite {
             connection,
@@ -292,8 +296,15 @@ async fn load(
         newest: newest.max(compacted),
     };
     let mut namespace: Arc<str> = Arc::from("");
-    let objects = "SELECT o.kind, o.ns, o.name, o.rv, o.beat, o.expires_at, iif(length(o.data) = 0, l.data, o.data) \
-        FROM obj o LEFT JOIN log l ON l.rv = o.rv ORDER BY o.rowid";
+    // What the log says of an object is what holds, unless a heartbeat came after it. What earlier versions left without data in `obj` is in the log.
+    let objects = "WITH last AS MATERIALIZED (SELECT kind, ns, name, max(rv) AS rv, op FROM log GROUP BY kind, ns, name) \
+        SELECT o.kind, o.ns, o.name, o.rv, o.beat, o.expires_at, o.data \
+        FROM obj o LEFT JOIN last ON last.kind = o.kind AND last.ns = o.ns AND last.name = o.name \
+        WHERE last.rv IS NULL OR last.rv < o.rv \
+        UNION ALL SELECT l.kind, l.ns, l.name, l.rv, 0, l.expires_at, l.data \
+        FROM last JOIN log l ON l.rv = last.rv \
+        LEFT JOIN obj o ON o.kind = l.kind AND o.ns = l.ns AND o.name = l.name \
+        WHERE last.op = 1 AND (o.rv IS NULL OR o.rv <= l.rv)";
     // Row by row: nothing is in memory twice.
     let mut rows = sqlx::query(objects).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await.map_err(failed)? {

@@ -33,15 +33,6 @@ const GONE: &str = "DELETE FROM obj WHERE rowid IN (SELECT o.rowid FROM json_eac
 /// A row that cannot be written ends the transaction: no statement needs a journal of its own.
 const LOG: &str = "INSERT OR FAIL INTO log(rv, kind, ns, name, op, ts, expires_at, prev_rv, prev, data) VALUES";
 const LOG_ROW: &str = "(?,?,?,?,?,?,?,?,?,?)";
-/// In revision order, so that the last state of an object wins.
-const POINT: &str = "INSERT INTO obj(kind, ns, name, rv, beat, expires_at, data) \
-    SELECT kind, ns, name, rv, 0, expires_at, x'' FROM log WHERE rv BETWEEN ? AND ? AND op = 1 ORDER BY rv \
-    ON CONFLICT(kind, ns, name) DO UPDATE SET rv = excluded.rv, beat = 0, expires_at = excluded.expires_at, data = x'';";
-/// An object that came back after its deletion has a higher revision than the deletion.
-const DROP: &str = "DELETE FROM obj WHERE rowid IN (SELECT o.rowid FROM log l \
-    JOIN obj o ON o.kind = l.kind AND o.ns = l.ns AND o.name = l.name \
-    WHERE l.rv BETWEEN ? AND ? AND l.op = 2 AND o.rv < l.rv);";
-
 /// What is to be done, in the order in which it was asked for.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -73,14 +64,10 @@ impl Script {
             .with(resource.resource.to_string())
     }
 
-    /// Writes rows of history, and what they make of the current state.
+    /// Writes rows of history.
     pub(super) fn rows(mut self, rows: &[Row<'_>], kinds: &HashMap<GroupResource, i64>, now: i64) -> Self {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-            return self;
-        };
-        let range = [first, last].map(|row| row.change.event.entry.revision().cast_signed());
         let id = |key: &Key| kinds.get(&key.resource).copied();
-        // The last state moves from one table to the other. First out, then in: users make room in a full database by deleting.
+        // A state that left the log moves back with its deletion. First out, then in: users make room in a full database by deleting.
         let gone = rows
             .iter()
             .filter(|row| row.change.event.deleted && row.previous.is_some());
@@ -103,14 +90,6 @@ impl Script {
         }
         for row in rows {
             self = self.row(row, id(row.change.event.entry.key()), now);
-        }
-        if rows.iter().any(|row| !row.change.event.deleted) {
-            self.text.push_str(POINT);
-            self = self.with(range[0]).with(range[1]);
-        }
-        if rows.iter().any(|row| row.change.event.deleted) {
-            self.text.push_str(DROP);
-            self = self.with(range[0]).with(range[1]);
         }
         self.common &= rows.len() <= COMMON;
         self

@@ -39,7 +39,7 @@ impl Wal {
 
     /// Notes a transaction, and empties the log when it is too long.
     pub(super) async fn written(&mut self, connection: &mut SqliteConnection, bytes: usize) {
-        // A value goes to the log and to the current state; indexes and page borders come on top.
+        // Pages are written whole, and those of the index beside those of the values.
         self.unseen += 4096 + 2 * bytes as u64;
         if self.unseen < self.limit / 8 {
             return;

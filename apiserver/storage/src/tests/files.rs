@@ -28,7 +28,7 @@ async fn a_file_that_is_not_ours_is_refused() {
         open().await,
         Err(OpenError::Newer {
             found: 7,
-            supported: 3,
+            supported: 4,
             ..
         })
     ));
@@ -76,12 +76,8 @@ async fn a_database_in_use_is_refused() {
 #[tokio::test]
 async fn a_damaged_object_is_named() {
     let directory = tempfile::tempdir().unwrap();
-    let store = sqlite(directory.path()).await;
-    write(&store, "a", "1").await;
-    store.close().await;
+    forgotten(directory.path()).await;
     let path = directory.path().join("hub.db");
-    // Without data it would stand for its row of the log.
-    foreign(&path, &["DELETE FROM log"]).await;
     for data in ["x''", "x'78014B'", "'[]'"] {
         let statement: &'static str = format!("UPDATE obj SET data = {data}").leak();
         foreign(&path, &[statement]).await;
@@ -97,9 +93,7 @@ async fn a_damaged_object_is_named() {
 #[tokio::test]
 async fn an_earlier_database_is_taken_over() {
     let directory = tempfile::tempdir().unwrap();
-    let store = sqlite(directory.path()).await;
-    let revision = write(&store, "a", "1").await;
-    store.close().await;
+    let revision = forgotten(directory.path()).await;
     let path = directory.path().join("hub.db");
     let long = "plain ".repeat(2000);
     let statement: &'static str = format!(
@@ -121,5 +115,74 @@ async fn an_earlier_database_is_taken_over() {
         .fetch_one(&mut connection)
         .await
         .unwrap();
-    assert_eq!(version, "3");
+    assert_eq!(version, "4");
+}
+
+/// Writes an object and forgets the history that it comes from.
+async fn forgotten(directory: &Path) -> u64 {
+    let clock = Arc::new(HandClock::default());
+    let store = Store::open(options(file(directory), &clock)).await.unwrap();
+    let revision = write(&store, "a", "1").await;
+    for _ in 0..3 {
+        clock.advance(300);
+        store.maintain().await;
+    }
+    store.close().await;
+    let mut connection = connect(&directory.join("hub.db")).await;
+    let rows: (i64, i64) = sqlx::query_as("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM obj)")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(rows, (0, 1));
+    revision
+}
+
+/// In version 3 every object had a row in `obj`, which pointed at its row of the log as long as there was one.
+#[tokio::test]
+async fn rows_that_point_into_the_log_are_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(HandClock::default());
+    let open = || Store::open(options(file(directory.path()), &clock));
+    let store = open().await.unwrap();
+    for (name, value) in [("a", "1"), ("b", "1"), ("a", "2"), ("c", "1"), ("d", "1")] {
+        write(&store, name, value).await;
+    }
+    one(&store, delete("d")).await.unwrap();
+    store.close().await;
+    let path = directory.path().join("hub.db");
+    let pointers = "INSERT INTO obj(kind, ns, name, rv, beat, expires_at, data) \
+        SELECT kind, ns, name, max(rv), 0, expires_at, x'' FROM log WHERE name <> 'd' GROUP BY kind, ns, name";
+    foreign(&path, &["UPDATE meta SET v = '3' WHERE k = 'schema'", pointers]).await;
+    let expected = [("a", 1003, "2"), ("b", 1002, "1"), ("c", 1004, "1")];
+    let all = |store: &Store| {
+        let snapshot = store.snapshot(&maps());
+        let entry = |entry: &Arc<schema::entry::Entry>| {
+            let value = entry.value()["data"]["value"].as_str().unwrap().to_owned();
+            (entry.name().to_owned(), entry.revision(), value)
+        };
+        snapshot.iter().map(entry).collect::<Vec<_>>()
+    };
+    let expected = expected.map(|(name, revision, value)| (name.to_owned(), revision, value.to_owned()));
+    let store = open().await.unwrap();
+    assert_eq!(all(&store), expected);
+    // One goes and one changes while the rows still point; then their history is forgotten.
+    one(&store, delete("b")).await.unwrap();
+    let changed = write(&store, "c", "2").await;
+    let expected = [expected[0].clone(), ("c".to_owned(), changed, "2".to_owned())];
+    store.close().await;
+    for age in 0..4 {
+        let store = open().await.unwrap();
+        assert_eq!(all(&store), expected, "{age}");
+        clock.advance(300);
+        store.maintain().await;
+        clock.advance(300);
+        store.maintain().await;
+        store.close().await;
+    }
+    let mut connection = connect(&path).await;
+    let rows: (i64, i64) = sqlx::query_as("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM obj)")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(rows, (0, 2));
 }

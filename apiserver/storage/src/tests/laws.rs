@@ -296,7 +296,7 @@ async fn concurrent_committers_agree_on_one_order() {
     for store in stores {
         write(&store, "counter", "0").await;
         let mut watch = store.watch(names(None), None).await.unwrap();
-        let workers = (0..8).map(|_| {
+        let workers = (0..8).map(|worker| {
             let store = store.clone();
             tokio::spawn(async move {
                 let mut won = Vec::new();
@@ -309,7 +309,12 @@ async fn concurrent_committers_agree_on_one_order() {
                         .unwrap()
                         + 1;
                     let op = put("counter", Precondition::Revision(current.revision()), &next.to_string());
-                    if let Ok(outcome) = one(&store, op).await {
+                    let outcomes = if worker % 2 == 0 {
+                        store.commit(vec![op]).await
+                    } else {
+                        store.commit_in_company(vec![op]).await
+                    };
+                    if let Ok([outcome]) = outcomes.as_deref() {
                         // What was answered is visible.
                         assert!(store.get(&key("counter")).unwrap().revision() >= outcome.entry().revision());
                         assert!(store.revision() >= outcome.entry().revision());
