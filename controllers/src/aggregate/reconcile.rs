@@ -56,7 +56,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let silent = observe::observe(&context, &entry, &binding.spec.resource, &mut items).await;
     let resource = kinds::binding_of(&key);
-    let (have, _) = entry.part(&["metadata", "status"]);
+    let (have, _) = entry.part(&["status"]);
     let mut want = have.clone();
     want["status"]["aggregatedStatus"] = items.iter().map(plan::to_value).collect();
     if items.is_empty()

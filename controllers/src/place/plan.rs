@@ -430,33 +430,46 @@ pub fn condition(decision: &Decision) -> Condition {
 /// What times of an object differ by at least.
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// The status of a binding after placing. `moved` says that the binding was written because of it.
-pub fn status(have: &Value, generation: i64, decision: &Decision, moved: bool, now: Timestamp) -> Value {
+/// A binding with the status after a placement that moves nothing.
+pub fn status(have: &Value, generation: i64, decision: &Decision, now: Timestamp) -> Value {
     let mut want = have.clone();
-    conditions::set(&mut want, &condition(decision), now);
-    if decision.error.is_none() {
-        let observed = have["status"]["schedulerObservedGeneration"].as_i64();
-        // Looking again at what stands is no news: its time stays.
-        if moved || observed != Some(generation) || have["status"]["lastScheduledTime"].is_null() {
-            // A request for a placement that this one answers lies before it.
-            let asked = have["spec"]["rescheduleTriggeredAt"].as_str().unwrap_or_default();
-            let answered = asked.parse::<Timestamp>().map(|asked| asked + ONE_SECOND);
-            want["status"]["lastScheduledTime"] = seconds(answered.map_or(now, |answered| now.max(answered))).into();
-        }
-        want["status"]["schedulerObservedGeneration"] = generation.into();
-        if !decision.affinity.is_empty() {
-            want["status"]["schedulerObservingAffinityName"] = decision.affinity.clone().into();
-        } else if let Some(status) = want["status"].as_object_mut() {
-            status.remove("schedulerObservingAffinityName");
-        }
-    }
+    tell(&mut want, generation, decision, false, now);
     want
 }
 
-/// The binding with a new placement and what is said of it, to be stored as one: `want` is what [`placed`] answered, `generation` that of `have`.
-pub fn told(have: &Value, want: &Value, generation: i64, decision: &Decision, now: Timestamp) -> Value {
-    let generation = generation + i64::from(want["spec"] != have["spec"]);
-    status(want, generation, decision, true, now)
+fn tell(want: &mut Value, generation: i64, decision: &Decision, moved: bool, now: Timestamp) {
+    let before = &want["status"];
+    let observed = before["schedulerObservedGeneration"].as_i64();
+    let never = before["lastScheduledTime"].is_null();
+    conditions::set(want, &condition(decision), now);
+    if decision.error.is_some() {
+        return;
+    }
+    // Looking again at what stands is no news: its time stays.
+    if moved || observed != Some(generation) || never {
+        // A request for a placement that this one answers lies before it.
+        let asked = want["spec"]["rescheduleTriggeredAt"].as_str().unwrap_or_default();
+        let answered = asked.parse::<Timestamp>().map(|asked| asked + ONE_SECOND);
+        want["status"]["lastScheduledTime"] = seconds(answered.map_or(now, |answered| now.max(answered))).into();
+    }
+    want["status"]["schedulerObservedGeneration"] = generation.into();
+    if !decision.affinity.is_empty() {
+        want["status"]["schedulerObservingAffinityName"] = decision.affinity.clone().into();
+    } else if let Some(status) = want["status"].as_object_mut() {
+        status.remove("schedulerObservingAffinityName");
+    }
+}
+
+/// The generation of a binding once it is stored as [`placed`] answered.
+pub fn generation(have: &Value, want: &Value, generation: i64) -> i64 {
+    generation + i64::from(want["spec"] != have["spec"])
+}
+
+/// The binding with a new placement and what is said of it, to be stored as one: `want` is what [`placed`] answered, `generation` what it will
+/// have then.
+pub fn told(mut want: Value, generation: i64, decision: &Decision, now: Timestamp) -> Value {
+    tell(&mut want, generation, decision, true, now);
+    want
 }
 
 /// Why the affinity groups between the one in use and the one that holds the workload now do not; each is told in an Event of its own.

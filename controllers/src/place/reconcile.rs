@@ -101,12 +101,11 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Err(status) => return Err(status.into()),
     };
     context.queues.set_over_quota(&key, false);
-    let generation = current.meta().generation;
+    let mut generation = current.meta().generation;
     let change = placed.filter(|want| *want != have).and_then(|want| {
-        merge::difference(
-            &have,
-            &plan::told(&have, &want, generation, &decision, context.clock.now()),
-        )
+        generation = plan::generation(&have, &want, generation);
+        let want = plan::told(want, generation, &decision, context.clock.now());
+        merge::difference(&have, &want)
     });
     let explanation = explanation(&context, &current, &decision, change.is_some());
     if change.is_some() || explanation.is_some() {
@@ -129,7 +128,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let waits = decision.error.as_ref().map(ScheduleError::class) == Some(ErrorClass::AwaitRoom);
     context.queues.set_roomless(&key, waits);
-    let told = say(&context, current.clone(), &decision).await?;
+    // What was stored with the placement has told it, if the generation is the one that was foreseen.
+    let told = (moved && current.meta().generation == generation) || say(&context, current.clone(), &decision).await?;
     if moved || told {
         context
             .metrics
@@ -158,7 +158,7 @@ async fn say(context: &Context, mut current: Arc<Entry>, decision: &Decision) ->
             // What has been asked for since is not what this answers.
             have["spec"] = spec.clone();
         }
-        let want = plan::status(&have, generation, decision, false, context.clock.now());
+        let want = plan::status(&have, generation, decision, context.clock.now());
         let told = context.write_status(SCHEDULER, resource, &current, &have, &want).await;
         attempts += 1;
         match told {

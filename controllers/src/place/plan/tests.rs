@@ -40,7 +40,7 @@ fn check(value: Value, expected: Expect) -> Value {
     let trigger = parsed.trigger(&meta(&value), &snapshot);
     let answer = scheduler::place(&snapshot, &parsed.view());
     let want = placed(&value, &answer).unwrap_or(value.clone());
-    let want = status(&want, 2, &answer, true, Timestamp::UNIX_EPOCH);
+    let want = told(want, 2, &answer, Timestamp::UNIX_EPOCH);
     expected.assert_eq(&format!("{trigger:?} | {} | {}", news(&answer, true), want["status"]));
     let again: Binding = serde_json::from_value(want.clone()).unwrap();
     let answer = scheduler::place(&snapshot, &again.view());
@@ -49,10 +49,7 @@ fn check(value: Value, expected: Expect) -> Value {
         want,
         "a placement that stands is not written again"
     );
-    assert_eq!(
-        status(&want, 2, &answer, false, Timestamp::from_second(9).unwrap()),
-        want
-    );
+    assert_eq!(status(&want, 2, &answer, Timestamp::from_second(9).unwrap()), want);
     want
 }
 
@@ -137,7 +134,7 @@ fn section_3_12_a_request_in_the_second_of_a_placement_counts_once() {
         let view = serde_json::from_value::<Binding>(value.clone()).unwrap().view();
         assert_eq!(view.fresh, fresh, "asked at {asked}, placed at {last}");
         let decision = scheduler::place(&snapshot(), &view);
-        let placed = status(&value, 1, &decision, true, second(100));
+        let placed = told(value.clone(), 1, &decision, second(100));
         assert_eq!(placed["status"]["lastScheduledTime"], seconds(second(after)));
         assert!(!serde_json::from_value::<Binding>(placed).unwrap().view().fresh);
     };
@@ -158,11 +155,11 @@ fn section_3_1_when_all_groups_fail_the_first_error_is_the_answer_and_the_others
         value["spec"]["clusters"] = json!([{"name": "eu", "replicas": 2}]);
         let view = serde_json::from_value::<Binding>(value.clone()).unwrap().view();
         let decision = scheduler::place(&snapshot(), &view);
-        let told: Vec<&str> = passed_over(&decision, &view)
+        let named: Vec<&str> = passed_over(&decision, &view)
             .iter()
             .map(|group| &*group.affinity_name)
             .collect();
-        assert_eq!(told, expected, "with {observed:?} in use");
+        assert_eq!(named, expected, "with {observed:?} in use");
         // It leaves where it is, and the group that was in use is remembered.
         let want = placed(&value, &decision).unwrap();
         assert_eq!(want["spec"]["clusters"], Value::Null);
@@ -170,7 +167,7 @@ fn section_3_1_when_all_groups_fail_the_first_error_is_the_answer_and_the_others
             want["metadata"]["annotations"][names::APPLIED_PLACEMENT],
             groups.to_string()
         );
-        let want = status(&want, 2, &decision, true, Timestamp::UNIX_EPOCH);
+        let want = told(want, 2, &decision, Timestamp::UNIX_EPOCH);
         assert_eq!(want["status"]["schedulerObservingAffinityName"], observed);
         assert_eq!(want["status"]["lastScheduledTime"], Value::Null);
         assert_eq!(want["status"]["schedulerObservedGeneration"], Value::Null);
@@ -195,7 +192,7 @@ fn section_3_1_only_a_workload_that_fits_nowhere_leaves() {
             None,
             "targets and the record of the placement stay"
         );
-        let want = status(&value, 2, &decision, false, Timestamp::UNIX_EPOCH);
+        let want = status(&value, 2, &decision, Timestamp::UNIX_EPOCH);
         assert_eq!(want["status"]["conditions"][0]["reason"], reason);
         assert_eq!(want["status"]["conditions"][0]["status"], "False");
         assert_eq!(
@@ -220,7 +217,12 @@ fn what_is_told_with_a_placement_speaks_of_the_generation_that_it_makes() {
     let decision = scheduler::place(&snapshot(), &view);
     let want = placed(&have, &decision).unwrap();
     let observed = |have: &Value| {
-        let told = told(have, &want, 7, &decision, Timestamp::UNIX_EPOCH);
+        let told = told(
+            want.clone(),
+            generation(have, &want, 7),
+            &decision,
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(told["spec"], want["spec"]);
         told["status"]["schedulerObservedGeneration"].clone()
     };
