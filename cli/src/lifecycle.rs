@@ -16,6 +16,9 @@ pub(crate) struct TimedOut(pub(crate) String);
 const DEFAULT_FILTER: &str =
     "warn,kube_client=off,flotilla=info,apiserver=info,controllers=info,agent=info,runtime=info";
 
+/// Where tokio's runtime reads how many threads it has.
+const WORKERS: &str = "TOKIO_WORKER_THREADS";
+
 /// Logs to stderr, in colour on a terminal unless `NO_COLOR` is set.
 pub(crate) fn start_logging(filter: Option<&str>) {
     let filter = EnvFilter::builder().parse_lossy(filter.unwrap_or(DEFAULT_FILTER));
@@ -32,6 +35,15 @@ pub(crate) fn start_logging(filter: Option<&str>) {
 pub(crate) fn keep_pages_small() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "cannot do without transparent huge pages");
+    }
+}
+
+/// Gives the runtime half of the processors as threads, one at least: the database has a thread of its own, and the fewer hand each other
+/// the same objects, the less each object costs. Who wants more says so where the runtime reads it.
+pub(crate) fn leave_processors(runtime: &mut tokio::runtime::Builder) {
+    if std::env::var_os(WORKERS).is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        runtime.worker_threads((processors / 2).max(1));
     }
 }
 

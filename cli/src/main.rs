@@ -36,7 +36,12 @@ fn main() -> ExitCode {
         tracing::error!("a TLS provider was installed before main");
         return ExitCode::FAILURE;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // Simulated members are many; they stand for as many machines.
+    if !matches!(cli.command, Command::Simulate(_)) {
+        lifecycle::leave_processors(&mut runtime);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start: {error}");
