@@ -37,8 +37,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    // Simulated members are many; they stand for as many machines.
-    if !matches!(cli.command, Command::Simulate(_)) {
+    // Simulated members stand for as many machines.
+    if !matches!(cli.command, Command::Simulate(_) | Command::Demo(_)) {
         lifecycle::leave_processors(&mut runtime);
     }
     let runtime = match runtime.enable_all().build() {
