@@ -65,3 +65,38 @@ async fn large_rows_are_forgotten_too() {
         .unwrap();
     assert_eq!(rows, 0);
 }
+
+/// An object that beats is not lost with its history, though no heartbeat could be written.
+#[tokio::test]
+async fn what_beats_is_kept_without_its_heartbeats() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hub.db");
+    let clock = Arc::new(HandClock::default());
+    let store = Store::open(options(file(directory.path()), &clock)).await.unwrap();
+    let revision = write(&store, "a", "1").await;
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON obj WHEN NEW.beat = 1 BEGIN SELECT RAISE(FAIL, 'no beats'); END";
+    foreign(&path, &[refuse]).await;
+    let beat = Op {
+        write: Write::Heartbeat(draft(&key("a"), "2")),
+        ..put("a", Precondition::Exists, "")
+    };
+    one(&store, beat).await.unwrap();
+    for _ in 0..3 {
+        clock.advance(300);
+        store.maintain().await;
+    }
+    assert_eq!(store.get(&key("a")).unwrap().value()["data"]["value"], "2");
+    store.close().await;
+    let mut connection = connect(&path).await;
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM log")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+    let entry = sqlite(directory.path()).await.get(&key("a")).unwrap();
+    assert_eq!(
+        (entry.revision(), &entry.value()["data"]["value"]),
+        (revision, &json!("1"))
+    );
+}
