@@ -192,6 +192,14 @@ async fn connect(path: &Path) -> sqlx::SqliteConnection {
     sqlx::SqliteConnection::connect_with(&options).await.unwrap()
 }
 
+/// How many rows the history has, and what was before it.
+async fn rows(path: &Path) -> (i64, i64) {
+    sqlx::query_as("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM obj)")
+        .fetch_one(&mut connect(path).await)
+        .await
+        .unwrap()
+}
+
 /// Text that does not become smaller.
 fn noise(seed: u64, length: usize) -> String {
     let mut state = seed.wrapping_mul(2) + 1;

@@ -16,13 +16,8 @@ async fn compaction_lets_others_write() {
     clock.advance(300);
     store.maintain().await;
     clock.advance(300);
-    let rows = async || {
-        let mut connection = connect(&directory.path().join("hub.db")).await;
-        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM log")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap()
-    };
+    let path = directory.path().join("hub.db");
+    let history = async || rows(&path).await.0;
     let mut maintained = std::pin::pin!(store.maintain());
     let (mut between, late) = (0, |revision: u64| i64::try_from(revision - 5000).unwrap());
     loop {
@@ -32,7 +27,7 @@ async fn compaction_lets_others_write() {
             () = &mut maintained => break,
             revision = write(&store, "late", &value) => {
                 // It is written, and compaction has begun and is not done.
-                between += usize::from((1..4000).contains(&(rows().await - late(revision))));
+                between += usize::from((1..4000).contains(&(history().await - late(revision))));
             }
         }
     }
@@ -40,7 +35,7 @@ async fn compaction_lets_others_write() {
     store.close().await;
     // The write that was under way when forgetting ended may have been done.
     let last = store.revision();
-    assert_eq!(rows().await, late(last), "only what came afterwards is left");
+    assert_eq!(history().await, late(last), "only what came afterwards is left");
     assert_eq!(sqlite(directory.path()).await.snapshot(&maps()).len(), 101);
 }
 
@@ -58,12 +53,7 @@ async fn large_rows_are_forgotten_too() {
         clock.advance(300);
     }
     store.close().await;
-    let mut connection = connect(&directory.path().join("hub.db")).await;
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM log")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(rows, 0);
+    assert_eq!(rows(&directory.path().join("hub.db")).await, (0, 1));
 }
 
 /// An object that beats is not lost with its history, though no heartbeat could be written.
@@ -88,12 +78,7 @@ async fn what_beats_is_kept_without_its_heartbeats() {
     }
     assert_eq!(store.get(&key("a")).unwrap().value()["data"]["value"], "2");
     store.close().await;
-    let mut connection = connect(&path).await;
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM log")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(rows, 0);
+    assert_eq!(rows(&path).await, (0, 1));
     let entry = sqlite(directory.path()).await.get(&key("a")).unwrap();
     assert_eq!(
         (entry.revision(), &entry.value()["data"]["value"]),

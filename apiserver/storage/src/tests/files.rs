@@ -128,12 +128,7 @@ async fn forgotten(directory: &Path) -> u64 {
         store.maintain().await;
     }
     store.close().await;
-    let mut connection = connect(&directory.join("hub.db")).await;
-    let rows: (i64, i64) = sqlx::query_as("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM obj)")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(rows, (0, 1));
+    assert_eq!(rows(&directory.join("hub.db")).await, (0, 1));
     revision
 }
 
@@ -179,10 +174,5 @@ async fn rows_that_point_into_the_log_are_taken_over() {
         store.maintain().await;
         store.close().await;
     }
-    let mut connection = connect(&path).await;
-    let rows: (i64, i64) = sqlx::query_as("SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM obj)")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(rows, (0, 2));
+    assert_eq!(rows(&path).await, (0, 2));
 }
