@@ -1,7 +1,7 @@
 //! The SQLite backend: `log` (history), `obj` (what was before it), `rv` (the counter), `meta`, `kind`.
 //!
-//! The writer owns one connection; [`log::Log`] reads history on another. A batch is one [`script`] that appends to `log` and
-//! touches nothing else but the counter: the database is what `obj` says, changed by what `log` says. When the oldest rows of the
+//! The writer owns one connection; [`log::Log`] reads history on another. A batch is one [`script`] that appends to `log`, and
+//! takes a deleted object out of `obj` where its history began there: the database is what `obj` says, changed by what `log` says. When the oldest rows of the
 //! log are forgotten, those that are still the newest state of their objects move into `obj`, many at once; states that came and went
 //! cost nothing there. The newest state of a heartbeat, which is no history, is written to `obj` directly.
 //!
