@@ -166,6 +166,14 @@ impl Walk<'_> {
             self.rules(id, def, value, root);
         }
         let Value::Object(object) = value else { return };
+        if def.custom {
+            for field in def.defaulting() {
+                if let Some(child) = object.get_mut(&field.json) {
+                    self.value(&field.shape, child, false);
+                }
+            }
+            return;
+        }
         for (key, child) in object.iter_mut() {
             if let Some(field) = find_field(self.types, def, key) {
                 self.value(&field.shape, child, false);
@@ -182,7 +190,7 @@ impl Walk<'_> {
             }
         }
         let Value::Object(object) = value else { return };
-        for field in &def.fields {
+        for field in def.defaulted() {
             if let Some(default) = &field.default
                 && !field.inline
             {
@@ -194,7 +202,7 @@ impl Walk<'_> {
                 entries.values_mut().for_each(round);
             }
         }
-        for field in def.fields.iter().filter(|field| field.inline) {
+        for field in def.inlined() {
             if let Shape::Struct(inner) = field.shape.bare() {
                 self.rules(*inner, self.types.get(*inner), value, false);
             }

@@ -3,9 +3,14 @@
 //! [`Types`] is an arena of structs, because Kubernetes types are recursive (`JSONSchemaProps`). A [`Shape`] says what a
 //! place in an object holds; only `Shape::Struct` points back into the arena, so walk with both in hand: [`TypeRef`].
 
+mod lookup;
+
 use std::collections::HashMap;
 
 use serde_json::Value;
+
+use lookup::Lookup;
+pub(crate) use lookup::is_always_written;
 
 /// All structs of one family of kinds: the built-in ones together, or one version of one custom resource.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +25,8 @@ pub struct StructId(usize);
 
 impl Types {
     /// Adds a struct under its name; a struct of the same name is replaced and keeps its id.
-    pub fn insert(&mut self, def: StructDef) -> StructId {
+    pub fn insert(&mut self, mut def: StructDef) -> StructId {
+        def.lookup = Lookup::of(&def, self);
         if let Some(id) = self.by_name.get(&def.name) {
             self.structs[id.0] = def;
             return *id;
@@ -74,6 +80,14 @@ impl GroupVersionKind {
     pub fn api_version(&self) -> String {
         api_version(&self.group, &self.version)
     }
+
+    /// Whether this is what an object's `apiVersion` says.
+    pub fn is_api_version(&self, api_version: &str) -> bool {
+        match api_version.split_once('/') {
+            Some((group, version)) => !group.is_empty() && self.group == group && self.version == version,
+            None => self.group.is_empty() && self.version == api_version,
+        }
+    }
 }
 
 /// Joins group and version as `apiVersion` does.
@@ -114,6 +128,8 @@ pub struct StructDef {
     pub no_api: bool,
     /// Raw `x-kubernetes-unions` extension.
     pub unions: Option<Value>,
+    /// Made when the struct comes into an arena.
+    pub(crate) lookup: Lookup,
 }
 
 impl StructDef {
@@ -123,11 +139,6 @@ impl StructDef {
             name: name.to_owned(),
             ..Self::default()
         }
-    }
-
-    /// The field with this JSON name, looking through inlined structs is the caller's: use [`TypeRef::field`].
-    pub fn own_field(&self, json: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.json == json && !field.inline)
     }
 }
 
@@ -442,12 +453,9 @@ impl<'a> TypeRef<'a> {
 /// Finds a field by JSON name in a struct and everything inlined into it.
 pub fn find_field<'a>(types: &'a Types, def: &'a StructDef, json: &str) -> Option<&'a Field> {
     def.own_field(json).or_else(|| {
-        def.fields
-            .iter()
-            .filter(|field| field.inline)
-            .find_map(|field| match field.shape.bare() {
-                Shape::Struct(id) => find_field(types, types.get(*id), json),
-                _ => None,
-            })
+        def.inlined().find_map(|field| match field.shape.bare() {
+            Shape::Struct(id) => find_field(types, types.get(*id), json),
+            _ => None,
+        })
     })
 }

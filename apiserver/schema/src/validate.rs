@@ -260,16 +260,15 @@ impl<'v> Walk<'v> {
         match (place.shape, value) {
             (Shape::Struct(id), Value::Object(object)) => {
                 let def = place.types.get(*id);
-                for field in &def.fields {
+                for field in def.required() {
                     self.required(def, field, object.get(&field.json));
                 }
-                for field in def.fields.iter().filter(|field| field.inline) {
+                for field in def.inlined() {
                     if let Shape::Struct(inner) = field.shape.bare() {
                         let inner = place.types.get(*inner);
-                        inner
-                            .fields
-                            .iter()
-                            .for_each(|field| self.required(inner, field, object.get(&field.json)));
+                        for field in inner.required() {
+                            self.required(inner, field, object.get(&field.json));
+                        }
                     }
                 }
                 for (key, child) in object {
@@ -304,7 +303,7 @@ impl<'v> Walk<'v> {
     }
 
     fn required(&mut self, def: &StructDef, field: &Field, value: Option<&Value>) {
-        if !field.required || field.inline || self.status {
+        if self.status {
             return;
         }
         if self.path.is_empty() && self.unread.is_some_and(|unread| unread.has(&field.json)) {

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::leaves;
-use crate::model::{Field, Form, Scalar, Shape, StructDef, TypeRef, Types};
+use crate::model::{Field, Form, Scalar, Shape, StructDef, TypeRef, Types, is_always_written};
 use crate::quantity::Quantity;
 use crate::status::Status;
 
@@ -33,7 +33,9 @@ pub fn normalize(place: TypeRef<'_>, value: &mut Value) -> Result<(), Mismatch> 
         owner: "",
         path: Vec::new(),
     };
-    *value = walk.value(place.shape, value.take())?.unwrap_or(Value::Null);
+    if !walk.value(place.shape, value)? {
+        *value = Value::Null;
+    }
     Ok(())
 }
 
@@ -44,38 +46,29 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The canonical form, or `None` when the value counts as absent.
-    fn value(&mut self, shape: &'a Shape, value: Value) -> Result<Option<Value>, Mismatch> {
+    /// Brings a value into canonical form where it is; `false` when it counts as absent.
+    fn value(&mut self, shape: &'a Shape, value: &mut Value) -> Result<bool, Mismatch> {
         let shape = shape.bare();
         if value.is_null() && !self.is_custom(shape) {
-            return Ok(None);
+            return Ok(false);
         }
-        match shape {
-            Shape::Scalar(scalar) => self.scalar(*scalar, value).map(Some),
-            Shape::List { element, .. } => {
-                let Value::Array(items) = value else {
-                    return Err(self.mismatch(shape, &value));
-                };
-                let items = items
-                    .into_iter()
-                    .map(|item| self.element(element, item))
-                    .collect::<Result<_, _>>()?;
-                Ok(Some(Value::Array(items)))
-            }
-            Shape::Map { value: element, .. } => {
-                let Value::Object(entries) = value else {
-                    return Err(self.mismatch(shape, &value));
-                };
-                let mut result = Map::new();
-                for (key, item) in entries {
-                    let item = self.element(element, item)?;
-                    result.insert(key, item);
+        match (shape, value) {
+            (Shape::Scalar(scalar), value) => self.scalar(*scalar, value)?,
+            (Shape::List { element, .. }, Value::Array(items)) => {
+                for item in items {
+                    self.element(element, item)?;
                 }
-                Ok(Some(Value::Object(result)))
             }
-            Shape::Struct(id) => self.structure(shape, self.types.get(*id), value).map(Some),
-            Shape::Checked { .. } => Ok(Some(value)),
+            (Shape::Map { value: element, .. }, Value::Object(entries)) => {
+                for entry in entries.values_mut() {
+                    self.element(element, entry)?;
+                }
+            }
+            (Shape::List { .. } | Shape::Map { .. }, value) => return Err(self.mismatch(shape, value)),
+            (Shape::Struct(id), value) => self.structure(shape, self.types.get(*id), value)?,
+            (Shape::Checked { .. }, _) => {}
         }
+        Ok(true)
     }
 
     fn is_custom(&self, shape: &Shape) -> bool {
@@ -83,63 +76,72 @@ impl<'a> Walk<'a> {
     }
 
     /// An element of a list or map: null counts as the zero value.
-    fn element(&mut self, shape: &'a Shape, value: Value) -> Result<Value, Mismatch> {
-        match self.value(shape, value)? {
-            Some(value) => Ok(value),
-            None => Ok(zero(self.types, shape)),
+    fn element(&mut self, shape: &'a Shape, value: &mut Value) -> Result<(), Mismatch> {
+        if !self.value(shape, value)? {
+            *value = zero(self.types, shape);
         }
+        Ok(())
     }
 
-    fn structure(&mut self, shape: &'a Shape, def: &'a StructDef, value: Value) -> Result<Value, Mismatch> {
+    fn structure(&mut self, shape: &'a Shape, def: &'a StructDef, value: &mut Value) -> Result<(), Mismatch> {
         if def.custom {
-            let mut value = value;
-            self.custom(shape, &mut value)?;
-            return Ok(value);
+            return self.custom(shape, value);
         }
         if let Some(form) = def.form {
             return self.formed(shape, form, def, value);
         }
         let Value::Object(object) = value else {
-            return Err(self.mismatch(shape, &value));
+            return Err(self.mismatch(shape, value));
         };
         let owner = std::mem::replace(&mut self.owner, short_name(&def.name));
-        let mut result = Map::new();
-        for (key, child) in object {
-            let Some(field) = crate::model::find_field(self.types, def, &key) else {
-                if def.typemeta && matches!(key.as_str(), "apiVersion" | "kind") && !child.is_null() {
-                    if !child.is_string() {
-                        self.path.push(if key == "kind" { "kind" } else { "apiVersion" });
-                        return Err(self.mismatch(&Shape::Scalar(Scalar::String), &child));
-                    }
-                    result.insert(key, child);
-                }
-                continue;
-            };
-            self.path.push(&field.json);
-            let child = self.value(&field.shape, child)?;
-            self.path.pop();
-            if let Some(child) = child
-                && (field.ptr || field.emit || !is_zero(&child, &field.shape))
-            {
-                result.insert(key, child);
-            }
+        let mut mismatch = None;
+        object.retain(|key, child| {
+            mismatch.is_some()
+                || self.stays(def, key, child).unwrap_or_else(|found| {
+                    mismatch = Some(found);
+                    true
+                })
+        });
+        if let Some(found) = mismatch {
+            return Err(found);
         }
-        fill(self.types, def, &mut result);
+        fill(self.types, def, object);
         self.owner = owner;
-        Ok(Value::Object(result))
+        Ok(())
     }
 
-    fn formed(&mut self, shape: &'a Shape, form: Form, def: &'a StructDef, value: Value) -> Result<Value, Mismatch> {
+    /// Brings a field into form; `false` when it goes.
+    fn stays(&mut self, def: &'a StructDef, key: &str, child: &mut Value) -> Result<bool, Mismatch> {
+        let Some(field) = crate::model::find_field(self.types, def, key) else {
+            let names_type = def.typemeta && matches!(key, "apiVersion" | "kind") && !child.is_null();
+            if names_type && !child.is_string() {
+                self.path.push(if key == "kind" { "kind" } else { "apiVersion" });
+                return Err(self.mismatch(&Shape::Scalar(Scalar::String), child));
+            }
+            return Ok(names_type);
+        };
+        self.path.push(&field.json);
+        let present = self.value(&field.shape, child)?;
+        self.path.pop();
+        Ok(present && (field.ptr || field.emit || !is_zero(child, &field.shape)))
+    }
+
+    fn formed(&mut self, shape: &'a Shape, form: Form, def: &'a StructDef, value: &mut Value) -> Result<(), Mismatch> {
         let place = TypeRef {
             types: self.types,
             shape,
         };
-        match (place.formed(&value), form) {
-            (Some(inner), _) => Ok(self.value(inner.shape, value)?.unwrap_or(Value::Null)),
+        match (place.formed(value), form) {
+            (Some(inner), _) => {
+                if !self.value(inner.shape, value)? {
+                    *value = Value::Null;
+                }
+                Ok(())
+            }
             (None, Form::Scalar(scalar)) => self.scalar(scalar, value),
-            (None, Form::SchemaOrBool) if value.is_boolean() => Ok(value),
-            (None, Form::Object | Form::Alias) => Ok(value),
-            (None, _) => Err(self.mismatch_named(short_name(&def.name), &value)),
+            (None, Form::SchemaOrBool) if value.is_boolean() => Ok(()),
+            (None, Form::Object | Form::Alias) => Ok(()),
+            (None, _) => Err(self.mismatch_named(short_name(&def.name), value)),
         }
     }
 
@@ -148,18 +150,13 @@ impl<'a> Walk<'a> {
         match (shape.bare(), value) {
             (Shape::Struct(id), Value::Object(object)) => {
                 let def = self.types.get(*id);
-                for field in def.fields.iter().filter(|field| !field.shape.is_scalar()) {
+                for field in def.leading() {
                     let Some(child) = object.get_mut(&field.json) else {
                         continue;
                     };
                     self.path.push(&field.json);
                     let absent = match field.shape.bare() {
-                        Shape::Struct(inner) if !self.types.get(*inner).custom => {
-                            let formed = self.value(&field.shape, child.take())?;
-                            let absent = formed.is_none();
-                            *child = formed.unwrap_or_default();
-                            absent
-                        }
+                        Shape::Struct(inner) if !self.types.get(*inner).custom => !self.value(&field.shape, child)?,
                         _ => {
                             self.custom(&field.shape, child)?;
                             false
@@ -186,8 +183,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn scalar(&self, scalar: Scalar, value: Value) -> Result<Value, Mismatch> {
-        let fits = match (scalar, &value) {
+    fn scalar(&self, scalar: Scalar, value: &mut Value) -> Result<(), Mismatch> {
+        let fits = match (scalar, &*value) {
             (Scalar::Any | Scalar::RawExtension, _)
             | (Scalar::String | Scalar::IntOrString, Value::String(_))
             | (Scalar::Bool, Value::Bool(_))
@@ -207,11 +204,14 @@ impl<'a> Walk<'a> {
                 }
                 true
             }
-            (Scalar::Quantity, Value::String(text)) => return quantity(text),
-            (Scalar::Quantity, Value::Number(number)) => return quantity(&number.to_string()),
+            (Scalar::Quantity, Value::String(text)) => return quantity(text).map(|form| *value = form),
+            (Scalar::Quantity, Value::Number(number)) => {
+                return quantity(&number.to_string()).map(|form| *value = form);
+            }
             (Scalar::Bytes, Value::String(text)) => {
                 let bytes = leaves::decode_base64(text).ok_or_else(|| Mismatch("illegal base64 data".to_owned()))?;
-                return Ok(Value::String(leaves::encode_base64(&bytes)));
+                *value = Value::String(leaves::encode_base64(&bytes));
+                return Ok(());
             }
             (Scalar::Time | Scalar::MicroTime, Value::String(text)) => {
                 let time = leaves::parse_time(text).ok_or_else(|| {
@@ -220,25 +220,27 @@ impl<'a> Walk<'a> {
                     ))
                 })?;
                 let text = if scalar == Scalar::Time && is_canonical(text) {
-                    return Ok(value);
+                    return Ok(());
                 } else if scalar == Scalar::Time {
                     leaves::format_time(time)
                 } else {
                     leaves::format_micro_time(time)
                 };
-                return Ok(Value::String(text));
+                *value = Value::String(text);
+                return Ok(());
             }
             (Scalar::Duration, Value::String(text)) => {
                 let nanos =
                     leaves::parse_duration(text).ok_or_else(|| Mismatch(format!("time: invalid duration {value}")))?;
-                return Ok(Value::String(leaves::format_duration(nanos)));
+                *value = Value::String(leaves::format_duration(nanos));
+                return Ok(());
             }
             _ => false,
         };
         if fits {
-            Ok(value)
+            Ok(())
         } else {
-            Err(self.mismatch(&Shape::Scalar(scalar), &value))
+            Err(self.mismatch(&Shape::Scalar(scalar), value))
         }
     }
 
@@ -374,14 +376,13 @@ fn empty_struct(types: &Types, def: &StructDef) -> Value {
 
 /// Adds what is always written and not there yet.
 fn fill(types: &Types, def: &StructDef, object: &mut Map<String, Value>) {
-    for field in &def.fields {
-        if field.inline {
-            if let Shape::Struct(id) = field.shape.bare()
-                && !field.ptr
-            {
-                fill(types, types.get(*id), object);
-            }
-        } else if !object.contains_key(&field.json)
+    for field in def.inlined().filter(|field| !field.ptr) {
+        if let Shape::Struct(id) = field.shape.bare() {
+            fill(types, types.get(*id), object);
+        }
+    }
+    for field in def.written() {
+        if !object.contains_key(&field.json)
             && let Some(value) = empty_value(types, field)
         {
             object.insert(field.json.clone(), value);
@@ -398,17 +399,7 @@ pub(crate) fn empty_value(types: &Types, field: &Field) -> Option<Value> {
         Shape::Struct(id) if types.get(*id).custom => None,
         Shape::Struct(id) => Some(empty_struct(types, types.get(*id))),
         Shape::Scalar(scalar) => {
-            let always = !field.omit_zero
-                && matches!(
-                    scalar,
-                    Scalar::Quantity
-                        | Scalar::IntOrString
-                        | Scalar::Duration
-                        | Scalar::Time
-                        | Scalar::MicroTime
-                        | Scalar::RawExtension
-                        | Scalar::Any
-                );
+            let always = !field.omit_zero && is_always_written(*scalar);
             let bytes_are_a_list = *scalar == Scalar::Bytes;
             (field.emit || always).then(|| {
                 if bytes_are_a_list {

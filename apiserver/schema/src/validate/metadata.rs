@@ -1,5 +1,7 @@
 //! What every object has: name, labels, annotations, owners, finalizers.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::names::{
@@ -96,7 +98,12 @@ pub(crate) fn check_annotations(metadata: &Value, path: &str, errors: &mut Vec<F
     let mut size = 0;
     for (key, value) in entries(metadata, "annotations") {
         size += key.len() + value.as_str().map_or(0, str::len);
-        if let Some(problem) = qualified_name_problem(&key.to_lowercase()) {
+        let lower_case = if key.is_ascii() && !key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Borrowed(key.as_str())
+        } else {
+            Cow::Owned(key.to_lowercase())
+        };
+        if let Some(problem) = qualified_name_problem(&lower_case) {
             errors.push(FieldError::invalid(path, Value::from(key.as_str()), problem));
         }
     }
