@@ -66,7 +66,7 @@ pub(crate) fn fixed_resources(definitions: &[Value]) -> Vec<Arc<ResourceDef>> {
                 name: "proxy".to_owned(),
                 kind: GroupVersionKind {
                     kind: "ClusterProxyOptions".to_owned(),
-                    ..def.gvk()
+                    ..def.gvk().clone()
                 },
                 verbs: ["create", "delete", "get", "patch", "update"]
                     .map(str::to_owned)

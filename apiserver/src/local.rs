@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use runtime::hub::{Action, Change, Hub, Propagation, Request, Resource, Signal, Subscription};
 use schema::entry::{Draft, Entry, GroupResource, Key};
-use schema::model::{GroupVersionKind, api_version};
 use schema::status::Status;
 use serde_json::{Value, json};
 use storage::{Event, Scope, Store, Watch};
@@ -112,12 +111,9 @@ impl Hub for LocalHub {
 
     fn resource_for(&self, api_version: &str, kind: &str) -> Option<Resource> {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-        let kind = GroupVersionKind {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
-        };
-        self.api.registry.load().kind(&kind).map(|def| resource(def))
+        let registry = self.api.registry.load();
+        let def = registry.kind_of(group, version, kind)?;
+        Some(def.as_resource().clone())
     }
 
     fn resources(&self) -> Vec<Resource> {
@@ -125,19 +121,16 @@ impl Hub for LocalHub {
         let mut seen = std::collections::HashSet::new();
         let all = registry.resources.iter().filter(|def| is_followed(def));
         all.filter(|def| seen.insert(def.storage.clone()))
-            .map(|def| resource(def))
+            .map(|def| def.as_resource().clone())
             .collect()
     }
 
     fn resource(&self, stored: &GroupResource) -> Option<Resource> {
         let registry = self.api.registry.load();
-        let named = |def: &&Arc<ResourceDef>| def.group == *stored.group && def.plural == *stored.resource;
         registry
-            .resources
-            .iter()
-            .filter(named)
+            .versions(&stored.group, &stored.resource)
             .find(|def| is_followed(def))
-            .map(|def| resource(def))
+            .map(|def| def.as_resource().clone())
     }
 }
 
@@ -145,16 +138,6 @@ impl Hub for LocalHub {
 fn is_followed(def: &ResourceDef) -> bool {
     let can = |verb: &str| def.verbs.iter().any(|own| own == verb);
     can("list") && can("watch")
-}
-
-/// A resource as loops name it.
-pub(crate) fn resource(def: &ResourceDef) -> Resource {
-    Resource {
-        group_resource: GroupResource::new(def.group.as_str(), def.plural.as_str()),
-        version: def.version.as_str().into(),
-        kind: def.kind.as_str().into(),
-        namespaced: def.namespaced,
-    }
 }
 
 impl LocalHub {
@@ -171,12 +154,12 @@ impl LocalHub {
             field_validation: Some("Ignore".to_owned()),
             ..Query::default()
         };
-        let mut liberties = Liberties::default();
-        let api_version = api_version(&request.resource.group_resource.group, &request.resource.version);
-        let kind = &request.resource.kind;
+        let (mut liberties, mut edit) = (Liberties::default(), None);
+        let (resource, kind) = (&request.resource, &request.resource.kind);
         let typed = |mut object: Value| {
             if let Some(root) = object.as_object_mut() {
-                root.entry("apiVersion").or_insert_with(|| json!(api_version));
+                root.entry("apiVersion")
+                    .or_insert_with(|| resource.api_version().into());
                 root.entry("kind").or_insert_with(|| json!(**kind));
             }
             object
@@ -189,9 +172,10 @@ impl LocalHub {
             }
             Action::Update(object) => (Verb::Update, "application/json", typed(object)),
             Action::Merge(patch) => (Verb::Patch, "application/merge-patch+json", patch),
-            Action::Whole(patch) => {
-                liberties.whole = true;
-                (Verb::Patch, "application/merge-patch+json", patch)
+            Action::Edit(change) => {
+                liberties.whole = change.whole;
+                edit = Some(change);
+                (Verb::Patch, "application/merge-patch+json", Value::Null)
             }
             Action::Json(patch) => (Verb::Patch, "application/json-patch+json", patch),
             Action::Apply { object, force } => {
@@ -246,7 +230,7 @@ impl LocalHub {
             agent: manager.to_owned(),
             liberties,
         };
-        (call, Payload::Value(body))
+        (call, edit.map_or(Payload::Value(body), Payload::Edit))
     }
 
     fn count(&self, manager: &str, request: &Request) {
@@ -256,7 +240,7 @@ impl LocalHub {
             verb: match request.action {
                 Action::Create(_) | Action::Record(_) => "CREATE",
                 Action::Update(_) => "UPDATE",
-                Action::Merge(_) | Action::Whole(_) | Action::Json(_) => "PATCH",
+                Action::Merge(_) | Action::Edit(_) | Action::Json(_) => "PATCH",
                 Action::Apply { .. } => "APPLY",
                 Action::Delete { .. } | Action::Finish { .. } => "DELETE",
             },

@@ -12,6 +12,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+use runtime::hub::Resource;
 use schema::cel::rules::Validator;
 use schema::entry::{Entry, GroupResource};
 use schema::model::{GroupVersionKind, Shape, StructId, TypeRef, Types};
@@ -63,6 +64,16 @@ pub struct ResourceDef {
     pub types: Arc<TypeTree>,
     /// Only for custom resources.
     pub custom: Option<Arc<CustomVersion>>,
+    /// See [`Names`].
+    pub(crate) names: OnceLock<Names>,
+}
+
+/// What a resource is called in every form that requests ask for, put together once.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    api_version: String,
+    gvk: GroupVersionKind,
+    resource: Resource,
 }
 
 /// A subresource as discovery shows it.
@@ -149,18 +160,36 @@ impl TypeTree {
 }
 
 impl ResourceDef {
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names {
+            api_version: schema::model::api_version(&self.group, &self.version),
+            gvk: GroupVersionKind {
+                group: self.group.clone(),
+                version: self.version.clone(),
+                kind: self.kind.clone(),
+            },
+            resource: Resource {
+                group_resource: GroupResource::new(self.group.as_str(), self.plural.as_str()),
+                version: self.version.as_str().into(),
+                kind: self.kind.as_str().into(),
+                namespaced: self.namespaced,
+            },
+        })
+    }
+
     /// `apiVersion` of its objects.
-    pub fn api_version(&self) -> String {
-        schema::model::api_version(&self.group, &self.version)
+    pub fn api_version(&self) -> &str {
+        &self.names().api_version
     }
 
     /// Group, version and kind.
-    pub fn gvk(&self) -> GroupVersionKind {
-        GroupVersionKind {
-            group: self.group.clone(),
-            version: self.version.clone(),
-            kind: self.kind.clone(),
-        }
+    pub fn gvk(&self) -> &GroupVersionKind {
+        &self.names().gvk
+    }
+
+    /// The resource as loops name it.
+    pub(crate) fn as_resource(&self) -> &Resource {
+        &self.names().resource
     }
 
     /// The subresource of this name.
@@ -175,7 +204,7 @@ impl ResourceDef {
         } else {
             crds::convert::differs
         };
-        differs(&self.kind, &self.storage_version, &self.api_version())
+        differs(&self.kind, &self.storage_version, self.api_version())
     }
 
     /// The kind that objects are stored as.
@@ -223,7 +252,7 @@ impl ResourceDef {
     pub(crate) fn bring_up(&self, entry: &Entry) -> Value {
         let mut object = entry.value();
         if !self.is_storage_version() {
-            crate::verbs::object::set_type(&mut object, &self.gvk());
+            crate::verbs::object::set_type(&mut object, self.gvk());
         }
         if self.may_lack_defaults(entry) {
             // No default of a schema depends on the time.
@@ -243,8 +272,8 @@ impl ResourceDef {
 pub struct Registry {
     /// In discovery order: groups by preference, versions by preference, then names.
     pub resources: Vec<Arc<ResourceDef>>,
-    by_path: HashMap<(String, String, String), Arc<ResourceDef>>,
-    by_kind: HashMap<GroupVersionKind, Arc<ResourceDef>>,
+    by_plural: HashMap<String, Vec<Arc<ResourceDef>>>,
+    by_kind: HashMap<String, Vec<Arc<ResourceDef>>>,
     groups: HashSet<String>,
     /// Documents about this snapshot, made when first asked for.
     pub(crate) views: crate::views::Cache,
@@ -253,20 +282,15 @@ pub struct Registry {
 impl Registry {
     /// Builds the lookups over resources in discovery order.
     pub fn new(resources: Vec<Arc<ResourceDef>>) -> Self {
-        let by_path = resources
-            .iter()
-            .map(|def| {
-                (
-                    (def.group.clone(), def.version.clone(), def.plural.clone()),
-                    def.clone(),
-                )
-            })
-            .collect();
-        let by_kind = resources.iter().map(|def| (def.gvk(), def.clone())).collect();
+        let (mut by_plural, mut by_kind) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        for def in &resources {
+            by_plural.entry(def.plural.clone()).or_default().push(def.clone());
+            by_kind.entry(def.kind.clone()).or_default().push(def.clone());
+        }
         let groups = resources.iter().map(|def| def.group.clone()).collect();
         Self {
             resources,
-            by_path,
+            by_plural,
             by_kind,
             groups,
             views: crate::views::Cache::default(),
@@ -275,8 +299,14 @@ impl Registry {
 
     /// The resource that a path names.
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<ResourceDef>> {
-        self.by_path
-            .get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+        let mut named = self.by_plural.get(plural)?.iter();
+        named.rfind(|def| def.group == group && def.version == version)
+    }
+
+    /// Every version of a resource, in discovery order.
+    pub(crate) fn versions(&self, group: &str, plural: &str) -> impl Iterator<Item = &Arc<ResourceDef>> {
+        let named = self.by_plural.get(plural).into_iter().flatten();
+        named.filter(move |def| def.group == group)
     }
 
     /// Whether anything of a group is served.
@@ -286,7 +316,13 @@ impl Registry {
 
     /// The resource that serves a kind.
     pub fn kind(&self, gvk: &GroupVersionKind) -> Option<&Arc<ResourceDef>> {
-        self.by_kind.get(gvk)
+        self.kind_of(&gvk.group, &gvk.version, &gvk.kind)
+    }
+
+    /// The same by its parts.
+    pub(crate) fn kind_of(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<ResourceDef>> {
+        let mut named = self.by_kind.get(kind)?.iter();
+        named.rfind(|def| def.group == group && def.version == version)
     }
 
     /// What a server serves that has these definitions (stored `CustomResourceDefinition` objects) and some resources

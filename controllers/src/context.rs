@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use runtime::hub::{Action, Hub, Propagation, Request, Resource};
+use runtime::hub::{Action, Edit, Hub, Propagation, Request, Resource};
+use runtime::merge;
 use runtime::queue::Queue;
 use schema::clock::{Clock, Random};
 use schema::entry::{Entry, Key};
@@ -18,7 +19,6 @@ use crate::events::{Involved, Note, Recorder};
 use crate::evict::Evictions;
 use crate::index::Index;
 use crate::lag::Lag;
-use crate::merge;
 use crate::metrics::{Metrics, Roomless};
 use crate::quota::charge;
 use crate::webhooks::Webhooks;
@@ -89,7 +89,25 @@ pub(crate) struct Queues {
     /// Bindings that wait for room in clusters.
     pub(crate) roomless: Roomless,
     /// Why the waiting templates are looked at.
-    triggers: Mutex<HashMap<Key, Trigger>>,
+    triggers: Mutex<HashMap<Key, Noted>>,
+}
+
+/// Why a template is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted {
+    /// The strongest of the reasons.
+    pub(crate) trigger: Trigger,
+    /// There is another reason than that a controller changed it.
+    others: bool,
+    /// The revision that the round before left behind, with nothing more to do.
+    written: Option<u64>,
+}
+
+impl Noted {
+    /// Nothing has happened since the round before but what that round wrote itself.
+    pub(crate) fn is_own(&self, template: &Entry) -> bool {
+        !self.others && self.written == Some(template.revision())
+    }
 }
 
 impl Queues {
@@ -168,17 +186,37 @@ impl Queues {
     /// Remembers why a template is looked at; the strongest reason stays.
     pub(crate) fn note_trigger(&self, key: &Key, trigger: Trigger) {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = triggers.entry(key.clone()).or_insert(trigger);
-        *known = trigger.max(*known);
+        let known = triggers.entry(key.clone()).or_insert(Noted {
+            trigger,
+            others: false,
+            written: None,
+        });
+        known.trigger = trigger.max(known.trigger);
+        known.others |= trigger != Trigger::Federation;
+    }
+
+    /// A round has written a template and is done with it: to look at that revision brings nothing, unless there is another reason.
+    pub(crate) fn note_written(&self, template: &Entry) {
+        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = triggers.entry(template.key().clone()).or_insert(Noted {
+            trigger: Trigger::Policy,
+            others: false,
+            written: None,
+        });
+        noted.written = Some(template.revision());
     }
 
     /// Why a template is looked at; whoever asks works on it now.
     ///
     /// Without a reason, the round before has taken it: it began between the note and the request. Then nothing is new, and least
     /// of all something that a Lazy policy waits for.
-    pub(crate) fn take_trigger(&self, key: &Key) -> Trigger {
+    pub(crate) fn take_trigger(&self, key: &Key) -> Noted {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        triggers.remove(key).unwrap_or(Trigger::Policy)
+        triggers.remove(key).unwrap_or(Noted {
+            trigger: Trigger::Policy,
+            others: true,
+            written: None,
+        })
     }
 }
 
@@ -267,18 +305,22 @@ impl Context {
     }
 
     /// Writes the difference between an object as it was read and as it should be; `None` when there is none.
+    ///
+    /// Takes both, for a write waits for its transaction: what is kept until then has left the processor's caches when it is given back,
+    /// and hundreds of writes may wait.
     pub(crate) async fn write(
         &self,
         manager: &str,
         resource: &Resource,
         current: &Entry,
-        have: &Value,
-        want: &Value,
+        have: Value,
+        want: Value,
     ) -> Result<Option<Arc<Entry>>, Status> {
-        let Some(patch) = merge::difference(have, want) else {
+        let Some(patch) = merge::difference(&have, &want) else {
             return Ok(None);
         };
-        let mut requests = charge::charge(self, current, have, want)?;
+        let mut requests = charge::charge(self, current, &have, &want)?;
+        drop((have, want));
         if requests.is_empty() {
             let stored = self.patch(manager, resource, current, None, patch, true).await;
             return stored.map(Some);
@@ -293,12 +335,14 @@ impl Context {
         manager: &str,
         resource: &Resource,
         current: &Entry,
-        have: &Value,
-        want: &Value,
+        have: Value,
+        want: Value,
     ) -> Result<Option<Arc<Entry>>, Status> {
         let nothing = Value::Object(Map::new());
         let status = |object| Value::get(object, "status").unwrap_or(&nothing);
-        let Some(patch) = merge::difference(status(have), status(want)) else {
+        let patch = merge::difference(status(&have), status(&want));
+        drop((have, want));
+        let Some(patch) = patch else {
             return Ok(None);
         };
         self.patch(
@@ -311,6 +355,21 @@ impl Context {
         )
         .await
         .map(Some)
+    }
+
+    /// Writes the status of an object as [`Edit::want`] has it; `None` when it is so already.
+    pub(crate) async fn edit_status(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        edit: Edit,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        if !edit.is_change() {
+            return Ok(None);
+        }
+        let current = edit.read.clone();
+        let request = to_change(resource, &current, Some("status"), Action::Edit(Box::new(edit)));
+        self.hub.write(manager, request).await.map(Some)
     }
 
     /// Deletes an object if it is still the one that was read; what is gone already counts as done.
@@ -444,13 +503,23 @@ pub(crate) fn patching(
     if guarded {
         patch["metadata"]["resourceVersion"] = current.revision().to_string().into();
     }
+    to_change(resource, current, subresource, action(patch))
+}
+
+/// What is to be done with a stored object, or a subresource of it.
+pub(crate) fn to_change(
+    resource: &Resource,
+    current: &Entry,
+    subresource: Option<&'static str>,
+    action: Action,
+) -> Request {
     let key = current.key();
     Request {
         resource: resource.clone(),
         namespace: key.namespace.clone(),
         name: key.name.clone(),
         subresource,
-        action: action(patch),
+        action,
     }
 }
 
@@ -498,7 +567,41 @@ mod tests {
         queues.note_trigger(&key, Trigger::Policy);
         queues.note_trigger(&key, Trigger::User);
         queues.note_trigger(&key, Trigger::Seen);
-        assert_eq!(queues.take_trigger(&key), Trigger::User, "the strongest reason counts");
-        assert_eq!(queues.take_trigger(&key), Trigger::Policy, "and counts once");
+        let trigger = queues.take_trigger(&key).trigger;
+        assert_eq!(trigger, Trigger::User, "the strongest reason counts");
+        assert_eq!(queues.take_trigger(&key).trigger, Trigger::Policy, "and counts once");
+    }
+
+    #[test]
+    fn a_round_sees_that_nothing_but_its_own_write_has_happened() {
+        let (queues, key) = (Queues::default(), kinds::key(&kinds::DEPLOYMENT, "default", "web"));
+        let at = |revision| {
+            let object = serde_json::json!({"metadata": {"name": "web"}});
+            schema::entry::Draft::new(object).unwrap().seal(key.clone(), revision)
+        };
+        let own = || queues.take_trigger(&key).is_own(&at(7));
+        // What the round writes is seen before it is done, or after.
+        queues.note_trigger(&key, Trigger::Federation);
+        queues.note_written(&at(7));
+        assert!(own());
+        queues.note_written(&at(7));
+        queues.note_trigger(&key, Trigger::Federation);
+        assert!(own());
+        assert!(!own(), "counts once");
+        queues.note_trigger(&key, Trigger::Federation);
+        queues.note_written(&at(6));
+        assert!(!own(), "another controller came after it");
+        for other in [Trigger::Seen, Trigger::Policy, Trigger::User] {
+            for order in [[other, Trigger::Federation], [Trigger::Federation, other]] {
+                queues.note_trigger(&key, order[0]);
+                queues.note_written(&at(7));
+                queues.note_trigger(&key, order[1]);
+                assert!(!own(), "{order:?}: there is another reason");
+            }
+        }
+        // The note of a round whose write nobody asked about is not left behind for ever.
+        queues.note_written(&at(7));
+        queues.note_trigger(&key, Trigger::User);
+        assert_eq!(queues.take_trigger(&key).trigger, Trigger::User);
     }
 }

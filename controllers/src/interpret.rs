@@ -116,23 +116,19 @@ pub(crate) fn pruned(mut template: Value) -> Value {
     template
 }
 
-/// The template with its status added up from what the clusters report; `None` when that changes nothing.
+/// The status of a template, added up from what the clusters report; `None` when that changes nothing.
 pub(crate) async fn aggregated(
     context: &Context,
     template: &Value,
     items: &[ClusterStatus],
 ) -> Result<Option<Value>, InterpretError> {
-    let status = if let Some(hook) = hook(context, Operation::AggregateStatus, template) {
-        hook.aggregate(template, items.iter().map(plan::to_value).collect())
-            .await?
-    } else {
-        context.interpreter.aggregate_status(template, items)?
-    };
-    Ok(status.map(|status| {
-        let mut want = template.clone();
-        want["status"] = status;
-        want
-    }))
+    match hook(context, Operation::AggregateStatus, template) {
+        Some(hook) => {
+            hook.aggregate(template, items.iter().map(plan::to_value).collect())
+                .await
+        }
+        None => context.interpreter.aggregate_status(template, items),
+    }
 }
 
 /// The completions of a Job that is divided, shared out like its replicas; `None` for anything else.

@@ -33,7 +33,6 @@ mod index;
 mod interpret;
 mod kinds;
 mod lag;
-pub mod merge;
 pub mod metrics;
 pub mod names;
 pub mod namespaces;

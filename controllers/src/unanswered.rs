@@ -118,7 +118,7 @@ pub(crate) async fn note(
     let mut want = have.clone();
     conditions::set(&mut want, &condition, context.clock.now());
     let resource = kinds::binding_of(binding);
-    let stored = context.write_status(MANAGER, resource, &entry, &have, &want).await?;
+    let stored = context.write_status(MANAGER, resource, &entry, have, want).await?;
     if stored.is_none() {
         return Ok(());
     }

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use schema::entry::{Entry, GroupResource, Key};
+use schema::entry::{Entry, GroupResource, Key, Unread};
 use schema::status::Status;
 use serde_json::Value;
+
+use crate::merge;
 
 /// A resource in one version, as requests name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,9 +59,9 @@ pub enum Action {
     Update(Value),
     /// JSON merge patch (RFC 7396).
     Merge(Value),
-    /// JSON merge patch of an object together with its status, though that is a subresource: what was decided and what came of it are one
-    /// change. Only the hub's own loops can ask for it, in its process; elsewhere it is refused.
-    Whole(Value),
+    /// From what was read to what should be: a JSON merge patch of the difference, for the revision that was read. In process nothing is
+    /// read, compared or merged a second time.
+    Edit(Box<Edit>),
     /// JSON patch (RFC 6902).
     Json(Value),
     /// Server-side apply.
@@ -83,6 +85,62 @@ pub enum Action {
         /// Only if it still has this uid.
         uid: String,
     },
+}
+
+/// An object as it was read, in whole or in part, and as it should be.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// What was read.
+    pub read: Arc<Entry>,
+    /// The object as it was read. In part: what [`STATUS_PARTS`] names.
+    pub have: Value,
+    /// What was not read of it.
+    pub unread: Unread,
+    /// The object as it should be.
+    pub want: Value,
+    /// Together with its status, though that is a subresource: what was decided and what came of it are one change. Only the hub's own
+    /// loops can ask for it, in its process; elsewhere it is refused.
+    pub whole: bool,
+}
+
+/// The top-level fields by which a change of an object's status is judged: what names it, and its status.
+pub const STATUS_PARTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+
+impl Edit {
+    /// What is needed to change the status of an object; what else is there may be read of [`Edit::unread`].
+    pub fn of_status(read: Arc<Entry>) -> Self {
+        let (have, unread) = read.part(&STATUS_PARTS);
+        Self {
+            want: have.clone(),
+            read,
+            have,
+            unread,
+            whole: false,
+        }
+    }
+
+    /// From an object as it was read, together with its status.
+    pub fn of_whole(read: Arc<Entry>, have: Value, want: Value) -> Self {
+        Self {
+            read,
+            have,
+            unread: Unread::default(),
+            want,
+            whole: true,
+        }
+    }
+
+    /// Whether anything is to be changed.
+    pub fn is_change(&self) -> bool {
+        self.have != self.want
+    }
+
+    /// The same as a merge patch, which names the revision that was read; `None` when there is no difference.
+    pub fn patch(&self) -> Option<Value> {
+        let mut patch = merge::difference(&self.have, &self.want)?;
+        patch["metadata"]["resourceVersion"] = self.read.revision().to_string().into();
+        Some(patch)
+    }
 }
 
 /// `DeleteOptions.propagationPolicy`.

@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod hub;
+pub mod merge;
 pub mod preview;
 pub mod queue;
 pub mod remote;

@@ -324,7 +324,8 @@ pub async fn run<K, F, R, E>(
             queue: queue.clone(),
             key: Some(key.clone()),
         };
-        let round = reconcile(key.clone(), since);
+        // A task moves what it runs several times; a round is large.
+        let round = Box::pin(reconcile(key.clone(), since));
         running.spawn(async move {
             match round.await {
                 Ok(action) => active.end(Some(action)),

@@ -289,10 +289,11 @@ impl Hub for FakeHub {
         };
         let mut object = current.value();
         let object = match &request.action {
-            Action::Merge(patch) | Action::Whole(patch) => {
+            Action::Merge(patch) => {
                 merge(&mut object, patch);
                 object
             }
+            Action::Edit(edit) => edit.want.clone(),
             Action::Update(object) => object.clone(),
             Action::Delete {
                 uid,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use runtime::hub::{Action, Hub, Propagation, Request, Signal};
-use schema::entry::{GroupResource, Key};
+use runtime::hub::{Action, Edit, Hub, Propagation, Request, Signal};
+use schema::entry::{Entry, GroupResource, Key};
 use serde_json::{Value, json};
 
 use super::LocalHub;
@@ -43,16 +43,25 @@ async fn the_hubs_own_loops_write_an_object_together_with_its_status() {
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
     hub.write("loop", write(Action::Create(made))).await.unwrap();
     let patch = |replicas: i64| json!({"spec": {"replicas": replicas}, "status": {"replicas": replicas}});
-    let merged = hub.write("loop", write(Action::Merge(patch(2)))).await.unwrap().value();
-    assert_eq!(
-        (&merged["spec"]["replicas"], &merged["status"]["replicas"]),
-        (&json!(2), &Value::Null)
-    );
-    let whole = hub
-        .write("other", write(Action::Whole(patch(3))))
-        .await
-        .unwrap()
-        .value();
+    let merged = hub.write("loop", write(Action::Merge(patch(2)))).await.unwrap();
+    let replicas = |entry: &Entry| {
+        let object = entry.value();
+        (object["spec"]["replicas"].clone(), object["status"]["replicas"].clone())
+    };
+    assert_eq!(replicas(&merged), (json!(2), Value::Null));
+    let edit = |read: &Arc<Entry>, replicas: i64| {
+        let have = read.value();
+        let mut want = have.clone();
+        want["spec"]["replicas"] = replicas.into();
+        want["status"]["replicas"] = replicas.into();
+        Action::Edit(Box::new(Edit::of_whole(read.clone(), have, want)))
+    };
+    let whole = hub.write("other", write(edit(&merged, 3))).await.unwrap();
+    let late = hub.write("other", write(edit(&merged, 4))).await.unwrap_err();
+    assert_eq!(late.code, 409, "somebody has changed it since it was read");
+    let invalid = hub.write("other", write(edit(&whole, -1))).await.unwrap_err();
+    assert_eq!(invalid.code, 422);
+    let whole = whole.value();
     assert_eq!(
         (&whole["spec"]["replicas"], &whole["status"]["replicas"]),
         (&json!(3), &json!(3))
@@ -64,8 +73,57 @@ async fn the_hubs_own_loops_write_an_object_together_with_its_status() {
         owner["fieldsV1"],
         json!({"f:spec": {"f:replicas": {}}, "f:status": {"f:replicas": {}}})
     );
-    let invalid = hub.write("other", write(Action::Whole(patch(-1)))).await.unwrap_err();
-    assert_eq!(invalid.code, 422);
+}
+
+/// A loop that says both states of an object gets what its merge patch would get, byte for byte.
+#[tokio::test]
+async fn a_status_that_a_loop_edits_is_as_if_it_were_patched() {
+    let labels = json!({"app": "web"});
+    let made = json!({"metadata": {"name": "web", "labels": {"a": "b"}}, "spec": {"selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let statuses = [
+        json!({"replicas": 2, "conditions": [{"type": "Available", "status": "True"}]}),
+        json!({"replicas": 2, "readyReplicas": 1, "conditions": []}),
+        json!({}),
+        json!({"observedGeneration": 1}),
+    ];
+    let mut ends = Vec::new();
+    for edits in [true, false] {
+        let hub = hub().await;
+        let claims = hub.resource_for("apps/v1", "Deployment").unwrap();
+        let write = |subresource, action| Request {
+            resource: claims.clone(),
+            subresource,
+            ..request(&hub, "web", action)
+        };
+        let mut entry = hub
+            .write("loop", write(None, Action::Create(made.clone())))
+            .await
+            .unwrap();
+        let mut states = Vec::new();
+        for (turn, status) in statuses.iter().enumerate() {
+            let mut edit = Edit::of_status(entry);
+            edit.want["status"] = status.clone();
+            // Who writes a status does not change labels.
+            edit.want["metadata"]["labels"]["a"] = "c".into();
+            let action = if edits {
+                Action::Edit(Box::new(edit))
+            } else {
+                Action::Merge(edit.patch().unwrap())
+            };
+            let manager = ["one", "other"][turn % 2];
+            entry = hub.write(manager, write(Some("status"), action)).await.unwrap();
+            let mut object = entry.value();
+            for field in ["uid", "creationTimestamp"] {
+                object["metadata"][field].take();
+            }
+            states.push(object.to_string());
+        }
+        assert!(states[0].contains("Available"), "{}", states[0]);
+        assert!(states[1].contains(r#""a":"b""#), "{}", states[1]);
+        ends.push(states);
+    }
+    assert_eq!(ends[0], ends[1]);
 }
 
 #[tokio::test]

@@ -95,6 +95,7 @@ fn definition(facts: &ResourceFacts, stored: &GroupVersionKind) -> Option<Resour
         storage_version: stored_version,
         types: Arc::new(tree(&facts.kind)?),
         custom: None,
+        names: OnceLock::new(),
     })
 }
 

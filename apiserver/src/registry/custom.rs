@@ -147,6 +147,7 @@ fn definition(
             since: 0,
             rules: OnceLock::new(),
         })),
+        names: OnceLock::new(),
     })
 }
 

@@ -38,7 +38,7 @@ fn built_in_kinds_are_served_once_each() {
     );
     for def in &registry.resources {
         assert!(
-            std::sync::Arc::ptr_eq(registry.kind(&def.gvk()).unwrap(), def),
+            std::sync::Arc::ptr_eq(registry.kind(def.gvk()).unwrap(), def),
             "{def:?}"
         );
     }

@@ -292,16 +292,12 @@ pub(crate) fn reserve<'a>(call: &Call<'a>, object: Value, old: Option<&Value>) -
     }
 }
 
-/// Gives back what a deleted object had.
-pub(crate) fn release(api: &Api, def: &ResourceDef, object: &Value) {
-    if is(def, "", "services") {
-        api.addresses.release(object, None);
-    }
+/// Whether objects of this resource have what [`release`] gives back.
+pub(crate) fn may_release(def: &ResourceDef) -> bool {
+    is(def, "", "services")
 }
 
-/// Gives back what an object no longer has after an update.
-pub(crate) fn release_unused(api: &Api, def: &ResourceDef, old: &Value, now: &Entry) {
-    if is(def, "", "services") {
-        api.addresses.release(old, Some(&now.value()));
-    }
+/// Gives back what an object had and has no longer; nothing is left of one that is gone.
+pub(crate) fn release(api: &Api, old: &Value, now: Option<&Entry>) {
+    api.addresses.release(old, now.map(Entry::value).as_ref());
 }

@@ -130,17 +130,17 @@ pub(crate) fn settle(call: &Call<'_>, raw: Raw, validation: Validation) -> Resul
         protobuf,
     } = raw;
     let kind = call.def.gvk();
-    check_kind(call, &object, &kind)?;
+    check_kind(call, &object, kind)?;
     let place = call.def.types.root();
     if !protobuf {
-        check_fields(call, (&kind, place), &object, &duplicates, validation)?;
+        check_fields(call, (kind, place), &object, &duplicates, validation)?;
     }
     if call.def.custom.is_some() {
         prune(place, &mut object);
     }
     keep_reset(&mut object);
     normalize(place, &mut object).map_err(|problem| problem.status(&kind.version, &kind.kind))?;
-    set_type(&mut object, &kind);
+    set_type(&mut object, kind);
     let metadata = map(&mut object).entry("metadata").or_insert(Value::Null);
     map(metadata);
     Ok(object)
@@ -192,8 +192,8 @@ fn check_kind(call: &Call<'_>, object: &Value, kind: &GroupVersionKind) -> Resul
     if !sent.is_empty() && sent != kind.kind {
         return Err(mismatch(object, kind));
     }
-    let expected = kind.api_version();
-    if !api_version.is_empty() && api_version != expected {
+    if !api_version.is_empty() && !kind.is_api_version(api_version) {
+        let expected = kind.api_version();
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let sent = GroupVersionKind {
             group: group.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use runtime::hub::Edit;
 use schema::entry::{Entry, Key};
 use schema::model::GroupVersionKind;
 use schema::status::{Reason, Status};
@@ -23,6 +24,8 @@ pub(crate) enum Payload {
     Value(Value),
     /// A part of what a client sent, for a request that is one of several.
     Part(Value),
+    /// Both states of an object that a loop changes.
+    Edit(Box<Edit>),
 }
 
 /// One request.
@@ -38,6 +41,7 @@ pub(crate) struct Call<'a> {
     /// A caller in this process sent its body as a value.
     pub(crate) own: bool,
     body: Mutex<Option<Value>>,
+    edit: Mutex<Option<Box<Edit>>>,
     /// What it is stored together with.
     pub(crate) batch: Option<&'a Batch>,
     /// Namespaces that count as there although they are not, for a question about what they would hold.
@@ -57,10 +61,11 @@ impl<'a> Call<'a> {
             Some(custom) => custom.deprecation.clone(),
             None => strategy::deprecation(&def).map(str::to_owned),
         };
-        let own = matches!(payload, Payload::Value(_));
-        let body = match payload {
-            Payload::Wire => None,
-            Payload::Value(value) | Payload::Part(value) => Some(value),
+        let own = matches!(payload, Payload::Value(_) | Payload::Edit(_));
+        let (body, edit) = match payload {
+            Payload::Wire => (None, None),
+            Payload::Value(value) | Payload::Part(value) => (Some(value), None),
+            Payload::Edit(edit) => (None, Some(edit)),
         };
         Self {
             api,
@@ -69,6 +74,7 @@ impl<'a> Call<'a> {
             request,
             own,
             body: Mutex::new(body),
+            edit: Mutex::new(edit),
             batch: None,
             namespaces: &[],
             warnings: Mutex::new(deprecation.into_iter().collect()),
@@ -78,6 +84,11 @@ impl<'a> Call<'a> {
     /// The body when it is parsed already; `None` when it came over the wire. It is handed out once: no verb reads its body twice.
     pub(crate) fn take_body(&self) -> Option<Value> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The change of a loop that says both states; handed out once.
+    pub(crate) fn take_edit(&self) -> Option<Box<Edit>> {
+        self.edit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether nobody minds when a write waits a moment for company: it is a loop's, here or in a member.

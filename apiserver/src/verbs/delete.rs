@@ -134,9 +134,12 @@ async fn delete_one(call: &Call<'_>, key: &Key, options: &Options) -> Result<Don
             precondition: Precondition::Revision(current.revision()),
             write,
         };
+        let old = strategy::may_release(def).then_some(old);
         match commit(call, op).await {
             Ok(outcome) if gone => {
-                strategy::release(call.api, def, &old);
+                if let Some(old) = old {
+                    strategy::release(call.api, &old, None);
+                }
                 return Ok(Done::Gone(outcome.entry().clone()));
             }
             Ok(outcome) => return Ok(Done::Waiting(outcome.entry().clone())),

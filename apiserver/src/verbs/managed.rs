@@ -28,7 +28,7 @@ fn writer<'a>(write: &'a Write<'_, '_>, api_version: &'a str) -> Writer<'a> {
 /// Notes the owners of what a write changes.
 pub(crate) fn update(write: &Write<'_, '_>, old: Option<&Value>, object: &mut Value) {
     let api_version = write.call.def.api_version();
-    apply::track_update(write.call.def.types.root(), old, object, writer(write, &api_version));
+    apply::track_update(write.call.def.types.root(), old, object, writer(write, api_version));
 }
 
 /// The object after applying a configuration.
@@ -38,7 +38,7 @@ pub(crate) fn apply(write: &Write<'_, '_>, live: Option<&Value>, config: &Value)
         types: write.call.def.types.root(),
         live,
         config: config.clone(),
-        writer: writer(write, &api_version),
+        writer: writer(write, api_version),
         force: write.options.force,
     };
     Ok(apply::apply(input)?)

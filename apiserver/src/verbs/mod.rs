@@ -107,26 +107,27 @@ impl Api {
     }
 }
 
+/// What is rare or large goes into a box of its own: every request would be as large as the largest of them.
 async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
     match (call.request.verb, call.request.target.subresource.as_str()) {
         (Verb::Get, "scale") => scale::get(call),
-        (Verb::Get, _) => read::get(call).await,
-        (Verb::List, _) => read::list(call).await,
+        (Verb::Get, _) => Box::pin(read::get(call)).await,
+        (Verb::List, _) => Box::pin(read::list(call)).await,
         (Verb::Create, "") if reviews::is_review(call) => reviews::create(call),
-        (Verb::Create, "") if preview::is_preview(call) => preview::create(call).await,
-        (Verb::Create, "") if retention::is_retention(call) => retention::create(call).await,
-        (Verb::Create, "") if report::is_report(call) => report::create(call).await,
+        (Verb::Create, "") if preview::is_preview(call) => Box::pin(preview::create(call)).await,
+        (Verb::Create, "") if retention::is_retention(call) => Box::pin(retention::create(call)).await,
+        (Verb::Create, "") if report::is_report(call) => Box::pin(report::create(call)).await,
         (Verb::Create, "") => create(call).await,
-        (Verb::Create, "token") => accounts::request_token(call).await,
-        (Verb::Create, "binding") => parts::bind(call).await,
-        (Verb::Create, "eviction") => evict::evict(call).await,
-        (Verb::Update, "scale") => scale::update(call).await,
-        (Verb::Update, "finalize") => parts::finalize(call).await,
-        (Verb::Update, _) => update(call).await,
-        (Verb::Patch, "scale") => scale::patch(call).await,
+        (Verb::Create, "token") => Box::pin(accounts::request_token(call)).await,
+        (Verb::Create, "binding") => Box::pin(parts::bind(call)).await,
+        (Verb::Create, "eviction") => Box::pin(evict::evict(call)).await,
+        (Verb::Update, "scale") => Box::pin(scale::update(call)).await,
+        (Verb::Update, "finalize") => Box::pin(parts::finalize(call)).await,
+        (Verb::Update, _) => Box::pin(update(call)).await,
+        (Verb::Patch, "scale") => Box::pin(scale::patch(call)).await,
         (Verb::Patch, _) => patch::patch(call).await,
-        (Verb::Delete, "") => delete::delete(call).await,
-        (Verb::DeleteCollection, "") => delete::delete_collection(call).await,
+        (Verb::Delete, "") => Box::pin(delete::delete(call)).await,
+        (Verb::DeleteCollection, "") => Box::pin(delete::delete_collection(call)).await,
         _ => Err(method_not_allowed()),
     }
 }

@@ -142,6 +142,12 @@ pub(crate) fn generation(object: &Value) -> i64 {
 
 /// Writes what an object is; one of another version gets the fields of this one.
 pub(crate) fn set_type(object: &mut Value, kind: &GroupVersionKind) {
+    let says = |field: &str| object.get(field).and_then(Value::as_str);
+    if says("kind") == Some(kind.kind.as_str())
+        && says("apiVersion").is_some_and(|version| kind.is_api_version(version))
+    {
+        return;
+    }
     let version = kind.api_version();
     if let Some(before) = object["apiVersion"].as_str().filter(|before| *before != version) {
         let before = before.to_owned();

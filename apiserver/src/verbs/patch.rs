@@ -1,9 +1,10 @@
 //! PATCH in its four forms. A patch is read once and applied to whatever is stored when it is its turn.
 
+use runtime::hub::STATUS_PARTS;
 use schema::model::{GroupVersionKind, TypeRef};
 use schema::patch::Patch;
 use schema::status::{Status, in_go};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::body::{self, Raw};
 use super::call::Call;
@@ -22,51 +23,67 @@ const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// Answers PATCH of an object or of a subresource that is a part of it.
 pub(super) async fn patch(call: &Call<'_>) -> Result<Answer, Status> {
     if call.request.content_type == APPLY {
-        return apply(call).await;
+        return Box::pin(apply(call)).await;
     }
     let options = WriteOptions::parse(call.request, OptionsKind::Patch)?;
-    let patch = read(call, call.def.strategic)?;
-    let duplicates = duplicates(call, options.validation);
     let write = Write {
         call,
         options,
         subresource: &call.request.target.subresource,
     };
+    let patch = match call.take_edit() {
+        Some(edit) if write.takes(&edit) => {
+            let settled = |have: &Value, want| settled(call, have, want, Vec::new(), write.options.validation);
+            return write.edit(*edit, settled).await;
+        }
+        Some(edit) => Patch::Merge(edit.patch().unwrap_or_else(|| json!({}))),
+        None => read(call, call.def.strategic)?,
+    };
+    let duplicates = duplicates(call, write.options.validation);
     write
         .modify_part(part(write.subresource, &patch), |current| {
             let current = current.ok_or_else(|| call.not_found())?;
-            let mut value = patch.apply(call.def.types.root(), current.clone())?;
-            check_type(current, &value).map_err(|refused| unusable(call, &patch, &refused))?;
-            // What is stored is in form already, and most of it stays as it is.
-            let in_form = call.def.is_in_form(meta_text(current, "resourceVersion"));
-            let same = if in_form {
-                set_aside(current, &mut value)
-            } else {
-                Aside::default()
-            };
-            let raw = Raw {
-                value,
-                duplicates: duplicates.clone(),
-                protobuf: false,
-            };
-            let mut object = body::settle(call, raw, write.options.validation)
+            let value = patch.apply(call.def.types.root(), current.clone())?;
+            let mut object = settled(call, current, value, duplicates.clone(), write.options.validation)
                 .map_err(|refused| unusable(call, &patch, &refused))?;
-            same.restore(&mut object);
             check_name(current, &mut object)?;
             Ok(Step::Store(object))
         })
         .await
 }
 
-/// Top-level fields: what names an object, and its status.
-const PARTS: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
+/// A changed object in canonical form.
+fn settled(
+    call: &Call<'_>,
+    current: &Value,
+    mut value: Value,
+    duplicates: Vec<String>,
+    validation: Validation,
+) -> Result<Value, Status> {
+    check_type(current, &value)?;
+    // What is stored is in form already, and most of it stays as it is.
+    let in_form = call.def.is_in_form(meta_text(current, "resourceVersion"));
+    let same = if in_form {
+        set_aside(current, &mut value)
+    } else {
+        Aside::default()
+    };
+    let raw = Raw {
+        value,
+        duplicates,
+        protobuf: false,
+    };
+    let mut object = body::settle(call, raw, validation)?;
+    same.restore(&mut object);
+    Ok(object)
+}
 
 /// The top-level fields that a patch of a status or of metadata can change and that those who judge it must know; `None` when it says
 /// more, or what it says is not known.
 fn part(subresource: &str, patch: &Patch) -> Option<&'static [&'static str]> {
     let fields = match subresource {
-        "" => &PARTS[..3],
-        "status" => &PARTS[..],
+        "" => &STATUS_PARTS[..3],
+        "status" => &STATUS_PARTS[..],
         _ => return None,
     };
     let (Patch::Merge(patch) | Patch::Strategic(patch)) = patch else {
@@ -211,7 +228,7 @@ async fn apply(call: &Call<'_>) -> Result<Answer, Status> {
 
 /// The applied configuration: only what this endpoint owns.
 pub(super) fn configuration(call: &Call<'_>, validation: Validation) -> Result<Value, Status> {
-    let mut config = configuration_of(call, &call.def.gvk(), call.def.types.root(), validation)?;
+    let mut config = configuration_of(call, call.def.gvk(), call.def.types.root(), validation)?;
     let root = super::object::map(&mut config);
     match call.request.target.subresource.as_str() {
         "" if call.def.subresource("status").is_some() => drop(root.remove("status")),

@@ -293,7 +293,7 @@ impl Asked<'_, '_> {
     /// The resource in the version that its objects are stored in.
     fn stored(&self, def: &ResourceDef) -> Resource {
         let stored = self.call.registry.stored(&def.storage);
-        crate::local::resource(stored.map_or(def, |stored| stored))
+        stored.map_or(def, |stored| stored).as_resource().clone()
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Status> {
         _ => return Err(method_not_allowed()),
     };
     map(&mut review).insert("status".to_owned(), status);
-    set_type(&mut review, &call.def.gvk());
+    set_type(&mut review, call.def.gvk());
     Ok(call.answer(201, AnswerBody::Object(call.def.clone(), review)))
 }
 

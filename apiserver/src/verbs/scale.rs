@@ -185,7 +185,7 @@ where
 {
     let paths = paths(call);
     let version = call.def.api_version();
-    let mapping = mapping(&paths, &version);
+    let mapping = mapping(&paths, version);
     let write_under_way = Write {
         call,
         options,

@@ -24,7 +24,7 @@ pub(crate) fn default(call: &Call<'_>, object: &mut Value, creating: bool) {
 /// 422 unless a new object is valid.
 pub(crate) fn check_create(call: &Call<'_>, object: &Value) -> Result<(), Status> {
     let def = &call.def;
-    let mut errors = validate::validate_metadata(&def.gvk(), object);
+    let mut errors = validate::validate_metadata(def.gvk(), object);
     errors.extend(validate::validate(def.types.root(), object));
     apply_rules(call, None, object, &mut errors);
     errors.extend(strategy::check(def, "", None, object));
@@ -39,9 +39,9 @@ pub(crate) fn check_update(
     object: &Value,
 ) -> Result<(), Status> {
     let def = &call.def;
-    let mut errors = validate::validate_metadata(&def.gvk(), object);
+    let mut errors = validate::validate_metadata(def.gvk(), object);
     errors.extend(validate::validate_metadata_update(old, object));
-    errors.extend(validate::check_update_rules(&def.gvk(), subresource, old, object));
+    errors.extend(validate::check_update_rules(def.gvk(), subresource, old, object));
     errors.extend(validate::validate_change(def.types.root(), old, object, unread));
     apply_rules(call, Some(old), object, &mut errors);
     errors.extend(strategy::check(def, subresource, Some(old), object));

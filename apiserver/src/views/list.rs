@@ -35,7 +35,7 @@ pub fn list_json(answer: &ListAnswer) -> Vec<u8> {
     let def = &answer.resource;
     let size: usize = answer.items.iter().map(|entry| entry.json().len() + 1).sum();
     let mut out = Vec::with_capacity(size + 256);
-    write_list_head(&mut out, &def.list_kind, &def.api_version(), &ListMeta::from(answer));
+    write_list_head(&mut out, &def.list_kind, def.api_version(), &ListMeta::from(answer));
     for (index, entry) in answer.items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -60,10 +60,10 @@ pub fn present_json<'a>(def: &ResourceDef, json: &'a [u8]) -> Cow<'a, [u8]> {
         Cow::Borrowed(json)
     } else if def.converts() {
         let mut object: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
-        set_type(&mut object, &def.gvk());
+        set_type(&mut object, def.gvk());
         Cow::Owned(object.to_string().into_bytes())
     } else {
-        splice::with_api_version(json, &def.api_version())
+        splice::with_api_version(json, def.api_version())
     }
 }
 

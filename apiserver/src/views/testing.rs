@@ -48,6 +48,7 @@ pub(crate) fn resource(group: &str, version: &str, plural: &str, kind: &str, nam
             shape: Shape::Struct(root),
         }),
         custom: None,
+        names: std::sync::OnceLock::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use interpreter::{ClusterStatus, InterpretError};
-use runtime::hub::Resource;
+use runtime::hub::{Edit, Resource};
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
@@ -56,28 +56,26 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
     let silent = observe::observe(&context, &entry, &binding.spec.resource, &mut items).await;
     let resource = kinds::binding_of(&key);
-    let (have, _) = entry.part(&["status"]);
-    let mut want = have.clone();
+    let mut edit = Edit::of_status(entry.clone());
+    let (have, want) = (&edit.have, &mut edit.want);
     want["status"]["aggregatedStatus"] = items.iter().map(plan::to_value).collect();
     if items.is_empty()
         && let Some(status) = want["status"].as_object_mut()
     {
         status.remove("aggregatedStatus");
     }
-    let stopped = conditions::find(&have, report::CONDITION)
+    let stopped = conditions::find(have, report::CONDITION)
         .filter(|known| known["status"] == "False")
-        .or_else(|| unanswered::stands(&have, &REVISION));
+        .or_else(|| unanswered::stands(have, &REVISION));
     let applied = plan::fully_applied(&kept_clusters(&binding.spec), &items, stopped);
-    conditions::set(&mut want, &applied, context.clock.now());
+    conditions::set(want, &applied, context.clock.now());
     if current && context.index.is_rendered(entry.key(), entry.meta().generation) {
-        conditions::observe(&mut want, applied.kind, entry.meta().generation);
+        conditions::observe(want, applied.kind, entry.meta().generation);
     }
-    let wrote = context
-        .write_status(MANAGER, resource, &entry, &have, &want)
-        .await?
-        .is_some();
+    let stood = unanswered::stands(have, &AGGREGATION).is_some();
+    let wrote = context.edit_status(MANAGER, resource, edit).await?.is_some();
     let reflected = reflect(&context, &entry, &binding.spec.resource, &items, wrote).await;
-    if let Some(outcome) = answer(&reflected, unanswered::stands(&have, &AGGREGATION).is_some())
+    if let Some(outcome) = answer(&reflected, stood)
         && let Some(template) = template(&context, &binding.spec.resource)
     {
         let template = (&template.0, &*template.1);
@@ -166,13 +164,18 @@ async fn reflect(
     if template.meta().uid != reference.uid || template.meta().deletion_timestamp.is_some() {
         return Ok(false);
     }
-    let have = template.unowned();
-    let outcome: Result<bool, Error> = match interpret::aggregated(context, &have, items).await {
-        Ok(Some(want)) => {
-            let outcome = context.write_status(MANAGER, &resource, &template, &have, &want).await;
+    let mut edit = Edit::of_status(template.clone());
+    edit.unread.read_into(&mut edit.have);
+    let outcome: Result<bool, Error> = match interpret::aggregated(context, &edit.have, items).await {
+        Ok(Some(status)) => {
+            edit.unread.leave(&mut edit.have);
+            edit.want["status"] = status;
+            let outcome = context.edit_status(MANAGER, &resource, edit).await;
             outcome.map(|stored| stored.is_some()).map_err(Error::from)
         }
-        Ok(None) if news && items.iter().any(|item| item.applied) && interpret::aggregates(context, &have) => Ok(false),
+        Ok(None) if news && items.iter().any(|item| item.applied) && interpret::aggregates(context, &edit.have) => {
+            Ok(false)
+        }
         Ok(None) => return Ok(false),
         Err(error) => Err(error.into()),
     };

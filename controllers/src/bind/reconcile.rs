@@ -66,7 +66,7 @@ pub(crate) async fn ensure(
         other.unwrap_or_else(|| Error::Waiting(error.to_string()))
     })?;
     if let (Some(entry), Some(have)) = (existing, have) {
-        return Ok(context.write(MANAGER, binding, &entry, &have, &want).await?.is_some());
+        return Ok(context.write(MANAGER, binding, &entry, have, want).await?.is_some());
     }
     context.record(MANAGER, binding, want).await?;
     Ok(true)

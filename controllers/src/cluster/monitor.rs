@@ -70,12 +70,13 @@ async fn look(context: &Context, entry: &Entry, sightings: &mut HashMap<String, 
         sightings.insert(entry.name().to_owned(), sighting.clone());
         let mut want: Value = cluster.clone();
         conditions::set(&mut want, &condition, now);
+        let ready = conditions::find(&want, condition.kind).cloned();
         context
-            .write_status(MANAGER, &kinds::CLUSTER, entry, &cluster, &want)
+            .write_status(MANAGER, &kinds::CLUSTER, entry, cluster, want)
             .await?;
         tracing::info!(cluster = entry.name(), reason = condition.reason, "cluster is silent");
         // Remembered as written: it may speak again before the next look, and that is news, too.
-        sighting.ready = conditions::find(&want, condition.kind).cloned();
+        sighting.ready = ready;
         let outcome = Outcome::warning(condition.reason);
         context.tell(SOURCE, &kinds::CLUSTER, entry, outcome, condition.message);
     }

@@ -164,7 +164,7 @@ async fn take_off(context: &Context, key: &Key, cluster: &str) -> Result<(), Err
         clusters.retain(|target| target["name"] != cluster);
     }
     context
-        .write(SCHEDULER, kinds::binding_of(key), &entry, &have, &want)
+        .write(SCHEDULER, kinds::binding_of(key), &entry, have, want)
         .await?;
     Ok(())
 }

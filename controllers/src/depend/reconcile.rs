@@ -159,7 +159,7 @@ async fn note(context: &Context, entry: Arc<Entry>, needed: &[Value]) -> Result<
     let mut want = have.clone();
     want["metadata"]["annotations"][names::DEPENDENCIES] = plan::annotation(needed).into();
     crate::bind::plan::add_finalizer(&mut want["metadata"], names::DEPENDENCIES_FINALIZER);
-    let Some(stored) = context.write(MANAGER, &kinds::BINDING, &entry, &have, &want).await? else {
+    let Some(stored) = context.write(MANAGER, &kinds::BINDING, &entry, have, want).await? else {
         return Ok(entry);
     };
     // Whatever appears from now on must be found at once.
@@ -237,8 +237,8 @@ async fn attach(
         context.random.uuid()
     })
     .map_err(|error| Error::Waiting(error.to_string()))?;
-    let stored = match (&existing, &have) {
-        (Some(entry), Some(have)) => context.write(MANAGER, &kinds::BINDING, entry, have, &want).await?,
+    let stored = match (&existing, have) {
+        (Some(entry), Some(have)) => context.write(MANAGER, &kinds::BINDING, entry, have, want).await?,
         _ => Some(context.record(MANAGER, &kinds::BINDING, want).await?),
     };
     let Some(stored) = stored else { return Ok(false) };
@@ -283,7 +283,7 @@ async fn detach(context: &Context, independent: &Entry, but: &BTreeSet<Key>) -> 
         };
         let have = entry.value();
         let want = plan::detached(&have, &dependent);
-        if let Some(stored) = context.write(MANAGER, &kinds::BINDING, &entry, &have, &want).await? {
+        if let Some(stored) = context.write(MANAGER, &kinds::BINDING, &entry, have, want).await? {
             context.index.binding_seen(&stored, false);
             wrote = true;
         }
@@ -316,6 +316,6 @@ pub(crate) async fn follow(
     }
     let mut want = have.clone();
     want["spec"]["resource"]["resourceVersion"] = object.revision().to_string().into();
-    let stored = context.write(MANAGER, &kinds::BINDING, &entry, &have, &want).await?;
+    let stored = context.write(MANAGER, &kinds::BINDING, &entry, have, want).await?;
     Ok(Some(stored.is_some()))
 }

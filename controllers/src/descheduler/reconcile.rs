@@ -126,7 +126,7 @@ async fn deschedule(context: &Context, key: &Key, works: &[Key], settings: Desch
     let mut want = have.clone();
     want["spec"]["clusters"] = json!(left);
     let resource = kinds::binding_of(key);
-    let (outcome, message) = match context.write(DESCHEDULER, resource, &entry, &have, &want).await {
+    let (outcome, message) = match context.write(DESCHEDULER, resource, &entry, have, want).await {
         Ok(_) => (Outcome::normal("DescheduleBindingSucceed"), plan::news(&taken)),
         Err(status) if status.code == 409 || status.code == 404 => return Err(status.into()),
         Err(status) => (Outcome::warning("DescheduleBindingFailed"), status.to_string()),

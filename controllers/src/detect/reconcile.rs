@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::plan::{self, Policy, Template};
 use super::skip::stays_home;
 use crate::bind;
-use crate::context::{Context, Error, MANAGER, Outcome};
+use crate::context::{Context, Error, MANAGER, Noted, Outcome};
 use crate::depend;
 use crate::kinds;
 use crate::names;
@@ -32,8 +32,9 @@ pub(crate) enum Trigger {
 
 /// Works on one template.
 pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -> Result<Action, Error> {
-    let trigger = context.queues.take_trigger(&key);
-    let outcome = template(&context, &key, trigger).await;
+    let noted = context.queues.take_trigger(&key);
+    let trigger = noted.trigger;
+    let outcome = template(&context, &key, noted).await;
     match outcome {
         Ok(wrote) => {
             context.index.set_unanswered(&key, false);
@@ -53,11 +54,15 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
     }
 }
 
-async fn template(context: &Context, key: &Key, trigger: Trigger) -> Result<bool, Error> {
+async fn template(context: &Context, key: &Key, noted: Noted) -> Result<bool, Error> {
+    let trigger = noted.trigger;
     let entry = context.hub.get(key);
     let (Some(entry), Some(resource)) = (entry, context.index.resource(&key.resource)) else {
         return Ok(false);
     };
+    if noted.is_own(&entry) {
+        return Ok(false);
+    }
     let meta = entry.meta();
     // A policy may name what lies where nothing is propagated.
     if stays_home(key, &context.config.skipped_namespaces) {
@@ -178,7 +183,11 @@ async fn try_apply(
     }
     // Without a change of the template a newer revision is its status, which is no reason to render again.
     let follow = wrote || trigger >= Trigger::Federation;
-    Ok(bind::reconcile::ensure(context, &entry, resource, policy, follow).await? || wrote)
+    let bound = bind::reconcile::ensure(context, &entry, resource, policy, follow).await?;
+    if wrote {
+        context.queues.note_written(&entry);
+    }
+    Ok(bound || wrote)
 }
 
 fn overrides_exist(context: &Context, policy: &Policy) -> Result<(), Error> {

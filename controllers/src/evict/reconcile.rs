@@ -73,7 +73,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         let mut want = have.clone();
         want["spec"]["gracefulEvictionTasks"] = tasks.into();
         let resource = kinds::binding_of(&key);
-        let outcome = context.write(MANAGER, resource, &entry, &have, &want).await;
+        let outcome = context.write(MANAGER, resource, &entry, have, want).await;
         for cluster in &ended.left {
             let source = source(&key, EVICTION);
             match &outcome {
@@ -207,7 +207,7 @@ async fn leave(
         return Ok(Moved::Waits(Some(RETRY)));
     }
     let resource = kinds::binding_of(entry.key());
-    match context.write(MANAGER, resource, entry, &have, &want).await {
+    match context.write(MANAGER, resource, entry, have, want).await {
         Ok(Some(_)) => Ok(Moved::Wrote),
         Ok(None) => Ok(Moved::Waits(None)),
         Err(status) => {

@@ -89,7 +89,7 @@ async fn sync(
     let mut want = plan::work(Some(&have), namespace, manifest, cluster, || context.random.uuid());
     overrides::plan::record(&mut want, &applied);
     Ok(context
-        .write(MANAGER, &kinds::WORK, &entry, &have, &want)
+        .write(MANAGER, &kinds::WORK, &entry, have, want)
         .await?
         .is_some())
 }

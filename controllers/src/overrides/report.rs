@@ -86,7 +86,7 @@ pub(crate) async fn stopped(
     conditions::set(&mut want, &condition, context.clock.now());
     let resource = kinds::binding_of(binding.key());
     if context
-        .write_status(MANAGER, resource, binding, &have, &want)
+        .write_status(MANAGER, resource, binding, have, want)
         .await?
         .is_some()
     {

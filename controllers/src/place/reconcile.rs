@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crds::features::Gate;
-use runtime::hub::{self, Request, Resource};
+use runtime::hub::{self, Edit, Request, Resource};
 use runtime::queue::Action;
 use scheduler::trigger::Trigger;
 use scheduler::view::Neighbours;
@@ -16,9 +16,8 @@ use tokio::time::Instant;
 
 use super::plan::{self, Binding};
 use crate::conditions::{self, Condition};
-use crate::context::{Context, Error, Outcome, SCHEDULER, patching};
+use crate::context::{Context, Error, Outcome, SCHEDULER, to_change};
 use crate::kinds;
-use crate::merge;
 use crate::quota::charge;
 use crate::render::plan::Reference;
 
@@ -96,21 +95,21 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         Ok(charges) => charges,
         Err(status) if charge::is_exceeded(&status) => {
             let want = placed.unwrap_or_default();
-            return over_quota(&context, &current, (&have, &want), &status.message).await;
+            return over_quota(&context, &current, (have, want), &status.message).await;
         }
         Err(status) => return Err(status.into()),
     };
     context.queues.set_over_quota(&key, false);
     let mut generation = current.meta().generation;
-    let change = placed.filter(|want| *want != have).and_then(|want| {
+    let change = placed.filter(|want| *want != have).map(|want| {
         generation = plan::generation(&have, &want, generation);
         let want = plan::told(want, generation, &decision, context.clock.now());
-        merge::difference(&have, &want)
+        Box::new(Edit::of_whole(current.clone(), have, want))
     });
     let explanation = explanation(&context, &current, &decision, change.is_some());
     if change.is_some() || explanation.is_some() {
         // The placement and what is said of it are one change: whoever sees one sees the other.
-        let change = change.map(|patch| patching(resource, &current, None, hub::Action::Whole, patch, true));
+        let change = change.map(|edit| to_change(resource, &current, None, hub::Action::Edit(edit)));
         moved = change.is_some();
         let requests: Vec<Request> = explanation.into_iter().chain(charges).chain(change).collect();
         let stored = context.hub.write_together(SCHEDULER, requests).await?;
@@ -154,17 +153,16 @@ async fn say(context: &Context, mut current: Arc<Entry>, decision: &Decision) ->
     let mut attempts = 0;
     loop {
         let mut have = current.value();
-        if let Some(spec) = &decided {
+        match &decided {
             // What has been asked for since is not what this answers.
-            have["spec"] = spec.clone();
+            Some(spec) => have["spec"] = spec.clone(),
+            None => decided = Some(have["spec"].clone()),
         }
         let want = plan::status(&have, generation, decision, context.clock.now());
-        let told = context.write_status(SCHEDULER, resource, &current, &have, &want).await;
+        let told = context.write_status(SCHEDULER, resource, &current, have, want).await;
         attempts += 1;
         match told {
-            Err(status) if status.code == 409 && attempts < ATTEMPTS => {
-                decided.get_or_insert_with(|| have["spec"].take());
-            }
+            Err(status) if status.code == 409 && attempts < ATTEMPTS => {}
             told => return Ok(told?.is_some()),
         }
         // The other write is on its way to this process.
@@ -214,7 +212,7 @@ async fn stands(context: &Context, entry: &Entry, binding: &Binding) -> Result<(
         if let Some(group) = group {
             status["schedulerObservingAffinityName"] = group.into();
         }
-        context.write_status(SCHEDULER, resource, entry, &have, &want).await?;
+        context.write_status(SCHEDULER, resource, entry, have, want).await?;
     } else if !known {
         let patch = json!({"status": {"schedulerObservedGeneration": generation}});
         context
@@ -245,14 +243,14 @@ fn explanation_of(binding: &Entry) -> &'static Resource {
 async fn over_quota(
     context: &Context,
     binding: &Entry,
-    (have, placed): (&Value, &Value),
+    (have, placed): (Value, Value),
     message: &str,
 ) -> Result<Action, Error> {
     let (key, resource) = (binding.key(), kinds::binding_of(binding.key()));
     context.queues.set_over_quota(key, true);
     context.queues.set_roomless(key, false);
     // What was freed before anybody knew that it is waited for.
-    if charge::charge(context, binding, have, placed).is_ok() {
+    if charge::charge(context, binding, &have, &placed).is_ok() {
         context.queues.place.add(key.clone());
     }
     let mut want = have.clone();
@@ -263,7 +261,7 @@ async fn over_quota(
         message: message.to_owned(),
     };
     conditions::set(&mut want, &condition, context.clock.now());
-    let stored = context.write_status(SCHEDULER, resource, binding, have, &want).await?;
+    let stored = context.write_status(SCHEDULER, resource, binding, have, want).await?;
     if stored.is_some() {
         let outcome = Outcome::warning("ScheduleBindingFailed");
         announce(context, binding, &[(outcome, message.to_owned())]);

@@ -119,7 +119,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
             "Update FederatedResourceQuota with AggregatedStatus successfully.",
         )
     };
-    let stored = context.write_status(MANAGER, &kinds::QUOTA, &entry, &have, &want).await;
+    let stored = context.write_status(MANAGER, &kinds::QUOTA, &entry, have, want).await;
     let stored = stored.map_err(Error::from).inspect_err(|error| {
         if !error.is_passing() {
             let outcome = Outcome::warning(failed);
@@ -166,8 +166,8 @@ async fn assign(context: &Context, key: &Key, uid: &str, assignments: &[Assignme
         let want = plan::work(have.as_ref(), quota, &assignment.hard, cluster, || {
             context.random.uuid()
         });
-        let stored = match (&existing, &have) {
-            (Some(work), Some(have)) => context.write(MANAGER, &kinds::WORK, work, have, &want).await?,
+        let stored = match (&existing, have) {
+            (Some(work), Some(have)) => context.write(MANAGER, &kinds::WORK, work, have, want).await?,
             _ => Some(context.record(MANAGER, &kinds::WORK, want).await?),
         };
         if let Some(stored) = stored {

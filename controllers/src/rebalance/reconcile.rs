@@ -100,7 +100,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, since: Instant) -
         }
     }
     let resource = &kinds::REBALANCER;
-    let stored = context.write_status(MANAGER, resource, &entry, &have, &want).await?;
+    let stored = context.write_status(MANAGER, resource, &entry, have, want).await?;
     if stored.is_some() {
         context.metrics.lag("rebalance", since.elapsed());
     }

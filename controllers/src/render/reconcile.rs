@@ -10,6 +10,7 @@ use runtime::hub::Resource;
 use runtime::queue::Action;
 use schema::entry::{Entry, Key};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::plan::{self, Renderer, Spec, Target};
@@ -271,6 +272,7 @@ async fn sync(
         meta: template.meta(),
     });
     let held = hold_back(context, binding, spec, template, &renderer, &targets).await;
+    let renderer = Arc::new(renderer);
     let writes = targets
         .iter()
         .filter(|target| !held.contains(target.name.as_str()))
@@ -279,16 +281,19 @@ async fn sync(
                 .as_ref()
                 .and_then(|shares| shares.get(&target.name))
                 .copied();
-            sync_one(
-                context,
-                &renderer,
-                (resource, template),
-                &overrides,
-                target,
-                workload,
-                completions,
-            )
+            let (renderer, overrides) = (renderer.clone(), &overrides);
+            async move {
+                let made = render(context, &renderer, overrides, target, workload, completions).await?;
+                // What waits for a transaction holds no trees; see `Context::write`.
+                drop(renderer);
+                match made {
+                    Rendered::Done(done) => Ok(done),
+                    Rendered::Work(work) => store(context, (resource, template), *work).await,
+                }
+            }
         });
+    let writes: Vec<_> = writes.collect();
+    drop(renderer);
     // Every target gets its turn even when one of them fails.
     let mut wrote = false;
     let mut failure = None;
@@ -338,19 +343,36 @@ async fn hold_back<'a>(
     held.map(|target| target.name.as_str()).collect()
 }
 
-async fn sync_one(
+/// What is to be done about one cluster.
+enum Rendered {
+    /// Nothing.
+    Done(Done),
+    /// This Work is to be there.
+    Work(Box<Wanted>),
+}
+
+/// A Work as it should be.
+struct Wanted {
+    cluster: String,
+    /// The Work as it is.
+    existing: Option<(Arc<Entry>, Value)>,
+    work: Value,
+    applied: Applied,
+}
+
+/// Makes the Work for one cluster.
+async fn render(
     context: &Context,
     renderer: &Renderer<'_>,
-    (resource, template): (&Resource, &Entry),
     overrides: &[Arc<Override>],
     target: &Target,
     workload: bool,
     completions: Option<i64>,
-) -> Result<Done, Error> {
+) -> Result<Rendered, Error> {
     // A cluster that is gone or going gets nothing; the scheduler is about to leave it.
     let cluster = context.get(&kinds::CLUSTER, "", &target.name);
     if cluster.is_none_or(|cluster| cluster.meta().deletion_timestamp.is_some()) {
-        return Ok(Done::Same);
+        return Ok(Rendered::Done(Done::Same));
     }
     let mut manifest = renderer.manifest().clone();
     if workload {
@@ -363,44 +385,60 @@ async fn sync_one(
     if !overrides.is_empty() {
         let snapshot = context.index.snapshot();
         let Some(cluster) = snapshot.get(&target.name) else {
-            return Ok(Done::Same);
+            return Ok(Rendered::Done(Done::Same));
         };
         match overrides::plan::apply(overrides, cluster, &mut manifest) {
             Ok(done) => applied = done,
             Err(refused) => {
                 let cluster = target.name.clone();
-                return Ok(Done::Stopped(Stopped { cluster, refused }));
+                return Ok(Rendered::Done(Done::Stopped(Stopped { cluster, refused })));
             }
         }
         renderer.mark(&mut manifest);
     }
     let existing = context.hub.get(&renderer.key(&target.name));
-    let Some(entry) = existing else {
+    if let Some(entry) = &existing {
+        if entry.meta().deletion_timestamp.is_some() {
+            return Err(Error::Waiting(format!("the deletion of {}", entry.key())));
+        }
+    } else {
         let namespace = names::execution_namespace(&target.name);
         if context.get(&kinds::NAMESPACE, "", &namespace).is_none() {
             return Err(Error::Waiting(format!("namespace {namespace}")));
         }
-        let mut work = renderer.work(None, &target.name, manifest, || context.random.uuid());
-        overrides::plan::record(&mut work, &applied);
-        interpret::note_keeper(context, &mut work);
-        let stored = context.record(MANAGER, &kinds::WORK, work).await?;
-        context.index.work_written(&stored);
-        report::applied(context, (resource, template), &target.name, &applied);
-        return Ok(Done::Wrote);
+    }
+    let existing = existing.map(|entry| {
+        let have = entry.value();
+        (entry, have)
+    });
+    let have = existing.as_ref().map(|(_, have)| have);
+    let mut work = renderer.work(have, &target.name, manifest, || context.random.uuid());
+    overrides::plan::record(&mut work, &applied);
+    interpret::note_keeper(context, &mut work);
+    Ok(Rendered::Work(Box::new(Wanted {
+        cluster: target.name.clone(),
+        existing,
+        work,
+        applied,
+    })))
+}
+
+/// Writes the Work of one cluster, unless it is as it should be.
+async fn store(context: &Context, template: (&Resource, &Entry), wanted: Wanted) -> Result<Done, Error> {
+    let Wanted {
+        cluster,
+        existing,
+        work,
+        applied,
+    } = wanted;
+    let stored = match existing {
+        None => context.record(MANAGER, &kinds::WORK, work).await?,
+        Some((entry, have)) => match context.write(MANAGER, &kinds::WORK, &entry, have, work).await? {
+            Some(stored) => stored,
+            None => return Ok(Done::Same),
+        },
     };
-    if entry.meta().deletion_timestamp.is_some() {
-        return Err(Error::Waiting(format!("the deletion of {}", entry.key())));
-    }
-    let have = entry.value();
-    let mut want = renderer.work(Some(&have), &target.name, manifest, || context.random.uuid());
-    overrides::plan::record(&mut want, &applied);
-    interpret::note_keeper(context, &mut want);
-    match context.write(MANAGER, &kinds::WORK, &entry, &have, &want).await? {
-        Some(stored) => {
-            context.index.work_written(&stored);
-            report::applied(context, (resource, template), &target.name, &applied);
-            Ok(Done::Wrote)
-        }
-        None => Ok(Done::Same),
-    }
+    context.index.work_written(&stored);
+    report::applied(context, template, &cluster, &applied);
+    Ok(Done::Wrote)
 }

@@ -33,12 +33,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, _since: Instant) 
             Err(status) => return Err(status.into()),
         }
     }
-    for (position, want) in &plan.update {
-        let (have, entry) = (&values[*position], &records[*position]);
+    for (position, want) in plan.update {
+        let (have, entry) = (values[position].clone(), &records[position]);
         let mut specified = want.clone();
         specified["status"] = have["status"].clone();
         let written = context
-            .write(MANAGER, &kinds::REPLICA_SET, entry, have, &specified)
+            .write(MANAGER, &kinds::REPLICA_SET, entry, have.clone(), specified)
             .await?;
         let entry = written.as_ref().unwrap_or(entry);
         context
@@ -52,7 +52,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, _since: Instant) 
         let mut want = object.clone();
         want["metadata"]["annotations"][plan::REVISION] = revision.into();
         context
-            .write(MANAGER, &kinds::DEPLOYMENT, &deployment, &object, &want)
+            .write(MANAGER, &kinds::DEPLOYMENT, &deployment, object, want)
             .await?;
     }
     Ok(Action::Done)

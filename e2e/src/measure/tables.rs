@@ -59,6 +59,12 @@ pub fn work(done: &Exposition, workloads: f64) -> String {
         }),
     );
     table(
+        "rounds of the hub's loops",
+        done.rows("controller_runtime_reconcile_total", |labels| {
+            Some(text_of(labels, &["controller", "result"]))
+        }),
+    );
+    table(
         "objects written",
         done.rows("flotilla_storage_changes_total", |labels| {
             Some(text_of(labels, &["operation", "resource"]))

@@ -101,10 +101,14 @@ pub(super) fn write(manager: &str, request: &Request) -> Result<Plain, Status> {
         Action::Create(body) | Action::Record(body) => (Method::POST, unread, "application/json", body.clone()),
         Action::Update(body) => (Method::PUT, unread, "application/json", body.clone()),
         Action::Merge(body) => (Method::PATCH, unread, "application/merge-patch+json", body.clone()),
-        Action::Whole(_) => {
+        Action::Edit(edit) if edit.whole => {
             return Err(Status::bad_request(
                 "an object and its status are written together only within the hub",
             ));
+        }
+        Action::Edit(edit) => {
+            let patch = edit.patch().unwrap_or_else(|| json!({}));
+            (Method::PATCH, unread, "application/merge-patch+json", patch)
         }
         Action::Json(body) => (Method::PATCH, unread, "application/json-patch+json", body.clone()),
         // JSON is YAML; older servers know only this name.
@@ -217,7 +221,10 @@ fn completed(resource: &Resource, mut object: Value) -> Result<Entry, Status> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::hub::Edit;
     use schema::entry::GroupResource;
 
     fn resource(group: &str, plural: &str, kind: &str) -> Resource {
@@ -269,12 +276,24 @@ mod tests {
                 r#"PATCH {base}/web?fieldManager=agent%20x&fieldValidation=Ignore application/merge-patch+json {{"a":1}}"#
             ),
         );
+        let key = Key::new(GroupResource::new("apps", "deployments"), "default", "web");
+        let read = Draft::new(json!({"metadata": {"name": "web"}, "spec": {"a": 1}, "status": {"b": 1}}));
+        let mut edit = Edit::of_status(Arc::new(read.unwrap().seal(key, 7)));
+        edit.want["status"]["b"] = json!(2);
+        check(
+            Action::Edit(Box::new(edit.clone())),
+            Some("status"),
+            &format!(
+                r#"PATCH {base}/web/status?fieldManager=agent%20x&fieldValidation=Ignore application/merge-patch+json {{"metadata":{{"resourceVersion":"7"}},"status":{{"b":2}}}}"#
+            ),
+        );
+        edit.whole = true;
         let whole = Request {
             resource: resource("apps", "deployments", "Deployment"),
             namespace: "default".into(),
             name: "web".into(),
             subresource: None,
-            action: Action::Whole(json!({})),
+            action: Action::Edit(Box::new(edit)),
         };
         assert_eq!(write("agent x", &whole).unwrap_err().code, 400);
         check(

@@ -30,6 +30,16 @@ impl Unread {
         self.fields.iter().any(|(name, _)| name == field)
     }
 
+    /// Reads what was not read into the object.
+    pub fn read_into(&self, object: &mut Value) {
+        if let Some(fields) = object.as_object_mut() {
+            for (name, text) in &self.fields {
+                // As [`Entry::value`]: an entry is always valid JSON.
+                fields.insert(name.clone(), serde_json::from_slice(text).unwrap_or_default());
+            }
+        }
+    }
+
     /// Takes out of an object what nobody can mean who has not read it.
     pub fn leave(&self, object: &mut Value) {
         if let Some(fields) = object.as_object_mut() {
@@ -194,6 +204,11 @@ mod tests {
     fn what_was_not_read_stays_as_it_is() {
         let whole = entry(&object());
         let (mut part, unread) = whole.part(&["metadata", "status"]);
+        let before = part.clone();
+        unread.read_into(&mut part);
+        assert_eq!(part, whole.value());
+        unread.leave(&mut part);
+        assert_eq!(part, before);
         assert!(unread.has("spec") && !unread.has("status"));
         part["spec"] = json!("new");
         part["more"] = json!("new");

@@ -75,7 +75,7 @@ impl<'a> Hooks<'a> {
             selection,
             operation,
             subresource,
-            kind: call.def.gvk(),
+            kind: call.def.gvk().clone(),
             name: call.request.target.name.clone(),
             options: Value::Null,
             dry_run: false,
@@ -130,21 +130,21 @@ impl<'a> Hooks<'a> {
     /// The kind of the objects where they are seen as those of this resource.
     fn kind_as(&self, def: &ResourceDef) -> GroupVersionKind {
         if self.is_own_kind() {
-            def.gvk()
+            def.gvk().clone()
         } else {
             self.kind.clone()
         }
     }
 
     fn is_own_kind(&self) -> bool {
-        self.kind == self.call.def.gvk()
+        self.kind == *self.call.def.gvk()
     }
 
     /// An object as one of an equivalent resource.
     fn seen_as(&self, def: &Arc<ResourceDef>, object: &Value) -> Value {
         let mut object = object.clone();
         if self.is_own_kind() && !Arc::ptr_eq(def, &self.call.def) {
-            set_type(&mut object, &def.gvk());
+            set_type(&mut object, def.gvk());
         }
         object
     }
@@ -162,7 +162,7 @@ impl<'a> Hooks<'a> {
         }
         if self.is_own_kind() {
             let own = &self.call.def;
-            set_type(&mut object, &own.gvk());
+            set_type(&mut object, own.gvk());
             if own.custom.is_some() {
                 schema::decode::prune(own.types.root(), &mut object);
             }

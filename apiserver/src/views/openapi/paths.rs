@@ -32,7 +32,7 @@ pub(super) fn of(def: &ResourceDef) -> Vec<(String, Value)> {
     };
     let collection = format!("{scoped}/{}", def.plural);
     let item = format!("{collection}/{{name}}");
-    let place = Place::new(def, def.gvk(), "");
+    let place = Place::new(def, def.gvk().clone(), "");
     let mut paths = Vec::new();
     add(&mut paths, collection, place.collection(), def.namespaced, false);
     add(&mut paths, item.clone(), place.item(&def.verbs), def.namespaced, true);

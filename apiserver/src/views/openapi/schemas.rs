@@ -19,7 +19,7 @@ const OF_CUSTOM: [&str; 2] = ["meta.v1.ListMeta", "meta.v1.ObjectMeta"];
 
 /// The schema name of a body kind of a resource.
 pub(super) fn name(def: &ResourceDef, kind: &GroupVersionKind) -> String {
-    if def.custom.is_some() && *kind == def.gvk() {
+    if def.custom.is_some() && kind == def.gvk() {
         return custom_name(&def.group, &def.version, &def.kind);
     }
     builtin(kind)
@@ -40,7 +40,7 @@ pub(super) fn list_name(def: &ResourceDef) -> String {
 fn list_kind(def: &ResourceDef) -> GroupVersionKind {
     GroupVersionKind {
         kind: def.list_kind.clone(),
-        ..def.gvk()
+        ..def.gvk().clone()
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn of(defs: &[&ResourceDef], everywhere: &[Version<'_>]) -> Map<Strin
                     .map(|id| types.get(id).name.clone()),
             );
         } else {
-            let kinds = bodies.chain([def.gvk(), list_kind(def)]);
+            let kinds = bodies.chain([def.gvk().clone(), list_kind(def)]);
             roots.extend(
                 kinds
                     .filter_map(|kind| builtin(&kind))
