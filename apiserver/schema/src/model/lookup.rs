@@ -3,58 +3,118 @@
 //! A field is some three hundred bytes, and a pod's spec has forty of them: to run over all for each key of each object costs more than
 //! what is done with the few that are meant. Made by [`Types::insert`](super::Types::insert), after which a struct does not change.
 
+use std::cmp::Ordering;
+
 use super::{Field, Scalar, Shape, StructDef, Types};
 
 /// Fields of a struct as places in [`StructDef::fields`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Lookup {
-    /// Own fields, by the length of their name and then by their name.
-    names: Box<[(u32, u16)]>,
-    inlined: Box<[u16]>,
-    required: Box<[u16]>,
-    written: Box<[u16]>,
-    defaulted: Box<[u16]>,
-    leading: Box<[u16]>,
-    defaulting: Box<[u16]>,
+    names: Names,
+    inlined: Box<[u32]>,
+    required: Box<[u32]>,
+    written: Box<[u32]>,
+    defaulted: Box<[u32]>,
+    leading: Box<[u32]>,
+    defaulting: Box<[u32]>,
 }
 
 impl Lookup {
     /// What there is to know of a struct whose parts, if it is a custom one, are in the arena already.
     pub(super) fn of(def: &StructDef, types: &Types) -> Self {
-        let places = |wanted: &dyn Fn(&Field) -> bool| -> Box<[u16]> {
+        let places = |wanted: &dyn Fn(&Field) -> bool| -> Box<[u32]> {
             let fields = (0..).zip(&def.fields).filter(|(_, field)| wanted(field));
             fields.map(|(place, _)| place).collect()
         };
-        let own = places(&|field| !field.inline);
-        let mut names: Vec<(u32, u16)> = own
-            .iter()
-            .map(|place| (length(&def.fields[usize::from(*place)].json), *place))
-            .collect();
-        let name = |place: u16| def.fields[usize::from(place)].json.as_str();
-        names.sort_by(|(length, place), (other_length, other)| {
-            (length, name(*place)).cmp(&(other_length, name(*other)))
-        });
-        let leads = |field: &Field| {
-            def.custom
-                && leads(&field.shape, types, &|part| {
-                    !part.custom || !part.lookup.leading.is_empty()
-                })
-        };
-        let defaulting = |field: &Field| def.custom && leads_to_defaults(field, types);
+        let formed = |part: &StructDef| !part.custom || !part.lookup.leading.is_empty();
+        let given =
+            |part: &StructDef| !part.custom || !part.lookup.defaulted.is_empty() || !part.lookup.defaulting.is_empty();
         Self {
-            names: names.into(),
+            names: Names::of(&def.fields),
             inlined: places(&|field| field.inline),
             required: places(&|field| field.required && !field.inline),
             written: places(&|field| !field.inline && is_written(field)),
             defaulted: places(&|field| field.default.is_some() || holds_quantities(field)),
-            leading: places(&leads),
-            defaulting: places(&defaulting),
+            leading: places(&|field| def.custom && leads(&field.shape, types, &formed)),
+            defaulting: places(&|field| def.custom && leads(&field.shape, types, &given)),
         }
     }
 }
 
-fn length(name: &str) -> u32 {
-    u32::try_from(name.len()).unwrap_or(u32::MAX)
+/// The names of the own fields in one piece of memory, those of a length beside each other and in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Names {
+    texts: Box<str>,
+    /// The place of the field of each text.
+    places: Box<[u32]>,
+    /// Lengths in ascending order.
+    lengths: Box<[Length]>,
+}
+
+/// Names of a length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Length {
+    size: u32,
+    /// Where the first of them begins in [`Names::texts`].
+    start: u32,
+    /// The first of them in [`Names::places`], and the first that is longer.
+    names: (u32, u32),
+}
+
+impl Names {
+    fn of(fields: &[Field]) -> Self {
+        let mut own: Vec<(&str, u32)> = fields
+            .iter()
+            .zip(0..)
+            .filter(|(field, _)| !field.inline)
+            .map(|(field, place)| (field.json.as_str(), place))
+            .collect();
+        own.sort_by_key(|(name, _)| (name.len(), *name));
+        // The parts of a wrapper have no names: the first one stands for them.
+        own.dedup_by_key(|(name, _)| *name);
+        let mut names = Self::default();
+        let (mut texts, mut lengths) = (String::new(), Vec::<Length>::new());
+        for ((name, _), index) in own.iter().zip(0..) {
+            let length = number(name.len());
+            match lengths.last_mut() {
+                Some(last) if last.size == length => last.names.1 = index + 1,
+                _ => lengths.push(Length {
+                    size: length,
+                    start: number(texts.len()),
+                    names: (index, index + 1),
+                }),
+            }
+            texts.push_str(name);
+        }
+        names.places = own.iter().map(|(_, place)| *place).collect();
+        (names.texts, names.lengths) = (texts.into(), lengths.into());
+        names
+    }
+
+    /// The place of the field of this name.
+    fn find(&self, name: &str) -> Option<usize> {
+        let wanted = number(name.len());
+        let at = self.lengths.binary_search_by_key(&wanted, |of| of.size).ok()?;
+        let Length { start, names, .. } = self.lengths[at];
+        let text = |index: u32| {
+            let from = start as usize + (index - names.0) as usize * name.len();
+            &self.texts.as_bytes()[from..from + name.len()]
+        };
+        let (mut low, mut high) = names;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match text(middle).cmp(name.as_bytes()) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(self.places[middle as usize] as usize),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+}
+
+fn number(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// Whether a struct that satisfies this is at a place or in its elements.
@@ -65,12 +125,6 @@ fn leads(shape: &Shape, types: &Types, wanted: &dyn Fn(&StructDef) -> bool) -> b
         Shape::Map { value, .. } => leads(value, types, wanted),
         Shape::Scalar(_) | Shape::Checked { .. } => false,
     }
-}
-
-fn leads_to_defaults(field: &Field, types: &Types) -> bool {
-    leads(&field.shape, types, &|part| {
-        !part.custom || !part.lookup.defaulted.is_empty() || !part.lookup.defaulting.is_empty()
-    })
 }
 
 /// Whether something is written for a field that is not set, if its type has a value for that.
@@ -105,13 +159,7 @@ fn holds_quantities(field: &Field) -> bool {
 impl StructDef {
     /// The field with this JSON name, looking through inlined structs is the caller's: use [`TypeRef::field`](super::TypeRef::field).
     pub fn own_field(&self, json: &str) -> Option<&Field> {
-        let names = &self.lookup.names;
-        let of_length = length(json);
-        let from = names.partition_point(|(length, _)| *length < of_length);
-        let alike = names[from..].iter().take_while(|(length, _)| *length == of_length);
-        alike
-            .map(|(_, place)| &self.fields[usize::from(*place)])
-            .find(|field| field.json == json)
+        self.lookup.names.find(json).map(|place| &self.fields[place])
     }
 
     /// Fields whose own fields are siblings in JSON.
@@ -144,8 +192,8 @@ impl StructDef {
         self.at(&self.lookup.defaulting)
     }
 
-    fn at<'a>(&'a self, places: &'a [u16]) -> impl Iterator<Item = &'a Field> {
-        places.iter().map(|place| &self.fields[usize::from(*place)])
+    fn at<'a>(&'a self, places: &'a [u32]) -> impl Iterator<Item = &'a Field> {
+        places.iter().map(|place| &self.fields[*place as usize])
     }
 }
 
@@ -153,6 +201,7 @@ impl StructDef {
 mod tests {
     use super::*;
     use crate::facts::builtin_types;
+    use crate::model::ListKind;
 
     #[test]
     fn every_field_is_found_as_by_running_over_all() {
@@ -183,5 +232,63 @@ mod tests {
             let written = all(&|field| !field.inline && crate::decode::empty_value(types, field).is_some());
             assert_eq!(def.written().collect::<Vec<_>>(), written, "{}", def.name);
         }
+    }
+
+    fn names<'a>(fields: impl Iterator<Item = &'a Field>) -> Vec<&'a str> {
+        fields.map(|field| field.json.as_str()).collect()
+    }
+
+    #[test]
+    fn a_custom_struct_knows_below_which_fields_there_is_anything_to_do() {
+        let mut types = Types::default();
+        let custom = |name: &str, fields: Vec<Field>| StructDef {
+            custom: true,
+            fields,
+            ..StructDef::named(name)
+        };
+        let text = || Shape::Scalar(Scalar::String);
+        let list = |element| Shape::List {
+            element: Box::new(element),
+            kind: ListKind::Atomic,
+        };
+        let given = Field {
+            default: Some("x".into()),
+            ..Field::new("given", text())
+        };
+        let plain = types.insert(custom("plain", vec![Field::new("text", text())]));
+        let with_default = types.insert(custom("with-default", vec![given]));
+        let builtin = types.insert(StructDef::named("meta.v1.ObjectMeta"));
+        let embedded = types.insert(custom("embedded", vec![Field::new("metadata", Shape::Struct(builtin))]));
+        let root = types.insert(custom(
+            "root",
+            vec![
+                Field::new("a", Shape::Struct(plain)),
+                Field::new("b", list(Shape::Struct(with_default))),
+                Field::new("c", list(list(Shape::Struct(embedded)))),
+                Field::new("d", text()),
+            ],
+        ));
+        let root = types.get(root);
+        assert_eq!(names(root.leading()), ["c"]);
+        // What has a built-in type may have defaults.
+        assert_eq!(names(root.defaulting()), ["b", "c"]);
+        assert_eq!(names(types.get(with_default).defaulted()), ["given"]);
+        assert_eq!(names(types.get(plain).defaulting()), [""; 0]);
+    }
+
+    #[test]
+    fn a_struct_may_have_more_fields_than_anybody_writes() {
+        let mut types = Types::default();
+        let fields = (0..70_000).map(|number| Field::new(&format!("field{number}"), Shape::Scalar(Scalar::String)));
+        let id = types.insert(StructDef {
+            fields: fields.collect(),
+            ..StructDef::named("wide")
+        });
+        let def = types.get(id);
+        for number in [0, 9, 10, 65_535, 65_536, 69_999] {
+            let name = format!("field{number}");
+            assert_eq!(def.own_field(&name), Some(&def.fields[number]));
+        }
+        assert_eq!(def.own_field("field70000"), None);
     }
 }
