@@ -39,6 +39,7 @@ pub mod namespaces;
 pub mod overrides;
 pub mod place;
 pub mod preview;
+mod queues;
 pub mod quota;
 pub mod rebalance;
 pub mod remedies;
@@ -73,9 +74,10 @@ pub use preview::Previews;
 pub use scheduler::{Options as SchedulerOptions, Plugins};
 pub use webhooks::Retentions;
 
-use context::{Context, Queues};
+use context::Context;
 use dispatch::Dispatcher;
 use events::Recorder;
+use queues::Queues;
 
 /// Settings, under the names of the peer's flags.
 #[derive(Debug, Clone)]

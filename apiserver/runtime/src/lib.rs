@@ -1,6 +1,6 @@
 //! How loops see and change a server: the trait [`hub::Hub`], a server far away as one
 //! ([`remote::RemoteHub`]), keyed queues, clocks, and calls of other
-//! programs ([`webhook`]).
+//! programs ([`webhook`]). What a loop writes is the difference between two states of an object ([`merge`]).
 //!
 //! Never here: SQL, HTTP servers, or what a loop decides.
 

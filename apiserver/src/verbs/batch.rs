@@ -9,7 +9,7 @@ use schema::status::{Reason, Status};
 use storage::{CommitError, Op, Outcome, Store};
 use tokio::sync::oneshot;
 
-use super::write::{Lost, no_answer};
+use super::commit::{Lost, no_answer};
 
 /// See the module.
 #[derive(Debug)]

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use storage::{Op, Precondition};
 
 use super::call::Call;
+use super::commit::{Lost, commit};
 use super::object::{finalizers, set_meta, set_type};
 use super::options::{check_dry_run, error};
-use super::write::{Lost, change_finalizer, commit, mark_deleted};
+use super::write::{change_finalizer, mark_deleted};
 use super::{body, read};
 use crate::admission;
 use crate::admission::webhook::{Hooks, Operation};

@@ -10,6 +10,7 @@ mod accounts;
 pub(crate) mod batch;
 mod body;
 pub(crate) mod call;
+mod commit;
 pub(crate) mod delete;
 mod evict;
 mod managed;

@@ -10,9 +10,10 @@ use runtime::hub::Edit;
 use schema::entry::{Draft, Entry, Key, Unread};
 use schema::status::{Reason, Status};
 use serde_json::{Value, json};
-use storage::{CommitError, Op, Outcome, Precondition};
+use storage::{Op, Outcome, Precondition};
 
 use super::call::Call;
+use super::commit::{self, Lost};
 use super::object::{
     finalizers, generation, is_terminating, meta, meta_text, metadata, set_aside, set_finalizers, set_meta, set_type,
     time,
@@ -20,7 +21,7 @@ use super::object::{
 use super::options::WriteOptions;
 use super::{managed, scale, typed};
 use crate::admission;
-use crate::admission::webhook::{self, Hooks, Operation};
+use crate::admission::webhook::{Hooks, Operation};
 use crate::registry::scale_kind;
 use crate::request::{Answer, AnswerBody};
 use crate::strategy;
@@ -471,7 +472,7 @@ impl Write<'_, '_> {
     }
 
     async fn commit(&self, op: Op, beside: Vec<Op>) -> Result<Outcome, Lost> {
-        commit_with(self.call, op, beside).await
+        commit::commit_with(self.call, op, beside).await
     }
 
     fn already_exists(&self, key: &Key) -> Status {
@@ -482,71 +483,6 @@ impl Write<'_, '_> {
             status.message = format!("object is being deleted: {}", status.message);
         }
         status
-    }
-}
-
-/// Why a commit did nothing.
-#[derive(Debug)]
-pub(crate) enum Lost {
-    /// The object is not what it was; begin again.
-    Race,
-    /// It cannot be done.
-    Failed(Status),
-}
-
-/// Stores one change, and what it means for what is served.
-pub(crate) async fn commit(call: &Call<'_>, op: Op) -> Result<Outcome, Lost> {
-    commit_with(call, op, Vec::new()).await
-}
-
-/// The same, with what must be stored in the same transaction. What belongs to a batch brings its company itself.
-async fn commit_with(call: &Call<'_>, op: Op, beside: Vec<Op>) -> Result<Outcome, Lost> {
-    let outcome = if let Some(batch) = call.batch {
-        batch.commit(&call.api.store, op).await?
-    } else {
-        let ops = std::iter::once(op).chain(beside).collect();
-        let outcomes = if call.is_patient() {
-            call.api.store.commit_in_company(ops).await?
-        } else {
-            call.api.store.commit(ops).await?
-        };
-        outcomes.into_iter().next().ok_or_else(no_answer)?
-    };
-    if strategy::is_definition(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
-        call.api.refresh_registry();
-    }
-    if webhook::is_configuration(&call.def) && !matches!(outcome, Outcome::Unchanged(_)) {
-        call.api.webhooks.refresh(&call.api.store);
-    }
-    Ok(outcome)
-}
-
-/// The store broke its promise of one outcome for each operation.
-pub(super) fn no_answer() -> Lost {
-    Lost::Failed(Status::internal("storage gave no answer"))
-}
-
-impl From<Status> for Lost {
-    fn from(status: Status) -> Self {
-        Self::Failed(status)
-    }
-}
-
-impl From<CommitError> for Lost {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Precondition { .. } => Self::Race,
-            problem @ CommitError::Full(_) => {
-                let reason = Reason::Other("InsufficientStorage".to_owned());
-                Self::Failed(Status::failure(507, reason, problem.to_string()))
-            }
-            problem @ CommitError::Storage(_) => Self::Failed(Status::internal(problem.to_string())),
-            CommitError::Closed => Self::Failed(Status::failure(
-                503,
-                Reason::ServiceUnavailable,
-                "the server is shutting down",
-            )),
-        }
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use super::plan::{self, Policy, Template};
 use super::skip::stays_home;
 use crate::bind;
-use crate::context::{Context, Error, MANAGER, Noted, Outcome};
+use crate::context::{Context, Error, MANAGER, Outcome};
 use crate::depend;
 use crate::kinds;
 use crate::names;
+use crate::queues::Noted;
 
 pub(super) const SOURCE: &str = "resource-detector";
 
