@@ -272,6 +272,7 @@ impl ResourceDef {
 pub struct Registry {
     /// In discovery order: groups by preference, versions by preference, then names.
     pub resources: Vec<Arc<ResourceDef>>,
+    /// Of two that are called the same the later one is served.
     by_plural: HashMap<String, Vec<Arc<ResourceDef>>>,
     by_kind: HashMap<String, Vec<Arc<ResourceDef>>>,
     groups: HashSet<String>,

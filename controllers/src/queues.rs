@@ -54,6 +54,14 @@ pub(crate) struct Noted {
 }
 
 impl Noted {
+    fn nothing(trigger: Trigger) -> Self {
+        Self {
+            trigger,
+            others: false,
+            written: None,
+        }
+    }
+
     /// Nothing has happened since the round before but what that round wrote itself.
     pub(crate) fn is_own(&self, template: &Entry) -> bool {
         !self.others && self.written == Some(template.revision())
@@ -136,11 +144,7 @@ impl Queues {
     /// Remembers why a template is looked at; the strongest reason stays.
     pub(crate) fn note_trigger(&self, key: &Key, trigger: Trigger) {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = triggers.entry(key.clone()).or_insert(Noted {
-            trigger,
-            others: false,
-            written: None,
-        });
+        let known = triggers.entry(key.clone()).or_insert(Noted::nothing(trigger));
         known.trigger = trigger.max(known.trigger);
         known.others |= trigger != Trigger::Federation;
     }
@@ -148,11 +152,9 @@ impl Queues {
     /// A round has written a template and is done with it: to look at that revision brings nothing, unless there is another reason.
     pub(crate) fn note_written(&self, template: &Entry) {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        let noted = triggers.entry(template.key().clone()).or_insert(Noted {
-            trigger: Trigger::Policy,
-            others: false,
-            written: None,
-        });
+        let noted = triggers
+            .entry(template.key().clone())
+            .or_insert(Noted::nothing(Trigger::Policy));
         noted.written = Some(template.revision());
     }
 
@@ -162,11 +164,7 @@ impl Queues {
     /// of all something that a Lazy policy waits for.
     pub(crate) fn take_trigger(&self, key: &Key) -> Noted {
         let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
-        triggers.remove(key).unwrap_or(Noted {
-            trigger: Trigger::Policy,
-            others: true,
-            written: None,
-        })
+        triggers.remove(key).unwrap_or(Noted::nothing(Trigger::Policy))
     }
 }
 

@@ -60,7 +60,7 @@ pub enum Action {
     /// JSON merge patch (RFC 7396).
     Merge(Value),
     /// From what was read to what should be: a JSON merge patch of the difference, for the revision that was read. In process nothing is
-    /// read, compared or merged a second time.
+    /// read or merged a second time.
     Edit(Box<Edit>),
     /// JSON patch (RFC 6902).
     Json(Value),

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::facts::{self, TypeRules, default_rules};
-use crate::model::{Field, Scalar, Shape, StructDef, StructId, TypeRef, Types, find_field};
+use crate::model::{Field, Shape, StructDef, StructId, TypeRef, Types, find_field};
 use crate::quantity::Quantity;
 
 /// What rules may ask for besides the object.
@@ -116,8 +116,7 @@ fn leads_to(shape: &Shape, relevant: &HashSet<StructId>) -> bool {
 
 /// Quantities in maps of core types are kept to thousandths.
 fn is_rounded(def: &StructDef, field: &Field) -> bool {
-    def.name.starts_with(facts::ROUNDED_QUANTITIES)
-        && matches!(field.shape.bare(), Shape::Map { value, .. } if **value == Shape::Scalar(Scalar::Quantity))
+    def.name.starts_with(facts::ROUNDED_QUANTITIES) && field.holds_quantities()
 }
 
 struct Walk<'a> {

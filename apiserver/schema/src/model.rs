@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use lookup::Lookup;
-pub(crate) use lookup::is_always_written;
 
 /// All structs of one family of kinds: the built-in ones together, or one version of one custom resource.
 #[derive(Debug, Clone, Default)]

@@ -293,7 +293,10 @@ impl Hub for FakeHub {
                 merge(&mut object, patch);
                 object
             }
-            Action::Edit(edit) => edit.want.clone(),
+            Action::Edit(edit) => {
+                merge(&mut object, &edit.patch().unwrap_or_default());
+                object
+            }
             Action::Update(object) => object.clone(),
             Action::Delete {
                 uid,

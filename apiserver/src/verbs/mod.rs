@@ -108,12 +108,12 @@ impl Api {
     }
 }
 
-/// What is rare or large goes into a box of its own: every request would be as large as the largest of them.
+/// What is rare and large goes into a box of its own: every request would be as large as the largest of them.
 async fn answer(call: &Call<'_>) -> Result<Answer, Status> {
     match (call.request.verb, call.request.target.subresource.as_str()) {
         (Verb::Get, "scale") => scale::get(call),
-        (Verb::Get, _) => Box::pin(read::get(call)).await,
-        (Verb::List, _) => Box::pin(read::list(call)).await,
+        (Verb::Get, _) => read::get(call).await,
+        (Verb::List, _) => read::list(call).await,
         (Verb::Create, "") if reviews::is_review(call) => reviews::create(call),
         (Verb::Create, "") if preview::is_preview(call) => Box::pin(preview::create(call)).await,
         (Verb::Create, "") if retention::is_retention(call) => Box::pin(retention::create(call)).await,

@@ -221,9 +221,8 @@ impl Write<'_, '_> {
             precondition: Precondition::Revision(current.revision()),
             write,
         };
-        // What waits for a transaction keeps no trees: hundreds may wait, and what they keep has left the processor's caches by then.
+        // What waits for a transaction keeps none of both states: hundreds may wait, and what they keep has left the processor's caches by then.
         let old = strategy::may_release(&call.def).then_some(old);
-        drop(unread);
         let outcome = self.commit(op, charges).await?;
         lease.keep();
         if let Some(old) = old {

@@ -284,7 +284,7 @@ async fn sync(
             let (renderer, overrides) = (renderer.clone(), &overrides);
             async move {
                 let made = render(context, &renderer, overrides, target, workload, completions).await?;
-                // What waits for a transaction holds no trees; see `Context::write`.
+                // Nothing is kept while a transaction is waited for; see `Context::write`.
                 drop(renderer);
                 match made {
                     Rendered::Done(done) => Ok(done),

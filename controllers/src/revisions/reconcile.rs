@@ -22,7 +22,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, _since: Instant) 
     }
     let keys = context.index.records(&deployment.meta().uid);
     let records: Vec<Arc<Entry>> = keys.iter().filter_map(|key| context.hub.get(key)).collect();
-    let values: Vec<Value> = records.iter().map(|record| record.value()).collect();
+    let mut values: Vec<Value> = records.iter().map(|record| record.value()).collect();
     let object = deployment.value();
     let plan = plan::plan(&object, &values);
     if let Some(record) = plan.create {
@@ -34,7 +34,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key, _since: Instant) 
         }
     }
     for (position, want) in plan.update {
-        let (have, entry) = (values[position].clone(), &records[position]);
+        let (have, entry) = (values[position].take(), &records[position]);
         let mut specified = want.clone();
         specified["status"] = have["status"].clone();
         let written = context

@@ -103,6 +103,7 @@ mod tests {
             "apiserver_request_total{verb=\"PATCH\",group=\"apps\",resource=\"deployments\",code=\"409\"} 4\n\
              apiserver_request_total{verb=\"GET\",group=\"\",resource=\"pods\",code=\"200\"} 0\n\
              flotilla_storage_transaction_seconds_total 0.008\n\
+             controller_runtime_reconcile_total{controller=\"place\",result=\"success\"} 6\n\
              flotilla_stage_lag_seconds_count{stage=\"place\"} 1\n\
              flotilla_stage_lag_seconds_bucket{stage=\"place\",le=\"0.001\"} 1\n",
         )
@@ -111,6 +112,7 @@ mod tests {
         for (row, value) in [
             ("HTTP requests", "2.00"),
             ("PATCH deployments -> 409", "2.00"),
+            ("place success", "3.00"),
             ("ms in transactions", "4.00"),
         ] {
             let found = text.lines().find(|line| line.trim_start().starts_with(row)).unwrap();

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::leaves;
-use crate::model::{Field, Form, Scalar, Shape, StructDef, TypeRef, Types, is_always_written};
+use crate::model::{Field, Form, Scalar, Shape, StructDef, TypeRef, Types};
 use crate::quantity::Quantity;
 use crate::status::Status;
 
@@ -392,26 +392,19 @@ fn fill(types: &Types, def: &StructDef, object: &mut Map<String, Value>) {
 
 /// What is written for a field that is not set, if anything.
 pub(crate) fn empty_value(types: &Types, field: &Field) -> Option<Value> {
-    if field.ptr {
-        return field.emit.then_some(Value::Null);
+    if !field.is_written() {
+        return None;
     }
     match field.shape.bare() {
+        _ if field.ptr => Some(Value::Null),
         Shape::Struct(id) if types.get(*id).custom => None,
         Shape::Struct(id) => Some(empty_struct(types, types.get(*id))),
-        Shape::Scalar(scalar) => {
-            let always = !field.omit_zero && is_always_written(*scalar);
-            let bytes_are_a_list = *scalar == Scalar::Bytes;
-            (field.emit || always).then(|| {
-                if bytes_are_a_list {
-                    Value::Null
-                } else {
-                    zero_scalar(*scalar)
-                }
-            })
-        }
-        _ => field.emit.then_some(Value::Null),
+        // Bytes are a list.
+        Shape::Scalar(scalar) if *scalar != Scalar::Bytes => Some(zero_scalar(*scalar)),
+        _ => Some(Value::Null),
     }
 }
+
 /// Whether a time that could be read is written as Kubernetes writes it. A leap second is written as the second before.
 fn is_canonical(time: &str) -> bool {
     time.len() == "2006-01-02T15:04:05Z".len() && time.ends_with('Z') && !time.ends_with("60Z")

@@ -33,8 +33,8 @@ impl Lookup {
             names: Names::of(&def.fields),
             inlined: places(&|field| field.inline),
             required: places(&|field| field.required && !field.inline),
-            written: places(&|field| !field.inline && is_written(field)),
-            defaulted: places(&|field| field.default.is_some() || holds_quantities(field)),
+            written: places(&|field| !field.inline && field.is_written()),
+            defaulted: places(&|field| field.default.is_some() || field.holds_quantities()),
             leading: places(&|field| def.custom && leads(&field.shape, types, &formed)),
             defaulting: places(&|field| def.custom && leads(&field.shape, types, &given)),
         }
@@ -127,18 +127,8 @@ fn leads(shape: &Shape, types: &Types, wanted: &dyn Fn(&StructDef) -> bool) -> b
     }
 }
 
-/// Whether something is written for a field that is not set, if its type has a value for that.
-fn is_written(field: &Field) -> bool {
-    match field.shape.bare() {
-        _ if field.ptr => field.emit,
-        Shape::Struct(_) => true,
-        Shape::Scalar(scalar) => field.emit || (!field.omit_zero && is_always_written(*scalar)),
-        _ => field.emit,
-    }
-}
-
 /// Leaves whose zero does not mean that they are not set.
-pub(crate) fn is_always_written(scalar: Scalar) -> bool {
+fn is_always_written(scalar: Scalar) -> bool {
     matches!(
         scalar,
         Scalar::Quantity
@@ -151,9 +141,21 @@ pub(crate) fn is_always_written(scalar: Scalar) -> bool {
     )
 }
 
-/// A map of quantities, such as the resources of a container.
-fn holds_quantities(field: &Field) -> bool {
-    matches!(field.shape.bare(), Shape::Map { value, .. } if **value == Shape::Scalar(Scalar::Quantity))
+impl Field {
+    /// Whether something is written for it when it is not set, if its type has a value for that.
+    pub(crate) fn is_written(&self) -> bool {
+        match self.shape.bare() {
+            _ if self.ptr => self.emit,
+            Shape::Struct(_) => true,
+            Shape::Scalar(scalar) => self.emit || (!self.omit_zero && is_always_written(*scalar)),
+            _ => self.emit,
+        }
+    }
+
+    /// Whether it is a map of quantities, such as the resources of a container.
+    pub(crate) fn holds_quantities(&self) -> bool {
+        matches!(self.shape.bare(), Shape::Map { value, .. } if **value == Shape::Scalar(Scalar::Quantity))
+    }
 }
 
 impl StructDef {
