@@ -125,7 +125,8 @@ struct Run {
     created: Duration,
     /// Until all had reached each of the first steps.
     took: [Duration; READY + 1],
-    cpu: Cpu,
+    /// What they took until all copies were in the members, and until nothing was left to do.
+    cpu: [Cpu; 2],
     /// Until nothing was left to do.
     busy: Duration,
     /// Of the hub, in MiB, before and with all in place.
@@ -148,11 +149,15 @@ async fn measure(load: Load, first: bool) -> Result<()> {
     let hub = e2e::assets::connect(&federation.hub_kubeconfig()).await?;
     apply_policy(&federation)?;
     let marks = Marks::new(count, STEPS.map(|(needed, _)| needed));
-    let _following = follow_all(&federation, &hub, &marks).await?;
+    let following = follow_all(&federation, &hub, &marks).await?;
     quiet(hub_id(&federation)?).await?;
     let run = propagate(&federation, &hub, load, &marks).await?;
     report(&run, &marks);
-    delete(&federation, &hub, load, &marks).await
+    delete(&federation, &hub, load, &marks).await?;
+    // A process that writes a profile does so when it ends by itself.
+    drop(following);
+    ensure!(federation.terminate()?, "not every process ended with code 0");
+    Ok(())
 }
 
 async fn propagate(federation: &Federation, hub: &kube::Client, load: Load, marks: &Marks<5>) -> Result<Run> {
@@ -165,9 +170,13 @@ async fn propagate(federation: &Federation, hub: &kube::Client, load: Load, mark
     };
     let created = begun.elapsed();
     let mut took = [Duration::ZERO; READY + 1];
+    let mut applied = cpu;
     for (step, took) in took.iter_mut().enumerate() {
         marks.all(step, STEPS[step].1, PATIENCE).await?;
         *took = begun.elapsed();
+        if step == APPLIED {
+            applied = Cpu::now(federation)?;
+        }
     }
     // Events and the last reports are work, too.
     quiet(hub_id(federation)?).await?;
@@ -176,7 +185,7 @@ async fn propagate(federation: &Federation, hub: &kube::Client, load: Load, mark
         asked,
         created,
         took,
-        cpu: Cpu::now(federation)?.since(cpu),
+        cpu: [applied, Cpu::now(federation)?].map(|until| until.since(cpu)),
         busy: begun.elapsed(),
         memory: [idle, memory(federation)?],
         counted: Exposition::read(hub).await?.since(&before),
@@ -210,12 +219,18 @@ fn report(run: &Run, marks: &Marks<5>) {
             }
         }
     }
-    for (who, seconds) in WHO.iter().zip(run.cpu.0) {
-        let aim = if *who == "hub" { "1.00 ms" } else { "" };
-        let each = format!("{:.2} ms", seconds * 1e3 / objects);
-        line(&format!("CPU per member object, {who}"), &each, aim);
+    let [applied, quiet] = run.cpu;
+    for (until, cpu) in [("applied", applied), ("quiet", quiet)] {
+        for (who, seconds) in WHO.iter().zip(cpu.0) {
+            let aim = match (*who, run.load) {
+                ("hub", Load::All(_)) => "1.00 ms",
+                _ => "",
+            };
+            let each = format!("{:.2} ms", seconds * 1e3 / objects);
+            line(&format!("CPU per member object until {until}, {who}"), &each, aim);
+        }
     }
-    let used = run.cpu.0.iter().sum::<f64>() * 100.0 / run.busy.as_secs_f64();
+    let used = quiet.0.iter().sum::<f64>() * 100.0 / run.busy.as_secs_f64();
     line(
         "CPU in use, of one core, until all was quiet",
         &format!("{used:.0} %"),

@@ -123,6 +123,18 @@ impl Federation {
         self.agents.remove(member).context("no such agent runs")?.kill()
     }
 
+    /// SIGTERM to the agents, the hub and simulated members, one after the other; answers with whether each ended by itself with code 0.
+    pub fn terminate(self) -> Result<bool> {
+        let simulated = match self.members {
+            Members::Simulated { process } => Some(process),
+            Members::Real { .. } => None,
+        };
+        let processes = self.agents.into_values().chain(self.hub).chain(simulated);
+        processes
+            .map(Process::terminate)
+            .try_fold(true, |all, ended| Ok(ended? && all))
+    }
+
     /// Processes of the agents.
     pub fn agent_ids(&self) -> Vec<u32> {
         self.agents.values().map(Process::id).collect()
