@@ -6,6 +6,7 @@ BENCHES = --bench federation --bench rendering --bench apiserver --bench placeme
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # What is measured; `make bench BINARY=...` measures another.
 BINARY = $(CURDIR)/target/release/flotilla
+MEASURE = KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(abspath $(BINARY))" $(CARGO) bench --workspace --bench federation --
 .PHONY: help demo test lint fmt release bench bench-apiserver bench-placement bench-rendering doc
 
 help: ## list the commands
@@ -27,15 +28,16 @@ lint: ## formatting, clippy and documentation, warnings are errors
 fmt: ## format the source
 	$(CARGO) fmt --all
 
+release: BINARY = $(CURDIR)/target/$(HOST)/release/flotilla
 release: ## build the binary to ship, optimised by what it does under load: a sixth less CPU (needs cargo-pgo and rustup's llvm-tools; takes half an hour)
 	$(CARGO) pgo build -- --bin flotilla
-	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(CURDIR)/target/$(HOST)/release/flotilla" $(CARGO) bench --workspace --bench federation -- 300 3000
+	$(MEASURE) 300 3000
 	$(CARGO) pgo optimize build -- --bin flotilla
-	@echo "target/$(HOST)/release/flotilla"
+	@echo "$(BINARY)"
 
 bench: ## measure: start, memory, propagation of 300, 3,000 and 50 Deployments a second (release build); RUNS="300 50x60" chooses
 	$(CARGO) build --release --workspace --bins $(BENCHES)
-	KUBECTL="$$(e2e/tools/find kubectl)" FLOTILLA="$(abspath $(BINARY))" $(CARGO) bench --workspace --bench federation -- $(RUNS)
+	$(MEASURE) $(RUNS)
 
 bench-rendering: ## measure bindings that become Works, over bindings and clusters, and memory of each (release build); ROWS="100,100,3" chooses
 	$(CARGO) build --release --workspace --bins $(BENCHES)

@@ -154,7 +154,7 @@ impl LocalHub {
             field_validation: Some("Ignore".to_owned()),
             ..Query::default()
         };
-        let (mut liberties, mut edit) = (Liberties::default(), None);
+        let mut liberties = Liberties::default();
         let (resource, kind) = (&request.resource, &request.resource.kind);
         let typed = |mut object: Value| {
             if let Some(root) = object.as_object_mut() {
@@ -162,22 +162,21 @@ impl LocalHub {
                     .or_insert_with(|| resource.api_version().into());
                 root.entry("kind").or_insert_with(|| json!(**kind));
             }
-            object
+            Payload::Value(object)
         };
-        let (verb, content_type, body) = match request.action {
+        let (verb, content_type, payload) = match request.action {
             Action::Create(object) => (Verb::Create, "application/json", typed(object)),
             Action::Record(object) => {
                 liberties.unowned = true;
                 (Verb::Create, "application/json", typed(object))
             }
             Action::Update(object) => (Verb::Update, "application/json", typed(object)),
-            Action::Merge(patch) => (Verb::Patch, "application/merge-patch+json", patch),
-            Action::Edit(change) => {
-                liberties.whole = change.whole;
-                edit = Some(change);
-                (Verb::Patch, "application/merge-patch+json", Value::Null)
+            Action::Merge(patch) => (Verb::Patch, "application/merge-patch+json", Payload::Value(patch)),
+            Action::Edit(edit) => {
+                liberties.whole = edit.whole;
+                (Verb::Patch, "application/merge-patch+json", Payload::Edit(edit))
             }
-            Action::Json(patch) => (Verb::Patch, "application/json-patch+json", patch),
+            Action::Json(patch) => (Verb::Patch, "application/json-patch+json", Payload::Value(patch)),
             Action::Apply { object, force } => {
                 query.force = Some(force);
                 (Verb::Patch, "application/apply-patch+yaml", typed(object))
@@ -199,12 +198,12 @@ impl LocalHub {
                 if let Some(revision) = revision {
                     options["preconditions"]["resourceVersion"] = json!(revision.to_string());
                 }
-                (Verb::Delete, "application/json", options)
+                (Verb::Delete, "application/json", Payload::Value(options))
             }
             Action::Finish { uid } => (
                 Verb::Delete,
                 "application/json",
-                json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}),
+                Payload::Value(json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}})),
             ),
         };
         // A create names its object in the body.
@@ -230,7 +229,7 @@ impl LocalHub {
             agent: manager.to_owned(),
             liberties,
         };
-        (call, edit.map_or(Payload::Value(body), Payload::Edit))
+        (call, payload)
     }
 
     fn count(&self, manager: &str, request: &Request) {

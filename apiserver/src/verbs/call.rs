@@ -16,9 +16,10 @@ use crate::strategy;
 use crate::verbs::batch::Batch;
 
 /// The body of a request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Payload {
-    /// As it came over the wire: `ApiRequest::body`.
+    /// As it came over the wire: `ApiRequest::body`. So, too, when what was parsed has been handed out.
+    #[default]
     Wire,
     /// Parsed already, by a caller in this process. What it means says the content type.
     Value(Value),
@@ -40,8 +41,7 @@ pub(crate) struct Call<'a> {
     pub(crate) request: &'a ApiRequest,
     /// A caller in this process sent its body as a value.
     pub(crate) own: bool,
-    body: Mutex<Option<Value>>,
-    edit: Mutex<Option<Box<Edit>>>,
+    payload: Mutex<Payload>,
     /// What it is stored together with.
     pub(crate) batch: Option<&'a Batch>,
     /// Namespaces that count as there although they are not, for a question about what they would hold.
@@ -62,19 +62,13 @@ impl<'a> Call<'a> {
             None => strategy::deprecation(&def).map(str::to_owned),
         };
         let own = matches!(payload, Payload::Value(_) | Payload::Edit(_));
-        let (body, edit) = match payload {
-            Payload::Wire => (None, None),
-            Payload::Value(value) | Payload::Part(value) => (Some(value), None),
-            Payload::Edit(edit) => (None, Some(edit)),
-        };
         Self {
             api,
             registry,
             def,
             request,
             own,
-            body: Mutex::new(body),
-            edit: Mutex::new(edit),
+            payload: Mutex::new(payload),
             batch: None,
             namespaces: &[],
             warnings: Mutex::new(deprecation.into_iter().collect()),
@@ -83,12 +77,26 @@ impl<'a> Call<'a> {
 
     /// The body when it is parsed already; `None` when it came over the wire. It is handed out once: no verb reads its body twice.
     pub(crate) fn take_body(&self) -> Option<Value> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::take(&mut *payload) {
+            Payload::Value(value) | Payload::Part(value) => Some(value),
+            other => {
+                *payload = other;
+                None
+            }
+        }
     }
 
     /// The change of a loop that says both states; handed out once.
     pub(crate) fn take_edit(&self) -> Option<Box<Edit>> {
-        self.edit.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut payload = self.payload.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::take(&mut *payload) {
+            Payload::Edit(edit) => Some(edit),
+            other => {
+                *payload = other;
+                None
+            }
+        }
     }
 
     /// Whether nobody minds when a write waits a moment for company: it is a loop's, here or in a member.

@@ -201,6 +201,8 @@ impl StructDef {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::facts::builtin_types;
     use crate::model::ListKind;
@@ -233,6 +235,48 @@ mod tests {
             );
             let written = all(&|field| !field.inline && crate::decode::empty_value(types, field).is_some());
             assert_eq!(def.written().collect::<Vec<_>>(), written, "{}", def.name);
+        }
+    }
+
+    #[test]
+    fn what_is_written_of_a_field_that_is_not_set() {
+        let scalar = |scalar| Field::new("x", Shape::Scalar(scalar));
+        let list = Shape::List {
+            element: Box::new(Shape::Scalar(Scalar::String)),
+            kind: ListKind::Atomic,
+        };
+        let mut types = Types::default();
+        let part = types.insert(StructDef::named("part"));
+        let structure = || Field::new("x", Shape::Struct(part));
+        let emit = |field| Field { emit: true, ..field };
+        let ptr = |field| Field { ptr: true, ..field };
+        let omit_zero = |field| Field {
+            omit_zero: true,
+            ..field
+        };
+        let rows = [
+            (scalar(Scalar::String), None),
+            (emit(scalar(Scalar::String)), Some(Value::from(""))),
+            (emit(scalar(Scalar::Int32)), Some(Value::from(0))),
+            (emit(scalar(Scalar::Bytes)), Some(Value::Null)),
+            (scalar(Scalar::Quantity), Some(Value::from("0"))),
+            (scalar(Scalar::IntOrString), Some(Value::from(0))),
+            (scalar(Scalar::Duration), Some(Value::from("0s"))),
+            (scalar(Scalar::Time), Some(Value::Null)),
+            (scalar(Scalar::MicroTime), Some(Value::Null)),
+            (scalar(Scalar::RawExtension), Some(Value::Null)),
+            (scalar(Scalar::Any), Some(Value::Null)),
+            (omit_zero(scalar(Scalar::Time)), None),
+            (omit_zero(emit(scalar(Scalar::Time))), Some(Value::Null)),
+            (ptr(scalar(Scalar::Time)), None),
+            (ptr(emit(scalar(Scalar::Time))), Some(Value::Null)),
+            (structure(), Some(json!({}))),
+            (ptr(structure()), None),
+            (Field::new("x", list.clone()), None),
+            (emit(Field::new("x", list)), Some(Value::Null)),
+        ];
+        for (field, written) in rows {
+            assert_eq!(crate::decode::empty_value(&types, &field), written, "{field:?}");
         }
     }
 
