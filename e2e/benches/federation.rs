@@ -1,9 +1,9 @@
 //! `make bench`: Deployments through a federation of processes of the release binary, and what that costs whom.
 //!
 //! Each run has a federation of its own: hub, three simulated members in one process, an agent each, and this driver. Arguments say which:
-//! `300` creates so many as fast as they are taken, `50x60` offers 50 a second for 60 seconds, however long they take. The driver learns from
-//! watches of the members and of the templates what has arrived. Prints figures beside the project's budgets; asserts nothing. All traffic stays
-//! on loopback.
+//! `300` creates so many as fast as they are taken, `50x60` offers 50 a second for 60 seconds, however long they take, and `50x60x10` offers as
+//! many in tens. The driver learns from watches of the members and of the templates what has arrived. Prints figures beside the project's budgets;
+//! asserts nothing. All traffic stays on loopback.
 
 #![allow(clippy::print_stdout, reason = "a benchmark's figures go to stdout")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the real clock")]
@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::federation::{Federation, MEMBERS, Options};
 use e2e::measure::drive::{DEPLOYMENTS, create, each, number, quiet, send};
 use e2e::measure::exposition::Exposition;
@@ -45,22 +45,37 @@ const GONE: usize = 4;
 enum Load {
     /// As fast as they are taken.
     All(usize),
-    /// So many a second, for so many seconds.
-    Offered(usize, usize),
+    /// Offered, whether or not those before have been answered.
+    Offered {
+        /// A second.
+        rate: usize,
+        seconds: usize,
+        /// How many come at the same moment.
+        together: usize,
+    },
 }
 
 impl Load {
     fn parse(text: &str) -> Result<Self> {
-        Ok(match text.split_once('x') {
-            Some((rate, seconds)) => Self::Offered(rate.parse()?, seconds.parse()?),
-            None => Self::All(text.parse()?),
+        let numbers: Vec<usize> = text.split('x').map(str::parse).collect::<Result<_, _>>()?;
+        let (rate, seconds, together) = match numbers[..] {
+            [count] => return Ok(Self::All(count)),
+            [rate, seconds] => (rate, seconds, 1),
+            [rate, seconds, together] => (rate, seconds, together),
+            _ => bail!("too many numbers"),
+        };
+        ensure!(rate > 0 && together > 0, "nothing would come");
+        Ok(Self::Offered {
+            rate,
+            seconds,
+            together,
         })
     }
 
     fn count(self) -> usize {
         match self {
             Self::All(count) => count,
-            Self::Offered(rate, seconds) => rate * seconds,
+            Self::Offered { rate, seconds, .. } => rate * seconds,
         }
     }
 }
@@ -81,7 +96,8 @@ fn main() -> Result<()> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for (index, run) in runs.iter().enumerate() {
-        let load = Load::parse(run).with_context(|| format!("{run}: expected COUNT or RATExSECONDS"))?;
+        let load = Load::parse(run)
+            .with_context(|| format!("{run}: expected COUNT, RATExSECONDS or RATExSECONDSxTOGETHER"))?;
         runtime.block_on(measure(load, index == 0))?;
     }
     Ok(())
@@ -166,7 +182,7 @@ async fn propagate(federation: &Federation, hub: &kube::Client, load: Load, mark
     eprintln!("{load:?}: creating");
     let asked = match load {
         Load::All(count) => as_taken(hub, count).await?,
-        Load::Offered(rate, seconds) => offered(hub, rate, rate * seconds).await?,
+        Load::Offered { rate, together, .. } => offered(hub, rate, together, load.count()).await?,
     };
     let created = begun.elapsed();
     let mut took = [Duration::ZERO; READY + 1];
@@ -197,7 +213,16 @@ fn report(run: &Run, marks: &Marks<5>) {
     let objects = number(count * MEMBERS.len());
     let title = match run.load {
         Load::All(_) => format!("{count} Deployments as fast as they are taken"),
-        Load::Offered(rate, seconds) => format!("{rate} Deployments a second for {seconds} s"),
+        Load::Offered {
+            rate,
+            seconds,
+            together: 1,
+        } => format!("{rate} Deployments a second for {seconds} s"),
+        Load::Offered {
+            rate,
+            seconds,
+            together,
+        } => format!("{rate} Deployments a second for {seconds} s, by {together}"),
     };
     heading(&title);
     match run.load {
@@ -213,7 +238,7 @@ fn report(run: &Run, marks: &Marks<5>) {
             let ready = format!("{} ms", run.took[READY].as_millis());
             line("all replicas ready on the templates after", &ready, "");
         }
-        Load::Offered(..) => {
+        Load::Offered { .. } => {
             for (step, (_, what)) in STEPS.iter().enumerate().take(READY + 1) {
                 latencies(what, &run.asked, &marks.times(step));
             }
@@ -320,11 +345,12 @@ async fn as_taken(hub: &kube::Client, count: usize) -> Result<Vec<Instant>> {
     Ok(vec![begun; count])
 }
 
-/// Creates so many a second, whether or not those before have been answered; answers with when each was due.
-async fn offered(hub: &kube::Client, rate: usize, count: usize) -> Result<Vec<Instant>> {
+/// Creates so many a second, so many of them at the same moment, whether or not those before have been answered; answers with when each was due.
+async fn offered(hub: &kube::Client, rate: usize, together: usize, count: usize) -> Result<Vec<Instant>> {
     let begun = Instant::now();
     let due: Vec<Instant> = (0..count)
-        .map(|index| begun + Duration::from_secs_f64(number(index) / number(rate)))
+        .map(|index| index - index % together)
+        .map(|first| begun + Duration::from_secs_f64(number(first) / number(rate)))
         .collect();
     let mut requests = tokio::task::JoinSet::new();
     for (index, due) in due.iter().enumerate() {
