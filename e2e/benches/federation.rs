@@ -47,8 +47,9 @@ enum Load {
     All(usize),
     /// Offered, whether or not those before have been answered.
     Offered {
-        /// A second.
+        /// How many a second.
         rate: usize,
+        /// For how long.
         seconds: usize,
         /// How many come at the same moment.
         together: usize,
