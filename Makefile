@@ -29,7 +29,7 @@ fmt: ## format the source
 	$(CARGO) fmt --all
 
 release: BINARY = $(CURDIR)/target/$(HOST)/release/flotilla
-release: ## build the binary to ship, optimised by what it does under load: a sixth less CPU (needs cargo-pgo and rustup's llvm-tools; takes half an hour)
+release: ## build the binary to ship, optimised by what it does under load: up to a sixth less CPU (needs cargo-pgo and rustup's llvm-tools; takes half an hour)
 	$(CARGO) pgo build -- --bin flotilla
 	$(MEASURE) 300 3000
 	$(CARGO) pgo optimize build -- --bin flotilla

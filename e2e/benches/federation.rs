@@ -59,13 +59,13 @@ enum Load {
 impl Load {
     fn parse(text: &str) -> Result<Self> {
         let numbers: Vec<usize> = text.split('x').map(str::parse).collect::<Result<_, _>>()?;
+        ensure!(numbers.iter().all(|number| *number > 0), "nothing would come");
         let (rate, seconds, together) = match numbers[..] {
             [count] => return Ok(Self::All(count)),
             [rate, seconds] => (rate, seconds, 1),
             [rate, seconds, together] => (rate, seconds, together),
             _ => bail!("too many numbers"),
         };
-        ensure!(rate > 0 && together > 0, "nothing would come");
         Ok(Self::Offered {
             rate,
             seconds,
@@ -217,13 +217,8 @@ fn report(run: &Run, marks: &Marks<5>) {
         Load::Offered {
             rate,
             seconds,
-            together: 1,
-        } => format!("{rate} Deployments a second for {seconds} s"),
-        Load::Offered {
-            rate,
-            seconds,
             together,
-        } => format!("{rate} Deployments a second for {seconds} s, by {together}"),
+        } => format!("{rate} Deployments a second for {seconds} s, {together} at a time"),
     };
     heading(&title);
     match run.load {
