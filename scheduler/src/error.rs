@@ -63,7 +63,7 @@ pub enum SpreadError {
         /// `minGroups`.
         wanted: usize,
     },
-    /// The best cluster of every group that was chosen lies in more of other groups than may be.
+    /// Every cluster that may be taken from the groups lies in more of other groups than may be.
     #[error("the number of selected {field} is more than spreadConstraint.MaxGroups: {found} > {most}")]
     TooMany {
         /// `region`, `zone`, `provider` or a label key.

@@ -1,9 +1,13 @@
 //! Selects clusters by spread constraints (§3.4).
 //!
 //! [`select`] orders the candidates; without constraints it takes all. With a constraint on clusters only it takes the best so many, and
-//! swaps in roomier ones until the workload fits. With a constraint on groups it chooses groups first, see [`groups`].
+//! swaps in roomier ones until the workload fits. With a constraint on groups it chooses groups first, see [`groups`];
+//! several of those are kept together, see [`together`].
 
+mod choose;
 mod groups;
+mod pick;
+mod together;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::worlds::{World, any_world};
 use super::*;
 use crate::explain::Verdict;
-use crate::{Demand, Plugin};
+use crate::{Demand, Plugin, ScheduleError, SpreadError};
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -97,8 +97,31 @@ fn is_steady(world: &World) -> bool {
         .any(|group| !group.overflow_affinities.is_empty());
     placement.spread_constraints.is_empty()
         || !overflows
+            && world.strategy() != crate::Strategy::StaticWeight
             && world.options.plugins.on(Plugin::ClusterLocality)
             && world.binding.current.iter().all(taken_as_new)
+}
+
+/// Whether what clusters have room for, and what they have, is in sum what it was. Groups are chosen by that, and it is not where a share
+/// became smaller and no report tells of it, or only one that knows sums.
+fn keeps_rooms(world: &World, targets: &[TargetCluster], is_reported: bool) -> bool {
+    let groups = |constraint: &SpreadConstraint| constraint.spread_by_field != "cluster";
+    if !world.binding.placement.spread_constraints.iter().any(groups) {
+        return true;
+    }
+    let after = by_name(targets);
+    let sets = crate::strategy::counts_sets(&world.binding);
+    let told = |name: &String| {
+        let cluster = world.clusters.iter().find(|cluster| cluster.name == *name);
+        cluster.is_none_or(|cluster| {
+            let sums = |capacity: &Capacity| capacity.nodes.is_empty() && capacity.grades.is_empty();
+            is_reported && !sets && cluster.capacity.as_ref().is_some_and(sums)
+        })
+    };
+    world.binding.current.iter().all(|target| {
+        let left = after.get(&target.name).copied().unwrap_or(if sets { -1 } else { 0 });
+        target.replicas <= left || told(&target.name)
+    })
 }
 
 /// The clusters once they report what has been placed. What has left is not there any more.
@@ -131,6 +154,50 @@ fn reported(world: &World, targets: &[TargetCluster]) -> World {
         }
     }
     world
+}
+
+/// What a constraint makes of a cluster.
+fn group_of(constraint: &SpreadConstraint, cluster: &ClusterView) -> String {
+    match constraint.spread_by_field.as_str() {
+        "region" => cluster.region.clone(),
+        "provider" => cluster.provider.clone(),
+        "zone" => cluster.zones.join(","),
+        "" => cluster.labels[&constraint.spread_by_label].clone(),
+        _ => cluster.name.clone(),
+    }
+}
+
+/// Whether all constraints hold of clusters. The one that chooses the groups (on regions, or else the first) has a cluster from each, even
+/// if that makes more clusters than may be.
+fn keeps(placement: &crds::placement::Placement, clusters: &[&ClusterView]) -> bool {
+    let constraints = &placement.spread_constraints;
+    let count = |constraint: &SpreadConstraint| {
+        let groups: BTreeSet<String> = clusters.iter().map(|cluster| group_of(constraint, cluster)).collect();
+        groups.len()
+    };
+    let of_groups = || {
+        constraints
+            .iter()
+            .filter(|constraint| constraint.spread_by_field != "cluster")
+    };
+    let first = of_groups()
+        .find(|constraint| constraint.spread_by_field == "region")
+        .or(of_groups().next());
+    let heads = first.map_or(0, count);
+    constraints.iter().all(|constraint| {
+        let found = count(constraint);
+        let most = if constraint.max_groups == 0 {
+            usize::MAX
+        } else {
+            usize::try_from(constraint.max_groups).unwrap()
+        };
+        let most = if constraint.spread_by_field == "cluster" {
+            most.max(heads)
+        } else {
+            most
+        };
+        usize::try_from(constraint.min_groups).unwrap() <= found && found <= most
+    })
 }
 
 proptest! {
@@ -175,14 +242,16 @@ proptest! {
 
     /// Everywhere but under a rebalancing, which is done once: the answer, fed back, is the answer, before and after the clusters have reported
     /// the room that it takes. Constraints need the plugin that favours where a workload is, clusters that do not pass only because it was
-    /// there, and no overflow groups: those come before where it is.
+    /// there, and no overflow groups: those come before where it is; and no static weights, which start anew among clusters some of which
+    /// had no share. Constraints on groups need the room that is given up told, too.
     #[test]
     fn the_answer_is_a_fixed_point(world in any_world()) {
         if !is_steady(&world) { return Ok(()); }
         let once = world.place();
         if once.error.is_some() || world.binding.fresh { return Ok(()); }
-        for then in [world.settled(&once), reported(&world, &once.targets).settled(&once)] {
-            let twice = then.place();
+        for (then, is_reported) in [(world.clone(), false), (reported(&world, &once.targets), true)] {
+            if !keeps_rooms(&world, &once.targets, is_reported) { continue; }
+            let twice = then.settled(&once).place();
             prop_assert_eq!(told(&twice), told(&once));
             prop_assert_eq!(&twice.affinity, &once.affinity);
         }
@@ -195,7 +264,7 @@ proptest! {
         let mut world = world;
         world.binding.fresh = true;
         let once = world.place();
-        if once.error.is_some() { return Ok(()); }
+        if once.error.is_some() || !keeps_rooms(&world, &once.targets, true) { return Ok(()); }
         let mut then = reported(&world, &once.targets).settled(&once);
         then.binding.fresh = false;
         prop_assert_eq!(told(&then.place()), told(&once));
@@ -269,17 +338,7 @@ proptest! {
         let placement = &world.binding.placement;
         if decision.error.is_some() || !crate::strategy::spreads(placement) || !world.options.plugins.on(Plugin::SpreadConstraint) { return Ok(()); }
         let of = |constraint: &SpreadConstraint| -> BTreeSet<String> {
-            let group = |target: &TargetCluster| {
-                let cluster = world.cluster(&target.name);
-                match constraint.spread_by_field.as_str() {
-                    "region" => cluster.region.clone(),
-                    "provider" => cluster.provider.clone(),
-                    "zone" => cluster.zones.join(","),
-                    "" => cluster.labels[&constraint.spread_by_label].clone(),
-                    _ => cluster.name.clone(),
-                }
-            };
-            decision.targets.iter().map(group).collect()
+            decision.targets.iter().map(|target| group_of(constraint, world.cluster(&target.name))).collect()
         };
         let heads = placement.spread_constraints.iter().filter(|constraint| constraint.spread_by_field != "cluster").map(|constraint| of(constraint).len()).max();
         for constraint in &placement.spread_constraints {
@@ -291,6 +350,29 @@ proptest! {
             let whole = !world.binding.has_shares() || world.strategy() == crate::Strategy::Duplicated || world.binding.replicas == 0 && world.binding.current.is_empty();
             prop_assert!(!whole || constraint.min_groups <= i64::try_from(found).unwrap(), "{constraint:?}: {found}");
         }
+    }
+
+    /// Everywhere: constraints are refused only where no choice of clusters would keep them, as all choices show.
+    #[test]
+    fn what_can_be_spread_is_spread(world in any_world(), constraints in worlds::any_spread()) {
+        let mut world = world;
+        let placement = &mut world.binding.placement;
+        placement.cluster_affinities.clear();
+        placement.spread_constraints = serde_json::from_value(constraints).unwrap();
+        world.options = Options::default();
+        let placement = &world.binding.placement;
+        if !crate::strategy::spreads(placement) { return Ok(()); }
+        let affinity = [placement.cluster_affinity.clone().unwrap_or_default()];
+        let passed: Vec<&ClusterView> = world.clusters.iter().filter(|cluster| facts::objects(&world, cluster, &affinity).is_none()).collect();
+        if passed.is_empty() { return Ok(()); }
+        let kept = |choice: usize| {
+            let chosen: Vec<&ClusterView> = passed.iter().enumerate().filter(|(at, _)| choice & (1 << at) != 0).map(|(_, cluster)| *cluster).collect();
+            keeps(placement, &chosen)
+        };
+        let possible = (1..1 << passed.len()).any(kept);
+        let decision = world.place();
+        let refused = matches!(decision.error, Some(ScheduleError::Spread(ref error)) if !matches!(error, SpreadError::NoRoom { .. }));
+        prop_assert_eq!(refused, !possible, "{}", told(&decision));
     }
 
     /// Everywhere: what is on its way to a cluster leaves no more room there, for anything.

@@ -418,6 +418,84 @@ fn s3_4_what_further_constraints_leave_must_do() {
 }
 
 #[test]
+fn s3_4_constraints_that_can_be_kept_together_are_kept() {
+    let all = |regions: (i64, i64), zones: (i64, i64), clusters: (i64, i64)| {
+        json!([
+            {"spreadByField": "zone", "minGroups": zones.0, "maxGroups": zones.1},
+            {"spreadByField": "cluster", "minGroups": clusters.0, "maxGroups": clusters.1},
+            {"spreadByField": "region", "minGroups": regions.0, "maxGroups": regions.1},
+        ])
+    };
+    // The best cluster of the other region lies in the zone of the first; the workload stays, and the second best makes that possible.
+    divides(
+        "a@r2/z2:1 b@r1/z2:11 c@r1/z0",
+        1,
+        &by(aggregated(), all((2, 0), (2, 0), (1, 1))),
+        "a=1",
+        expect!["a=1"],
+    );
+    // The roomiest region has one zone only.
+    divides(
+        "a@r/z1:50 b@r/z1:50 c@q/z1:1 d@q/z2:1",
+        2,
+        &by(dynamic(), all((1, 1), (2, 0), (2, 0))),
+        "",
+        expect!["c=1 d=1"],
+    );
+    // No region has two zones, but two regions have.
+    divides(
+        "a@r/z1 b@r/z1 c@q/z2",
+        1,
+        &by(json!({}), all((1, 2), (2, 0), (1, 2))),
+        "",
+        expect!["a=1 c=1"],
+    );
+    // The best cluster lies in a zone that has too few clusters.
+    divides(
+        "a@r/z1:9 b@r/z2:2 c@r/z2:2",
+        2,
+        &by(dynamic(), all((1, 1), (1, 1), (2, 2))),
+        "",
+        expect!["b=1 c=1"],
+    );
+    // Among regions that are as good, the one beside which the workload can stay where it is.
+    divides(
+        "a@p/z1:4 e@p/z1:4 b@q/z2:4 f@q/z2:4 c@r/z1:9 d@r/z3:9",
+        4,
+        &by(dynamic(), all((2, 2), (2, 2), (2, 2))),
+        "c=4",
+        expect!["c=4"],
+    );
+    // Where it cannot stay in any of the best, their names decide.
+    divides(
+        "a@p/z1:9 b@q/z1:9 c@r/z1:1",
+        5,
+        &by(aggregated(), all((1, 1), (1, 1), (1, 1))),
+        "c=1",
+        expect!["a=5"],
+    );
+}
+
+#[test]
+fn s3_4_a_search_without_end_ends() {
+    let list: Vec<String> = (0..1200).map(|at| format!("m{at:04}@r{:03}/z{at}:9", at / 3)).collect();
+    let members = snapshot(clusters(&list.join(" ")));
+    let all = |zones: (i64, i64)| {
+        json!([
+            {"spreadByField": "region", "minGroups": 20, "maxGroups": 40},
+            {"spreadByField": "zone", "minGroups": zones.0, "maxGroups": zones.1},
+            {"spreadByField": "cluster", "minGroups": 30, "maxGroups": 60},
+        ])
+    };
+    let place = |zones| place(&members, &binding(300, by(aggregated(), all(zones)), ""));
+    let decision = place((25, 35));
+    assert_eq!(decision.error, None);
+    assert_eq!(decision.targets.iter().map(|target| target.replicas).sum::<i32>(), 300);
+    expect!["the number of selected zone is more than spreadConstraint.MaxGroups: 20 > 5"]
+        .assert_eq(&place((1, 5)).error.unwrap().to_string());
+}
+
+#[test]
 fn s3_4_regions_choose_wherever_they_are_listed() {
     let constraints = json!([
         {"spreadByField": "zone", "minGroups": 1, "maxGroups": 2},

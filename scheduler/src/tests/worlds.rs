@@ -187,12 +187,27 @@ pub(super) fn any_spread() -> BoxedStrategy<Value> {
     let same = |one: &Value, other: &Value| {
         one["spreadByField"] == other["spreadByField"] && one["spreadByLabel"] == other["spreadByLabel"]
     };
+    let every = || {
+        let group = |by: (&'static str, &'static str)| any_constraint(by);
+        (
+            group(("spreadByField", "zone")),
+            group(("spreadByField", "region")),
+            group(("spreadByField", "provider")),
+            group(("spreadByLabel", "rack")),
+        )
+    };
     prop_oneof![
         4 => Just(json!([])),
         2 => cluster().prop_map(|cluster| json!([cluster])),
         2 => (group(), cluster()).prop_map(|(group, cluster)| json!([group, cluster])),
         1 => (group(), cluster(), group()).prop_map(move |(group, cluster, other)| {
             if same(&group, &other) { json!([cluster, group]) } else { json!([group, cluster, other]) }
+        }),
+        1 => (every(), cluster(), 2..=4_usize).prop_flat_map(|((zone, region, provider, rack), cluster, count)| {
+            subsequence(vec![zone, region, provider, rack], count).prop_shuffle().prop_map(move |mut list| {
+                list.push(cluster.clone());
+                json!(list)
+            })
         }),
         1 => Just(json!([{"spreadByField": "cluster", "minGroups": 1, "maxGroups": 1}])),
     ]
