@@ -302,6 +302,10 @@ fn left_texts(left: LeftOut) -> (&'static str, &'static str) {
             "cluster(s) were not among the best that maxGroups allows",
             "raise maxGroups of the spread constraint, or make more room in the cluster",
         ),
+        LeftOut::Beside => (
+            "cluster(s) would make too many groups for another spread constraint, beside those that were chosen",
+            "raise maxGroups of the spread constraints",
+        ),
     }
 }
 

@@ -158,17 +158,22 @@ impl<'p> Spread<'p> {
             groups: rows,
             ..Selection::default()
         };
+        let full = self.full(&picked.iter().map(|at| candidates[*at].cluster).collect::<Vec<_>>());
         let mut taken: Vec<Option<Candidate<'a>>> = candidates.into_iter().map(Some).collect();
         for at in picked {
             selection.chosen.extend(taken[at].take());
         }
-        for (at, candidate) in taken.into_iter().enumerate() {
-            let why = if in_chosen.contains(&at) {
-                LeftOut::Limit
-            } else {
+        let left = taken.into_iter().enumerate();
+        for (at, candidate) in left.filter_map(|(at, candidate)| Some((at, candidate?))) {
+            let shut = |(by, used): &(By<'_>, BTreeSet<Cow<'_, str>>)| !used.contains(&by.value(candidate.cluster));
+            let why = if !in_chosen.contains(&at) {
                 LeftOut::Group
+            } else if full.iter().any(shut) {
+                LeftOut::Beside
+            } else {
+                LeftOut::Limit
             };
-            selection.left.extend(candidate.map(|candidate| (candidate, why)));
+            selection.left.push((candidate, why));
         }
         Ok(selection)
     }
@@ -207,6 +212,16 @@ impl<'p> Spread<'p> {
                 Group { value, members, score }
             })
             .collect()
+    }
+
+    /// The further constraints that have as many groups as they may, with these.
+    fn full<'c>(&self, chosen: &[&'c ClusterView]) -> Vec<(By<'p>, BTreeSet<Cow<'c, str>>)> {
+        let used = self.others.iter().map(|bounds| {
+            let values: BTreeSet<_> = chosen.iter().map(|cluster| bounds.by.value(cluster)).collect();
+            (bounds, values)
+        });
+        let full = used.filter(|(bounds, values)| bounds.most <= values.len());
+        full.map(|(bounds, values)| (bounds.by, values)).collect()
     }
 
     fn rows(&self, groups: &[Group<'_>], chosen: &[usize]) -> Vec<SpreadGroup> {

@@ -51,6 +51,8 @@ pub(crate) enum LeftOut {
     Group,
     /// `maxGroups` clusters were better.
     Limit,
+    /// With it another constraint on groups would have more than its `maxGroups`.
+    Beside,
 }
 
 /// What was selected, in order of preference, and what not.

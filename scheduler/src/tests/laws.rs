@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crds::placement::{ClusterAffinity, SpreadConstraint};
 use proptest::prelude::*;
 
-use super::worlds::{World, any_world};
+use super::worlds::{World, any_world, group_of};
 use super::*;
 use crate::explain::Verdict;
 use crate::{Demand, Plugin, ScheduleError, SpreadError};
@@ -154,17 +154,6 @@ fn reported(world: &World, targets: &[TargetCluster]) -> World {
         }
     }
     world
-}
-
-/// What a constraint makes of a cluster.
-fn group_of(constraint: &SpreadConstraint, cluster: &ClusterView) -> String {
-    match constraint.spread_by_field.as_str() {
-        "region" => cluster.region.clone(),
-        "provider" => cluster.provider.clone(),
-        "zone" => cluster.zones.join(","),
-        "" => cluster.labels[&constraint.spread_by_label].clone(),
-        _ => cluster.name.clone(),
-    }
 }
 
 /// Whether all constraints hold of clusters. The one that chooses the groups (on regions, or else the first) has a cluster from each, even

@@ -1,6 +1,6 @@
 //! Random clusters and workloads of every kind that users may write: what laws are tried on.
 
-use crds::placement::Taint;
+use crds::placement::{SpreadConstraint, Taint};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
@@ -41,6 +41,21 @@ impl World {
         settled.binding.current.clone_from(&decision.targets);
         settled.binding.observed_affinity.clone_from(&decision.affinity);
         settled
+    }
+}
+
+/// The group in which a constraint sees a cluster.
+pub(super) fn group_of(constraint: &SpreadConstraint, cluster: &ClusterView) -> String {
+    match constraint.spread_by_field.as_str() {
+        "region" => cluster.region.clone(),
+        "provider" => cluster.provider.clone(),
+        "zone" => cluster.zones.join(","),
+        "" => cluster
+            .labels
+            .get(&constraint.spread_by_label)
+            .cloned()
+            .unwrap_or_default(),
+        _ => cluster.name.clone(),
     }
 }
 
