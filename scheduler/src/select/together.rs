@@ -1,8 +1,8 @@
 //! Keeps several constraints on groups together wherever that can be done.
 //!
 //! [`Search::run`] tries the choices of groups of the first constraint in order of preference. In each it takes clusters in order of
-//! preference, every one that leaves a way to keep all constraints. So the answer does not hang on which cluster comes first, only the
-//! preference does: a cluster that holds a share comes before the others, and what holds it now can be kept, therefore it is.
+//! preference, every one that leaves a way to keep all constraints. Whether there is an answer does not hang on which cluster comes first;
+//! and as a cluster that holds a share comes before the others, it is kept wherever that can be done.
 //!
 //! The search is exact as long as it takes no more than [`STEPS`]; then it gives up, and never answers with what breaks a constraint.
 
