@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use runtime::queue::Queue;
 use schema::entry::{Entry, Key};
+use tokio::time::Instant;
 
 use crate::aggregate::plan::{Heard, patience};
 use crate::detect::reconcile::Trigger;
@@ -38,6 +39,8 @@ pub(crate) struct Queues {
     pub(crate) evict: Arc<Queue<Key>>,
     /// Bindings that wait for room in clusters.
     pub(crate) roomless: Roomless,
+    /// When those were or will be looked at because a cluster has more.
+    room_look: Mutex<Option<Instant>>,
     /// Why the waiting templates are looked at.
     triggers: Mutex<HashMap<Key, Noted>>,
 }
@@ -96,9 +99,7 @@ impl Queues {
     /// A quota of this namespace leaves more: those that it held back are looked at again.
     pub(crate) fn look_for_quota(&self, namespace: &str) {
         let all = self.over_quota.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in all.get(namespace).into_iter().flatten() {
-            self.place.add(key.clone());
-        }
+        self.place.add_all(all.get(namespace).into_iter().flatten().cloned());
     }
 
     /// Whether a quota keeps anybody in a namespace from where they should be.
@@ -116,9 +117,7 @@ impl Queues {
     /// Asks for bindings to be placed that another binding has made way for.
     pub(crate) fn place_again(&self, metrics: &Metrics, bindings: BTreeSet<Key>) {
         metrics.queued("BindingUpdate", bindings.len());
-        for key in bindings {
-            self.place.add(key);
-        }
+        self.place.add_all(bindings);
     }
 
     /// Whether a binding waits for room from now on.
@@ -131,13 +130,16 @@ impl Queues {
         }
     }
 
-    /// There is more room somewhere: those that wait for it are looked at, soon and not once for every report.
+    /// There is more room somewhere: those that wait for it are looked at, soon and not once for every report. They are looked at
+    /// together, also those that began to wait since the report before: otherwise the room would go by who waits longest, not by priority.
     /// Answers how many these are.
     pub(crate) fn look_for_room(&self) -> usize {
         let roomless = self.roomless.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in roomless.iter() {
-            self.place.add_after(key.clone(), ROOM_INTERVAL);
-        }
+        let mut next = self.room_look.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let at = next.filter(|at| now < *at).unwrap_or(now + ROOM_INTERVAL);
+        *next = Some(at);
+        self.place.add_all_at(roomless.iter().cloned(), at);
         roomless.len()
     }
 
@@ -170,8 +172,48 @@ impl Queues {
 
 #[cfg(test)]
 mod tests {
+    use runtime::queue::Action;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::kinds;
+
+    /// What the scheduler gets from now until a moment later, in that order.
+    async fn turns(queues: &Queues) -> Vec<String> {
+        let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+        let (names, place) = (seen.clone(), queues.place.clone());
+        let placing = runtime::queue::run("place", place, 1, stop.clone(), move |key: Key, _| {
+            names.lock().unwrap().push(key.name.to_string());
+            async { Ok::<_, String>(Action::Done) }
+        });
+        let end = async {
+            tokio::time::sleep(2 * ROOM_INTERVAL).await;
+            stop.cancel();
+        };
+        tokio::join!(placing, end);
+        std::mem::take(&mut *seen.lock().unwrap())
+    }
+
+    fn binding(name: &str) -> Key {
+        kinds::key(&kinds::BINDING, "default", name)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn section_3_2_room_goes_by_priority_whoever_began_to_wait_first() {
+        let queues = Queues::default();
+        queues.place.prioritize(&binding("high"), 1000);
+        queues.set_roomless(&binding("low"), true);
+        assert_eq!(queues.look_for_room(), 1);
+        tokio::time::advance(ROOM_INTERVAL / 2).await;
+        queues.set_roomless(&binding("high"), true);
+        assert_eq!(queues.look_for_room(), 2);
+        assert_eq!(turns(&queues).await, ["high", "low"]);
+        // Once it is over, the next report begins anew.
+        let began = Instant::now();
+        queues.look_for_room();
+        assert_eq!(turns(&queues).await, ["high", "low"]);
+        assert!(ROOM_INTERVAL <= began.elapsed());
+    }
 
     #[test]
     fn a_round_whose_reason_another_has_taken_is_no_news_for_a_lazy_policy() {

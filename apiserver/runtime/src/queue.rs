@@ -116,7 +116,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Asks for a key to be worked on as soon as can be; once more when it is being worked on now. A delay that it is in
     /// ends.
     pub fn add(&self, key: K) {
-        self.lock().add(key, Instant::now());
+        self.add_all([key]);
+    }
+
+    /// Asks for keys that one cause brings: none of them is taken before all wait, so that their priorities count.
+    pub fn add_all(&self, keys: impl IntoIterator<Item = K>) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        for key in keys {
+            state.add(key, now);
+        }
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -127,7 +136,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// Asks for a key after a delay; an earlier request for it stands.
     pub fn add_after(&self, key: K, delay: Duration) {
-        self.lock().delay(key, Instant::now() + delay);
+        self.add_all_at([key], Instant::now() + delay);
+    }
+
+    /// Asks for keys at the same time; an earlier request for one of them stands. What comes at the same time comes by priority.
+    pub fn add_all_at(&self, keys: impl IntoIterator<Item = K>, at: Instant) {
+        let mut state = self.lock();
+        for key in keys {
+            state.delay(key, at);
+        }
+        drop(state);
         self.changed.notify_one();
     }
 

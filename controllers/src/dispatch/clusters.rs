@@ -101,9 +101,7 @@ impl Dispatcher {
                     concerned.extend(index.bindings_on(entry.name()));
                 }
                 metrics.queued("ClusterChanged", concerned.len());
-                for binding in concerned {
-                    queues.place.add(binding);
-                }
+                queues.place.add_all(concerned);
                 if index.overrides.look_at_clusters() {
                     for binding in index.bindings_on(entry.name()) {
                         queues.render.add(binding);

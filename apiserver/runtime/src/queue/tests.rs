@@ -50,6 +50,35 @@ async fn the_highest_priority_comes_first_then_the_longest_wait() {
     assert_eq!(queue.next().await.0, "a");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_one_cause_brings_all_wait_before_one_is_taken() {
+    let queue = Arc::new(Queue::default());
+    queue.prioritize(&"high", 1);
+    let taking = queue.clone();
+    let first = tokio::spawn(async move { taking.next().await.0 });
+    // Long enough for another thread to take what is there.
+    let slowly = ["low", "high"]
+        .into_iter()
+        .inspect(|_| std::thread::sleep(Duration::from_millis(20)));
+    queue.add_all(slowly);
+    assert_eq!(first.await.unwrap(), "high");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_the_same_time_come_by_priority() {
+    let queue = Queue::default();
+    queue.prioritize(&"high", 1);
+    let start = Instant::now();
+    queue.add_all_at(["low", "high", "earlier"], start + 2 * SECOND);
+    queue.add_after("earlier", SECOND);
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        let (key, since) = queue.next().await;
+        order.push((key, (since - start).as_secs()));
+    }
+    assert_eq!(order, [("earlier", 1), ("high", 2), ("low", 2)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failures_come_back_later_and_later_and_success_forgets() {
     let backoff = Backoff {
