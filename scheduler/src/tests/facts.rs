@@ -6,7 +6,7 @@ use crds::placement::{ClusterAffinity, ClusterAffinityTerm, Taint, Toleration};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 
-use super::worlds::{World, any_world, group_of};
+use super::worlds::{World, any_world, group_of, on_groups};
 use super::*;
 use crate::Plugin;
 use crate::explain::{Chosen, Explanation, Reason, Verdict};
@@ -226,16 +226,8 @@ fn chosen_is_so(
 
 /// §3.4: whether a constraint on groups, beside that which chooses them, would have too many with one more cluster.
 fn beside(world: &World, targets: &[TargetCluster], cluster: &ClusterView) -> bool {
-    let constraints = &world.binding.placement.spread_constraints;
-    let of_groups = || {
-        constraints
-            .iter()
-            .filter(|constraint| constraint.spread_by_field != "cluster")
-    };
-    let chooses = of_groups()
-        .find(|constraint| constraint.spread_by_field == "region")
-        .or(of_groups().next());
-    of_groups().any(|constraint| {
+    let (constraints, chooses) = on_groups(&world.binding.placement.spread_constraints);
+    constraints.into_iter().any(|constraint| {
         let chosen = targets.iter().map(|target| world.cluster(&target.name));
         let groups: BTreeSet<String> = chosen
             .chain([cluster])

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crds::placement::{ClusterAffinity, SpreadConstraint};
 use proptest::prelude::*;
 
-use super::worlds::{World, any_world, group_of};
+use super::worlds::{World, any_world, group_of, on_groups};
 use super::*;
 use crate::explain::Verdict;
 use crate::{Demand, Plugin, ScheduleError, SpreadError};
@@ -164,15 +164,7 @@ fn keeps(placement: &crds::placement::Placement, clusters: &[&ClusterView]) -> b
         let groups: BTreeSet<String> = clusters.iter().map(|cluster| group_of(constraint, cluster)).collect();
         groups.len()
     };
-    let of_groups = || {
-        constraints
-            .iter()
-            .filter(|constraint| constraint.spread_by_field != "cluster")
-    };
-    let first = of_groups()
-        .find(|constraint| constraint.spread_by_field == "region")
-        .or(of_groups().next());
-    let heads = first.map_or(0, count);
+    let heads = on_groups(constraints).1.map_or(0, count);
     constraints.iter().all(|constraint| {
         let found = count(constraint);
         let most = if constraint.max_groups == 0 {

@@ -59,6 +59,17 @@ pub(super) fn group_of(constraint: &SpreadConstraint, cluster: &ClusterView) -> 
     }
 }
 
+/// The constraints on groups, and which of them chooses the groups (§3.4): that on regions, or else the first.
+pub(super) fn on_groups(constraints: &[SpreadConstraint]) -> (Vec<&SpreadConstraint>, Option<&SpreadConstraint>) {
+    let all: Vec<_> = constraints
+        .iter()
+        .filter(|constraint| constraint.spread_by_field != "cluster")
+        .collect();
+    let regions = all.iter().find(|constraint| constraint.spread_by_field == "region");
+    let chooses = regions.or(all.first()).copied();
+    (all, chooses)
+}
+
 fn any_taints() -> BoxedStrategy<Vec<Taint>> {
     let all = vec![
         ("k", "v", "NoSchedule"),
